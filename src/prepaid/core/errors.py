@@ -1,0 +1,202 @@
+"""Every error that the library raises on purpose, in one short tree.
+
+::
+
+    PrepaidError
+    ├── RequestRefused            safe to show; ``code``, ``field``, ``message``, ``params``
+    │   ├── InvalidAmount         not a money amount, or too fine, or out of range
+    │   ├── CurrencyMismatch      two currencies in one operation
+    │   ├── AmountOutOfRange      outside what a gateway or a limit allows
+    │   ├── InvalidRequest        any other argument that cannot be right
+    │   ├── NotFound              unknown or not yours, in one shape
+    │   ├── InsufficientCredit    the guarded balance does not cover it
+    │   ├── KeyConflict           the key was used with other content
+    │   ├── QuoteExpired / QuoteChanged
+    │   ├── TaxProfileInvalid     the tax profile cannot be used
+    │   ├── NotAllowed            the operator lacks the permission
+    │   └── WrongState            the object is past that step
+    ├── GatewayError              ``retryable``, ``outcome_unknown``
+    │   └── GatewayUnavailable    a start whose outcome is open; ``topup_id``
+    ├── WebhookRejected           not signed, stale, malformed
+    ├── ConfigurationError        the set-up is wrong; names what to change
+    ├── TransactionAborted        the host's transaction must be run again
+    └── IntegrityFault            the books contradict themselves
+
+A refusal is decided before anything is written, or returned as a value and
+raised after the commit; it never leaves a half-done row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from .money import Money
+    from .quotes import Quote
+
+
+class PrepaidError(Exception):
+    """Base of everything the library raises on purpose."""
+
+
+class RequestRefused(PrepaidError):
+    """A request that cannot be met, with words fit to show to a customer.
+
+    Attributes:
+        code: Stable name in kebab-case; the same for every message of a class.
+        field: The argument that is wrong, or None.
+        message: One English sentence without secrets or personal data.
+        params: The values in the message, for translation.
+    """
+
+    code: ClassVar[str] = "request-refused"
+
+    def __init__(self, message: str, *, field: str | None = None, **params: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.params: Mapping[str, Any] = MappingProxyType(params)
+
+
+class InvalidRequest(RequestRefused):
+    """An argument has the wrong type, length or form."""
+
+    code = "invalid-request"
+
+
+class InvalidAmount(RequestRefused):
+    """A value is no money amount of its currency."""
+
+    code = "invalid-amount"
+
+
+class CurrencyMismatch(RequestRefused):
+    """Two amounts of different currencies met in one operation."""
+
+    code = "currency-mismatch"
+
+
+class AmountOutOfRange(RequestRefused):
+    """An amount is below a minimum, above a maximum or off the step."""
+
+    code = "amount-out-of-range"
+
+
+class NotFound(RequestRefused):
+    """The object does not exist, or belongs to somebody else: one shape for both."""
+
+    code = "not-found"
+
+
+class InsufficientCredit(RequestRefused):
+    """The wallet does not cover the amount.
+
+    Attributes:
+        available: What the wallet could have paid, overdraft included.
+    """
+
+    code = "insufficient-credit"
+
+    def __init__(self, message: str, *, available: Money) -> None:
+        super().__init__(message, field="amount", available=str(available))
+        self.available = available
+
+
+class KeyConflict(RequestRefused):
+    """The key was used before, with other content."""
+
+    code = "key-conflict"
+
+
+class QuoteExpired(RequestRefused):
+    """The quote is past its time; ask for a new one."""
+
+    code = "quote-expired"
+
+
+class QuoteChanged(RequestRefused):
+    """What would be paid differs from what the customer saw.
+
+    Attributes:
+        quote: The new quote, to be shown before anything is started.
+    """
+
+    code = "quote-changed"
+
+    def __init__(self, message: str, *, quote: Quote) -> None:
+        super().__init__(message, field="quote")
+        self.quote = quote
+
+
+class TaxProfileInvalid(RequestRefused):
+    """The customer's tax profile lacks something a decision needs."""
+
+    code = "tax-profile-invalid"
+
+
+class NotAllowed(RequestRefused):
+    """The operator door was opened without the permission this act needs."""
+
+    code = "not-allowed"
+
+
+class WrongState(RequestRefused):
+    """The object has moved past the state in which this act is possible."""
+
+    code = "wrong-state"
+
+
+class GatewayError(PrepaidError):
+    """A gateway refused, failed or answered something unusable.
+
+    Attributes:
+        retryable: The same call may succeed later.
+        outcome_unknown: The gateway may have carried the call out; only a
+            look-up or the same idempotency key can tell.
+    """
+
+    def __init__(
+        self, message: str, *, retryable: bool = False, outcome_unknown: bool = False, code: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.outcome_unknown = outcome_unknown
+        self.code = code
+
+
+class GatewayUnavailable(GatewayError):
+    """A checkout could not be created now; its top-up stays and can be resumed.
+
+    Attributes:
+        topup_id: The top-up that waits in ``starting``.
+    """
+
+    def __init__(self, message: str, *, topup_id: str, outcome_unknown: bool) -> None:
+        super().__init__(message, retryable=True, outcome_unknown=outcome_unknown)
+        self.topup_id = topup_id
+
+
+class WebhookRejected(PrepaidError):
+    """A webhook that is not signed by the gateway, is stale or cannot be read."""
+
+
+class ConfigurationError(PrepaidError):
+    """The set-up cannot work; the message names what to change."""
+
+
+class TransactionAborted(PrepaidError):
+    """The database gave the transaction up; nothing of it was kept.
+
+    Attributes:
+        retry_whole: Run the whole transaction again, with the same keys.
+    """
+
+    def __init__(self, message: str, *, retry_whole: bool = True) -> None:
+        super().__init__(message)
+        self.retry_whole = retry_whole
+
+
+class IntegrityFault(PrepaidError):
+    """The books contradict themselves; the library stops rather than guess."""

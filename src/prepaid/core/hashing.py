@@ -1,0 +1,36 @@
+"""Hashes that keys, fingerprints and frozen documents rest on.
+
+A *key hash* scopes a caller's key to book, operation and customer, so that two
+customers may use the same words. A *fingerprint* is what the key was first used
+for: the same again is a replay, anything else a conflict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+_SEPARATOR = "\x1f"  # cannot occur in a key: keys are printable
+
+
+def key_hash(book_id: int, operation: str, customer: str, key: str) -> str:
+    """Hash a caller's key within its scope to 32 hexadecimal digits."""
+    scoped = _SEPARATOR.join((str(book_id), operation, customer, key))
+    return hashlib.blake2b(scoped.encode(), digest_size=16).hexdigest()
+
+
+def fingerprint(*parts: object) -> str:
+    """Hash what a key stands for to 32 hexadecimal digits."""
+    return hashlib.blake2b(canonical_json(list(parts)).encode(), digest_size=16).hexdigest()
+
+
+def canonical_json(value: Mapping[str, Any] | list[Any]) -> str:
+    """Write JSON in one way only: sorted names, no blanks, no escapes but the needed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=str)
+
+
+def sha256(content: bytes | str) -> str:
+    """Hash a document to 64 hexadecimal digits."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()

@@ -1,0 +1,44 @@
+"""Instants: aware, UTC, exact to the microsecond, and the days of a seller's zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from .errors import InvalidRequest
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(instant: datetime) -> int:
+    """Count whole microseconds since 1970, without passing through a float."""
+    return (instant - EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """Undo `to_micros`."""
+    return EPOCH + timedelta(microseconds=micros)
+
+
+def check_instant(value: object, *, field: str) -> datetime:
+    """Return ``value`` in UTC if it is an aware datetime.
+
+    Raises:
+        InvalidRequest: Not a datetime, or naive.
+    """
+    if not isinstance(value, datetime):
+        raise InvalidRequest(f"{field} is a datetime, not {type(value).__name__}.", field=field)
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise InvalidRequest(f"{field} needs a time zone; a naive datetime names no instant.", field=field)
+    return value.astimezone(UTC)
+
+
+def local_day(instant: datetime, timezone: str) -> date:
+    """Give the calendar day of ``instant`` in a time zone."""
+    return instant.astimezone(ZoneInfo(timezone)).date()
+
+
+def day_start(day: date, timezone: str) -> datetime:
+    """Give the instant, in UTC, at which ``day`` begins in a time zone."""
+    return datetime.combine(day, time(), ZoneInfo(timezone)).astimezone(UTC)

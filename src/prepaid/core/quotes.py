@@ -1,0 +1,115 @@
+"""What a top-up will cost and give, before anything is started."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from attrs import frozen
+
+from .errors import InvalidRequest
+from .hashing import canonical_json
+from .instants import from_micros, to_micros
+from .money import Money
+from .taxation import TaxDecision
+
+_SHOWN = ("credit", "bonus", "discount", "tax", "total")
+_LONGEST_TOKEN = 2000
+
+
+@frozen(kw_only=True)
+class Quote:
+    """The order summary of a top-up; a value, never stored.
+
+    Attributes:
+        amount: What the customer typed.
+        gateway: Name of the gateway chosen.
+        code: Promotion code, or None.
+        credit: Credit bought.
+        bonus: Promotional credit on top.
+        discount: What a promotion takes off the price, before tax.
+        net: Price after discount, without tax.
+        tax: The tax decision, with its lines and explanation.
+        total: What will be paid.
+        balance_after: Balance once the top-up is credited.
+        expires_at: Instant after which `start` refuses the quote.
+    """
+
+    amount: Money
+    gateway: str
+    code: str | None = None
+    credit: Money
+    bonus: Money
+    discount: Money
+    net: Money
+    tax: TaxDecision
+    total: Money
+    balance_after: Money
+    expires_at: datetime
+
+    @property
+    def token(self) -> str:
+        """The quote as JSON a form can carry; unsigned, because `start` prices it anew."""
+        record: dict[str, Any] = {name: str(getattr(self, name).units) for name in _SHOWN if name != "tax"}
+        record |= {
+            "amount": str(self.amount.units),
+            "currency": self.amount.currency,
+            "gateway": self.gateway,
+            "code": self.code,
+            "tax": str(self.tax.total.units),
+            "expires": to_micros(self.expires_at),
+        }
+        return canonical_json(record)
+
+    def shown(self) -> dict[str, int]:
+        """Give the figures the customer saw, in ledger units."""
+        return {name: (self.tax.total if name == "tax" else getattr(self, name)).units for name in _SHOWN}
+
+
+@frozen(kw_only=True)
+class QuoteClaim:
+    """What a token says the customer saw; compared with a fresh quote, never believed."""
+
+    amount: Money
+    gateway: str
+    code: str | None
+    shown: dict[str, int]
+    expires_at: datetime
+
+
+def read_token(token: object) -> QuoteClaim:
+    """Read a quote's token back.
+
+    Raises:
+        InvalidRequest: The token was not made by `Quote.token`.
+    """
+    if not isinstance(token, str) or len(token) > _LONGEST_TOKEN:
+        raise InvalidRequest("The quote is a Quote or its token.", field="quote")
+    try:
+        record = json.loads(token)
+        code = record["code"]
+        if not isinstance(record["gateway"], str) or not (code is None or isinstance(code, str)):
+            raise TypeError
+        return QuoteClaim(
+            amount=Money(int(record["amount"]), record["currency"]),
+            gateway=record["gateway"],
+            code=code,
+            shown={name: int(record[name]) for name in _SHOWN},
+            expires_at=from_micros(int(record["expires"])),
+        )
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        raise InvalidRequest("The quote's token is damaged; ask for a new quote.", field="quote") from None
+
+
+def claim_of(quote: Quote | str) -> QuoteClaim:
+    """Give what a quote or its token claims.
+
+    Raises:
+        InvalidRequest: Neither a quote nor a readable token.
+    """
+    if isinstance(quote, Quote):
+        return QuoteClaim(
+            amount=quote.amount, gateway=quote.gateway, code=quote.code, shown=quote.shown(), expires_at=quote.expires_at
+        )
+    return read_token(quote)

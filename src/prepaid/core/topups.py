@@ -1,0 +1,65 @@
+"""A top-up: the order to buy credit, as the library remembers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from attrs import field, frozen
+
+from .money import Money
+from .states import TopupState
+from .taxation import TaxDecision
+
+
+@frozen(kw_only=True)
+class CheckoutLink:
+    """How the customer pays: a page to go to, or parameters for a widget.
+
+    Attributes:
+        redirect_url: Where to send the browser, or None.
+        widget: Public parameters of an embedded form, or None.
+    """
+
+    redirect_url: str | None = field(default=None, repr=False)
+    widget: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
+class Topup:
+    """An order to buy credit.
+
+    Attributes:
+        id: ``top_…``.
+        customer: The host's id of the buyer.
+        state: See `prepaid.core.states`.
+        gateway: Name of the gateway it is paid at.
+        credit: Credit bought (paid for, or given by a discount).
+        bonus: Promotional credit on top.
+        discount: What a promotion took off the price.
+        net: Price without tax, after discount.
+        total: What is to be paid.
+        tax: The frozen tax decision.
+        checkout: Where to pay, while that is possible.
+        created_at: When it was started.
+        expires_at: When the checkout lapses.
+        failure: Why it failed or waits in review, in a machine word, or empty.
+        invoice_number: Number of its invoice once credited.
+    """
+
+    id: str
+    customer: str
+    state: TopupState
+    gateway: str
+    credit: Money
+    bonus: Money
+    discount: Money
+    net: Money
+    total: Money
+    tax: TaxDecision
+    checkout: CheckoutLink = CheckoutLink()
+    created_at: datetime
+    expires_at: datetime
+    failure: str = ""
+    invoice_number: str | None = None

@@ -1,0 +1,184 @@
+"""Usage values: charges, their outcome, meters, and what a customer reads of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from attrs import frozen
+
+from .errors import InvalidRequest
+from .ids import check_key, check_text
+from .instants import check_instant
+from .money import Money, require_positive
+from .rates import Rate
+
+Period = tuple[datetime, datetime]
+
+
+@frozen(kw_only=True)
+class Charge:
+    """A usage debit to post.
+
+    Attributes:
+        customer: The host's id of who pays.
+        amount: What to charge, above zero; finer than minor units is fine.
+        key: The caller's key; the same charge again changes nothing.
+        description: What the customer reads.
+        resource: The host's id of what was used, or empty.
+        kind: What sort of resource, such as ``"instance"``, or empty.
+        project: The host's project, or empty.
+        period: Start and end of the usage, or None.
+        allow_negative: Post performed usage even below the floor.
+    """
+
+    customer: str
+    amount: Money
+    key: str
+    description: str = ""
+    resource: str = ""
+    kind: str = ""
+    project: str = ""
+    period: Period | None = None
+    allow_negative: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        check_key(self.customer, field="customer")
+        require_positive(self.amount)
+        check_key(self.key)
+        check_text(self.description, field="description", longest=200)
+        for name in ("resource", "kind", "project"):
+            check_text(getattr(self, name), field=name, longest=120)
+        if self.period is not None:
+            _check_period(self.period)
+        if not isinstance(self.allow_negative, bool):
+            raise InvalidRequest("allow_negative is True or False.", field="allow_negative")
+
+
+def _check_period(period: object) -> None:
+    if not isinstance(period, tuple) or len(period) != 2:
+        raise InvalidRequest("period is a pair (start, end).", field="period")
+    start, end = (check_instant(instant, field="period") for instant in period)
+    if end <= start:
+        raise InvalidRequest("period ends after it starts.", field="period")
+
+
+@frozen(kw_only=True)
+class ChargeOutcome:
+    """What became of a charge.
+
+    Attributes:
+        status: ``"posted"``, or ``"duplicate"`` for a key that was posted before.
+        transaction_id: ``txn_…``, the first answer's for a duplicate.
+        balance_after: Balance right after the charge.
+        key: The caller's key.
+    """
+
+    status: Literal["posted", "duplicate"]
+    transaction_id: str
+    balance_after: Money
+    key: str
+
+
+@frozen(kw_only=True)
+class Balance:
+    """A wallet at one instant.
+
+    Attributes:
+        available: What a charge may use now: settled less held plus overdraft.
+        settled: Credit less usage; below zero is a debt.
+        held: Reserved by holds.
+        paid: Left of paid, external and migrated credit.
+        promotional: Left of promotional and goodwill credit.
+        currency: ISO 4217 code.
+    """
+
+    available: Money
+    settled: Money
+    held: Money
+    paid: Money
+    promotional: Money
+    currency: str
+
+
+@frozen(kw_only=True)
+class Credit:
+    """The paid and promotional parts of a transaction, signed like its amount."""
+
+    paid: Money
+    promotional: Money
+
+
+@frozen(kw_only=True)
+class Transaction:
+    """One line of a customer's history: all transfers of one key.
+
+    Attributes:
+        id: ``txn_…``.
+        kind: One of `prepaid.core.transfers.TRANSACTION_KINDS`.
+        amount: Signed as the customer sees it: credit above zero, usage below.
+        balance_after: Balance right after it.
+        description: What it was.
+        at: When it was posted.
+        period: Usage period, or None.
+        resource: The host's id of what was used, or empty.
+        topup_id: Top-up it belongs to, or None.
+        invoice_number: Invoice of that top-up, or None.
+        credit: Paid and promotional parts.
+    """
+
+    id: str
+    kind: str
+    amount: Money
+    balance_after: Money
+    description: str
+    at: datetime
+    period: Period | None
+    resource: str
+    topup_id: str | None
+    invoice_number: str | None
+    credit: Credit
+
+
+@frozen(kw_only=True)
+class Meter:
+    """A resource that accrues a rate.
+
+    Attributes:
+        resource: The host's id of the resource.
+        customer: Who pays.
+        kind: What sort of resource.
+        project: The host's project, or empty.
+        rate: Price per started hour.
+        started_at: When the hours began to count.
+        stopped_at: When it stopped, or None while it runs.
+        billed_until: End of the last hour charged.
+    """
+
+    resource: str
+    customer: str
+    kind: str
+    project: str
+    rate: Rate
+    started_at: datetime
+    stopped_at: datetime | None
+    billed_until: datetime
+
+
+@frozen(kw_only=True)
+class BillingRun:
+    """What one run over the meters charged.
+
+    Attributes:
+        charges: Hours charged.
+        customers: Customers charged.
+        total: What was charged, one Money per currency.
+        refused: Meters that could not be charged, with the reason.
+        duration: Seconds the run took, for operators; not money.
+    """
+
+    charges: int
+    customers: int
+    total: tuple[Money, ...]
+    refused: tuple[tuple[str, str], ...]
+    duration: float

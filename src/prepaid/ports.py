@@ -1,0 +1,317 @@
+"""Contracts with the outside: gateways, mail, time, ids, and the values they exchange.
+
+Adapters translate; every rule about money stays in the core. All values are
+frozen. A gateway's amounts come in as `Money`, converted by the adapter with
+the gateway's own table of exponents, never with ISO 4217.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from attrs import field, frozen
+
+from .core.documents import Invoice
+from .core.money import Money
+
+Mode = Literal["test", "live"]
+
+PaymentState = Literal["open", "processing", "authorised", "captured", "failed", "expired", "canceled"]
+"""How far a payment is at the gateway; only ``captured`` is money."""
+
+
+class Clock(Protocol):
+    """Tells the time; given to `Prepaid` so that tests can move it."""
+
+    def now(self) -> datetime:
+        """Give the current instant, aware and in UTC."""
+        ...
+
+
+class IdSource(Protocol):
+    """Makes identifiers."""
+
+    def new(self, kind: str) -> str:
+        """Make a new id with the prefix ``kind``."""
+        ...
+
+
+@frozen(kw_only=True)
+class CurrencyLimits:
+    """What a gateway takes in one currency, in ledger `Money`.
+
+    Attributes:
+        minimum: Smallest total of one payment.
+        maximum: Largest total of one payment.
+        step: Totals are whole multiples of it.
+    """
+
+    minimum: Money
+    maximum: Money
+    step: Money
+
+
+@frozen(kw_only=True)
+class Capabilities:
+    """What a gateway can do, as data.
+
+    Attributes:
+        currencies: Limits by currency code; a currency not named is not taken.
+        create_key_valid_s: Seconds for which sending the same creation key
+            again gives the same checkout; 0 if the gateway keeps no keys.
+        reports_mode: A payment says whether it is test or live.
+        reports_account: A payment says which merchant account it went to.
+        asynchronous: A payment may stay in ``processing`` for days.
+        signed_timestamp: A webhook's signature covers its time.
+    """
+
+    currencies: Mapping[str, CurrencyLimits]
+    create_key_valid_s: int = 0
+    reports_mode: bool = True
+    reports_account: bool = False
+    asynchronous: bool = False
+    signed_timestamp: bool = True
+
+
+@frozen(kw_only=True)
+class Health:
+    """Whether a gateway accepts our credentials.
+
+    Attributes:
+        ok: It does, in the mode we are in.
+        mode: The mode the gateway reports, or None.
+        detail: One line for an operator, without secrets.
+    """
+
+    ok: bool
+    mode: Mode | None = None
+    detail: str = ""
+
+
+@frozen(kw_only=True)
+class CheckoutRequest:
+    """A payment to prepare at a gateway.
+
+    Attributes:
+        topup_id: Our reference, to be echoed by the gateway (at most 40 characters).
+        amount: What to collect, in whole minor units.
+        description: What the customer reads on the payment page.
+        return_url: Where the browser goes after paying.
+        cancel_url: Where the browser goes when the customer gives up.
+        customer_id: The host's customer id.
+        customer_email: To prefill, or empty.
+        locale: Language of the page.
+        expires_at: When the checkout should lapse.
+        key: Idempotency key: the same request may be sent again with it.
+    """
+
+    topup_id: str
+    amount: Money
+    description: str
+    return_url: str
+    cancel_url: str
+    customer_id: str
+    customer_email: str = field(default="", repr=False)
+    locale: str = "en"
+    expires_at: datetime
+    key: str
+
+
+@frozen(kw_only=True)
+class Checkout:
+    """A prepared payment.
+
+    Attributes:
+        checkout_id: The gateway's id of it; stored, and compared ever after.
+        redirect_url: Where to send the browser, or None.
+        widget: Public parameters of an embedded form, or None.
+    """
+
+    checkout_id: str
+    redirect_url: str | None = None
+    widget: Mapping[str, Any] | None = None
+
+
+@frozen(kw_only=True)
+class PaymentRef:
+    """Which payment to look up: what we stored when the checkout was made."""
+
+    topup_id: str
+    checkout_id: str
+
+
+@frozen(kw_only=True)
+class PaymentSnapshot:
+    """A payment as the gateway itself reports it now: the only source of facts.
+
+    Attributes:
+        checkout_id: The gateway's id of the checkout.
+        payment_id: The gateway's id of the money, once there is one.
+        topup_id: Our reference as the gateway echoes it, or None.
+        state: How far it is.
+        captured: What was captured, or None before.
+        mode: The mode the gateway reports, or None if it does not.
+        account: Merchant account the money went to, or None if not shown.
+        method: Payment method in the gateway's word, or empty.
+        failure: Why it failed, in the gateway's word, or empty.
+        fee: What the gateway keeps, in its own currency, or None.
+        refunded: What was already refunded, or None.
+        disputed: A dispute is open.
+    """
+
+    checkout_id: str
+    payment_id: str | None = None
+    topup_id: str | None = None
+    state: PaymentState
+    captured: Money | None = None
+    mode: Mode | None = None
+    account: str | None = None
+    method: str = ""
+    failure: str = ""
+    fee: Money | None = None
+    refunded: Money | None = None
+    disputed: bool = False
+
+
+@frozen(kw_only=True)
+class GatewayEvent:
+    """What a verified webhook tells us to look up; no amount, no state.
+
+    Attributes:
+        event_id: The gateway's id of the event, the same on every retry.
+        kind: ``"payment"`` wakes a settlement; ``"ignored"`` is recorded only.
+        type: The gateway's word for the event.
+        checkout_id: Checkout it is about, or None.
+        topup_id: Our reference as echoed, or None.
+        mode: The mode the event claims, or None.
+    """
+
+    event_id: str
+    kind: Literal["payment", "ignored"]
+    type: str
+    checkout_id: str | None = None
+    topup_id: str | None = None
+    mode: Mode | None = None
+
+
+@runtime_checkable
+class Gateway(Protocol):
+    """A payment provider.
+
+    An adapter is immutable configuration until `bind` gives it a mode and a
+    clock. Methods that talk to the provider raise `GatewayError` with
+    ``retryable`` and ``outcome_unknown`` set truthfully, return within the
+    configured timeout, and are never called inside a database transaction.
+    """
+
+    name: str
+    label: str
+
+    def bind(self, mode: Mode, clock: Clock) -> Gateway:
+        """Give this gateway for one mode.
+
+        Raises:
+            ConfigurationError: The credentials belong to the other mode, or a
+                webhook secret is missing.
+        """
+        ...
+
+    def capabilities(self) -> Capabilities:
+        """Say what the gateway can do; no network."""
+        ...
+
+    def check_credentials(self) -> Health:
+        """Ask the gateway whether our credentials work."""
+        ...
+
+    def create_checkout(self, request: CheckoutRequest) -> Checkout:
+        """Prepare a payment; the same key again gives the same checkout.
+
+        Raises:
+            GatewayError: Refused, failed, or the outcome is unknown.
+        """
+        ...
+
+    def fetch_payment(self, ref: PaymentRef) -> PaymentSnapshot:
+        """Re-read a payment from the gateway.
+
+        Raises:
+            GatewayError: It cannot be asked, or its answer lacks or contradicts
+                a field; never a guess.
+        """
+        ...
+
+    def cancel(self, ref: PaymentRef) -> PaymentSnapshot:
+        """Make a checkout unpayable and give the payment as it is afterwards.
+
+        Raises:
+            GatewayError: As `fetch_payment`.
+        """
+        ...
+
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[GatewayEvent]:
+        """Verify a webhook over its raw bytes and say what to look up.
+
+        Args:
+            headers: Names in lower case.
+            body: The bytes as received, at most the configured cap.
+
+        Raises:
+            WebhookRejected: Not signed with one of our secrets, stale, from
+                the future, or not readable.
+        """
+        ...
+
+
+@frozen(kw_only=True)
+class Attachment:
+    """A file in a mail."""
+
+    filename: str
+    content: bytes = field(repr=False)
+    media_type: str = "application/pdf"
+
+
+@frozen(kw_only=True)
+class MailMessage:
+    """A mail to send.
+
+    Attributes:
+        to: One address.
+        subject: One line.
+        text: Plain text body.
+        html: The same as HTML, or empty.
+        attachments: Files.
+        message_key: Stable over attempts; the Message-ID is made from it, so
+            that a mail sent twice after a crash is recognised as one.
+    """
+
+    to: str = field(repr=False)
+    subject: str
+    text: str = field(repr=False)
+    html: str = field(default="", repr=False)
+    attachments: tuple[Attachment, ...] = ()
+    message_key: str
+
+
+@runtime_checkable
+class Mailer(Protocol):
+    """Sends mail."""
+
+    def send(self, message: MailMessage) -> None:
+        """Hand one mail to a server; any exception means *try again later*."""
+        ...
+
+
+@runtime_checkable
+class InvoiceRenderer(Protocol):
+    """Turns a frozen invoice into a file: the same invoice, the same bytes."""
+
+    media_type: str
+    version: str
+
+    def render(self, invoice: Invoice) -> bytes:
+        """Render the document."""
+        ...
