@@ -1,0 +1,10 @@
+"""How things are kept: schema, engines, and one module of SQL per noun.
+
+Only this package imports SQLAlchemy and Alembic. Everything above passes a `Tx`
+down and gets frozen values back.
+"""
+
+from .database import Database, Tx
+from .engines import Duplicate, configure_sqlite
+
+__all__ = ["Database", "Duplicate", "Tx", "configure_sqlite"]

@@ -1,0 +1,141 @@
+"""Ledger accounts and the currencies they are kept in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
+
+from attrs import frozen
+from sqlalchemy import insert, select, update
+
+from ..core.errors import ConfigurationError
+from ..core.money import MINOR_DIGITS, scale_of
+from ..core.transfers import AccountRef
+from . import schema
+from .database import Database, Tx
+from .engines import Duplicate
+
+_account = schema.account
+_currency = schema.currency
+
+
+@frozen
+class Wallet:
+    """A wallet row: amounts in ledger units."""
+
+    id: int
+    owner: str
+    currency: str
+    balance: int
+    held: int
+    floor: int
+    seq: int
+
+    @property
+    def available(self) -> int:
+        """What a charge may use: settled less held plus overdraft."""
+        return self.balance - self.held - self.floor
+
+
+_WALLET = select(
+    _account.c.id,
+    _account.c.owner,
+    _account.c.currency,
+    _account.c.balance,
+    _account.c.held,
+    _account.c.floor,
+    _account.c.seq,
+)
+
+
+def find_wallet(tx: Tx, customer: str, currency: str) -> Wallet | None:
+    """Read a customer's wallet in one currency."""
+    wanted = _WALLET.where(
+        _account.c.book_id == tx.book_id,
+        _account.c.kind == "wallet",
+        _account.c.owner == customer,
+        _account.c.currency == currency,
+    )
+    row = tx.execute(wanted).first()
+    return None if row is None else Wallet(*row)
+
+
+def wallets_of(tx: Tx, customer: str) -> list[Wallet]:
+    """Read all wallets of a customer, by currency."""
+    wanted = _WALLET.where(
+        _account.c.book_id == tx.book_id, _account.c.kind == "wallet", _account.c.owner == customer
+    ).order_by(_account.c.currency)
+    return [Wallet(*row) for row in tx.execute(wanted)]
+
+
+def set_floor(tx: Tx, wallet_id: int, floor: int) -> None:
+    """Let a wallet go down to ``floor`` ledger units (zero or below)."""
+    tx.execute(update(_account).where(_account.c.book_id == tx.book_id, _account.c.id == wallet_id).values(floor=floor))
+
+
+def ensure_wallet(database: Database, customer: str, currency: str, now: datetime) -> None:
+    """Open a customer's wallet unless it is open; in a transaction of its own.
+
+    Raises:
+        ConfigurationError: The book keeps the currency at another scale.
+    """
+    if database.read(lambda tx: find_wallet(tx, customer, currency)) is None:
+        _open(database, "wallet", customer, currency, now)
+
+
+def system_accounts(
+    database: Database, refs: Iterable[AccountRef], currency: str, now: datetime
+) -> dict[AccountRef, int]:
+    """Give the ids of the book's own accounts, opening those that are missing.
+
+    They are opened in a transaction of their own, before the one that posts:
+    an id is remembered only once it is committed.
+
+    Raises:
+        ConfigurationError: The book keeps the currency at another scale.
+    """
+    known = database.account_ids
+    wanted = set(refs)
+    for ref in wanted:
+        if (ref, currency) not in known:
+            known[ref, currency] = _find_or_open(database, ref, currency, now)
+    return {ref: known[ref, currency] for ref in wanted}
+
+
+def _find_or_open(database: Database, ref: AccountRef, currency: str, now: datetime) -> int:
+    wanted = select(_account.c.id).where(
+        _account.c.kind == ref.kind, _account.c.owner == ref.owner, _account.c.currency == currency
+    )
+    found = database.read(lambda tx: tx.execute(wanted.where(_account.c.book_id == tx.book_id)).scalar())
+    if found is None:
+        _open(database, ref.kind, ref.owner, currency, now)
+        return _find_or_open(database, ref, currency, now)
+    return int(found)
+
+
+def _open(database: Database, kind: str, owner: str, currency: str, now: datetime) -> None:
+    _ensure_currency(database, currency)
+    row = {"kind": kind, "owner": owner, "currency": currency, "created_at": now}
+    zero = {"balance": 0, "held": 0, "floor": 0, "seq": 0}
+    with suppress(Duplicate):  # somebody else opened it meanwhile
+        database.write(lambda tx: tx.execute(insert(_account).values(book_id=tx.book_id, **row, **zero)))
+
+
+def _ensure_currency(database: Database, code: str) -> None:
+    def scale(tx: Tx) -> int | None:
+        found = tx.execute(
+            select(_currency.c.scale).where(_currency.c.book_id == tx.book_id, _currency.c.code == code)
+        ).scalar()
+        return None if found is None else int(found)
+
+    kept = database.read(scale)
+    if kept is None:
+        row = {"code": code, "scale": scale_of(code), "minor_digits": MINOR_DIGITS[code]}
+        with suppress(Duplicate):  # somebody else added it meanwhile
+            database.write(lambda tx: tx.execute(insert(_currency).values(book_id=tx.book_id, **row)))
+    elif kept != scale_of(code):
+        raise ConfigurationError(
+            f"The book keeps {code} with {kept} decimal digits, this library with {scale_of(code)}: "
+            "amounts would change their meaning."
+        )

@@ -1,0 +1,100 @@
+"""Customers and their tax profiles, whose every version is kept."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+
+from ..core.hashing import canonical_json
+from ..core.parties import Address, Customer, TaxProfile, address_record
+from . import schema
+from .database import Tx
+
+_customer = schema.customer
+_profile = schema.tax_profile
+
+
+def find(tx: Tx, customer_id: str) -> Customer | None:
+    """Read a registered customer."""
+    row = tx.execute(
+        select(_customer).where(_customer.c.book_id == tx.book_id, _customer.c.id == customer_id)
+    ).first()
+    return None if row is None else _from_row(row)
+
+
+def _from_row(row: Any) -> Customer:
+    return Customer(
+        id=row.id,
+        email=row.email,
+        name=row.name,
+        currency=row.currency,
+        locale=row.locale,
+        groups=tuple(json.loads(row.group_names)),
+    )
+
+
+def _values(customer: Customer) -> dict[str, Any]:
+    return {
+        "email": customer.email,
+        "name": customer.name,
+        "currency": customer.currency,
+        "locale": customer.locale,
+        "group_names": canonical_json(list(customer.groups)),
+    }
+
+
+def update_known(tx: Tx, customer: Customer) -> bool:
+    """Bring a registered customer up to date; False if it is not registered."""
+    statement = update(_customer).where(_customer.c.book_id == tx.book_id, _customer.c.id == customer.id)
+    return bool(tx.execute(statement.values(_values(customer))).rowcount)
+
+
+def add(tx: Tx, customer: Customer, *, since: datetime, now: datetime) -> None:
+    """Register a new customer."""
+    row = {"book_id": tx.book_id, "id": customer.id, "since": since, "created_at": now, **_values(customer)}
+    tx.execute(insert(_customer).values(row))
+
+
+def search(tx: Tx, words: str, *, limit: int) -> list[Customer]:
+    """Find customers whose id, name or mail address contains ``words``, whatever their case."""
+    escaped = words.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    pattern = f"%{escaped}%"
+    columns = (_customer.c.id, _customer.c.name, _customer.c.email)
+    matches = [func.lower(column).like(pattern, escape="\\") for column in columns]
+    wanted = select(_customer).where(_customer.c.book_id == tx.book_id, matches[0] | matches[1] | matches[2])
+    return [_from_row(row) for row in tx.execute(wanted.order_by(_customer.c.id).limit(limit))]
+
+
+def current_profile(tx: Tx, customer_id: str) -> TaxProfile | None:
+    """Read the latest tax profile."""
+    row = tx.execute(
+        select(_profile.c.content)
+        .where(_profile.c.book_id == tx.book_id, _profile.c.customer == customer_id)
+        .order_by(_profile.c.version.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _profile_from(json.loads(row.content))
+
+
+def _profile_from(record: dict[str, Any]) -> TaxProfile:
+    return TaxProfile(**{**record, "address": Address(**record["address"])})
+
+
+def add_profile(tx: Tx, customer_id: str, profile: TaxProfile, *, actor: str, now: datetime) -> None:
+    """Keep a further version of the tax profile."""
+    scope = (_profile.c.book_id == tx.book_id, _profile.c.customer == customer_id)
+    last = tx.execute(select(func.max(_profile.c.version)).where(*scope)).scalar() or 0
+    record = {name: getattr(profile, name) for name in ("kind", "name", "company", "tax_id")}
+    record["address"] = address_record(profile.address)
+    row = {
+        "book_id": tx.book_id,
+        "customer": customer_id,
+        "version": last + 1,
+        "content": canonical_json(record),
+        "actor": actor,
+        "created_at": now,
+    }
+    tx.execute(insert(_profile).values(row))

@@ -1,0 +1,159 @@
+"""One book in one database: transactions that are run whole, and run again.
+
+A `Database` is bound to a book (a seller's accounts in one mode). The schema is
+checked when it is first used, never when it is made: constructing touches
+neither disk nor network.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from attrs import frozen
+from sqlalchemy import Connection, CursorResult, Engine, Executable, insert, select
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+
+from ..core.errors import TransactionAborted
+from ..core.transfers import AccountRef
+from . import migrate, schema
+from .engines import READ_ONLY, Duplicate, is_duplicate, is_retryable, open_engine
+
+T = TypeVar("T")
+
+MAX_ATTEMPTS: Final = 12
+MAX_RETRY_S: Final = 30.0
+
+
+@frozen
+class Tx:
+    """An open transaction on one book; passed down to the modules of SQL.
+
+    Attributes:
+        connection: The SQLAlchemy connection it runs on.
+        book_id: The book every statement is limited to.
+    """
+
+    connection: Connection
+    book_id: int
+
+    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        """Run one statement."""
+        return self.connection.execute(statement, parameters)  # type: ignore[return-value]
+
+    @property
+    def dialect(self) -> str:
+        """Name of the engine's dialect."""
+        return self.connection.dialect.name
+
+
+class Database:
+    """Runs functions in transactions on one book."""
+
+    def __init__(self, database: str | URL | Engine, *, book: str, mode: str, now: Callable[[], datetime]) -> None:
+        """Bind a book; nothing is opened yet.
+
+        Raises:
+            ConfigurationError: The database cannot be used at all.
+        """
+        self.engine = open_engine(database)
+        self._book = book
+        self._mode = mode
+        self._now = now
+        self._book_id: int | None = None
+        self._opening = threading.Lock()
+        self.account_ids: dict[tuple[AccountRef, str], int] = {}
+
+    def __repr__(self) -> str:
+        return f"<Database {self.engine.dialect.name} book={self._book!r} mode={self._mode!r}>"
+
+    def upgrade(self) -> None:
+        """Bring the schema to the version of this library; safe to run at the same time elsewhere."""
+        migrate.upgrade(self.engine)
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """Run ``work`` in one transaction and commit it; run it again when the engine says so.
+
+        ``work`` must do nothing but read and write through its `Tx`: it may run
+        several times, and a commit whose answer was lost is run again too, so
+        every write in it rests on a key or a guarded state.
+
+        Raises:
+            Duplicate: A unique key exists already; nothing was kept.
+            TransactionAborted: The engine refused it again and again.
+            ConfigurationError: The schema is not the one of this library.
+        """
+        book_id = self._open()
+        return self._retrying(lambda: self._once(work, book_id))
+
+    def read(self, work: Callable[[Tx], T]) -> T:
+        """Run ``work`` on one snapshot without locking anything.
+
+        Raises:
+            ConfigurationError: The schema is not the one of this library.
+        """
+        book_id = self._open()
+
+        def run() -> T:
+            with self._snapshot() as connection:
+                return work(Tx(connection, book_id))
+
+        return self._retrying(run)
+
+    def _once(self, work: Callable[[Tx], T], book_id: int) -> T:
+        with self.engine.begin() as connection:
+            return work(Tx(connection, book_id))
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Connection]:
+        with self.engine.connect() as connection:
+            options: dict[str, Any] = {READ_ONLY: True}
+            if connection.dialect.name != "sqlite":
+                options["isolation_level"] = "REPEATABLE READ"
+            with connection.execution_options(**options).begin():
+                yield connection
+
+    def _retrying(self, run: Callable[[], T]) -> T:
+        deadline = time.monotonic() + MAX_RETRY_S
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return run()
+            except DBAPIError as error:
+                if is_duplicate(error):
+                    raise Duplicate("A unique key exists already.") from error
+                if not is_retryable(error):
+                    raise
+                if attempt == MAX_ATTEMPTS or time.monotonic() > deadline:
+                    raise TransactionAborted("The database refused the transaction again and again.") from error
+            time.sleep(random.uniform(0, min(0.5, 0.005 * 2**attempt)))  # noqa: S311 - jitter, not a secret
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def _open(self) -> int:
+        if self._book_id is None:
+            with self._opening:
+                if self._book_id is None:
+                    migrate.check(self.engine)
+                    self._book_id = self._retrying(self._find_or_make_book)
+        return self._book_id
+
+    def _find_or_make_book(self) -> int:
+        book = schema.book
+        wanted = select(book.c.id).where(book.c.name == self._book, book.c.mode == self._mode)
+        with self._snapshot() as connection:
+            found = connection.execute(wanted).scalar()
+        if found is not None:
+            return int(found)
+        try:
+            with self.engine.begin() as connection:
+                row = {"name": self._book, "mode": self._mode, "created_at": self._now()}
+                connection.execute(insert(book).values(row))
+        except DBAPIError as error:
+            if not is_duplicate(error):
+                raise
+        return self._find_or_make_book()

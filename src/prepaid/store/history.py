@@ -1,0 +1,115 @@
+"""A customer's transactions, newest first, in pages that cost the same at any depth."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, select
+from sqlalchemy.sql import ColumnElement
+
+from ..core.grants import PAID_KINDS
+from ..core.money import Money
+from ..core.usage import Credit, Transaction
+from . import schema
+from .database import Tx
+
+_transfer = schema.transfer
+_grant = schema.grant
+
+
+def page(
+    tx: Tx,
+    wallet_id: int,
+    *,
+    kind: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before_seq: int | None = None,
+    limit: int,
+) -> list[tuple[int, Transaction]]:
+    """Read up to ``limit`` whole transactions below ``before_seq``, with their first sequence number.
+
+    Two keyset queries: which transactions stand on the page, then all their
+    wallet transfers, so that a transaction of several parts is never cut.
+    """
+    first = _transfer.alias("first")
+    wanted: list[ColumnElement[bool]] = [first.c.wallet_id == wallet_id]
+    if kind is not None:
+        wanted.append(first.c.kind == kind)
+    if since is not None:
+        wanted.append(first.c.posted_at >= since)
+    if until is not None:
+        wanted.append(first.c.posted_at < until)
+    if before_seq is not None:
+        wanted.append(first.c.wallet_seq < before_seq)
+    # The first wallet part of a transaction stands for it: no earlier part of the wallet has the same id.
+    chosen = (
+        select(first.c.transaction_id, first.c.wallet_seq)
+        .where(and_(*wanted), first.c.part == 0)
+        .order_by(first.c.wallet_seq.desc())
+        .limit(limit)
+    )
+    order = {row.transaction_id: int(row.wallet_seq) for row in tx.execute(chosen)}
+    if not order:
+        return []
+    parts = _parts(tx, wallet_id, list(order))
+    return [(seq, _transaction(parts[transaction_id])) for transaction_id, seq in order.items()]
+
+
+def _parts(tx: Tx, wallet_id: int, transaction_ids: list[str]) -> dict[str, list[Any]]:
+    wanted = (
+        select(_transfer, _grant.c.kind.label("grant_kind"), schema.invoice.c.number)
+        .select_from(
+            _transfer.outerjoin(
+                _grant, and_(_grant.c.book_id == _transfer.c.book_id, _grant.c.id == _transfer.c.grant_id)
+            )
+            .outerjoin(
+                schema.topup,
+                and_(
+                    _transfer.c.cause_type == "topup",
+                    schema.topup.c.book_id == _transfer.c.book_id,
+                    schema.topup.c.id == _transfer.c.cause_id,
+                ),
+            )
+            .outerjoin(
+                schema.invoice,
+                and_(
+                    schema.invoice.c.book_id == _transfer.c.book_id, schema.invoice.c.id == schema.topup.c.invoice_id
+                ),
+            )
+        )
+        .where(
+            _transfer.c.book_id == tx.book_id,
+            _transfer.c.transaction_id.in_(transaction_ids),
+            _transfer.c.wallet_id == wallet_id,
+        )
+        .order_by(_transfer.c.wallet_seq)
+    )
+    parts: dict[str, list[Any]] = {}
+    for row in tx.execute(wanted):
+        parts.setdefault(row.transaction_id, []).append(row)
+    return parts
+
+
+def _transaction(parts: list[Any]) -> Transaction:
+    head, currency = parts[0], parts[0].currency
+    signed = [(row.amount if row.credit_id == row.wallet_id else -row.amount, row.grant_kind) for row in parts]
+    total = sum(amount for amount, _ in signed)
+    # A part below zero has no grant; it is a debt that paid credit will cover.
+    paid = sum(amount for amount, kind in signed if kind is None or kind in PAID_KINDS)
+    return Transaction(
+        id=head.transaction_id,
+        kind=head.kind,
+        amount=Money(total, currency),
+        balance_after=Money(parts[-1].wallet_after, currency),
+        description=head.description or "",
+        at=head.posted_at,
+        period=None if head.period_start is None else (head.period_start, head.period_end),
+        resource=head.resource or "",
+        topup_id=head.cause_id if head.cause_type == "topup" else None,
+        invoice_number=head.number,
+        credit=Credit(paid=Money(paid, currency), promotional=Money(total - paid, currency)),
+    )
+
+

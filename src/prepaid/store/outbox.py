@@ -1,0 +1,115 @@
+"""The outbox: effects to have after commit, written with what caused them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import insert, select, update
+
+from ..core.hashing import canonical_json
+from . import schema
+from .database import Tx
+
+_outbox = schema.outbox
+
+
+@frozen(kw_only=True)
+class Effect:
+    """An effect to have: its topic, payload and how far it got.
+
+    Attributes:
+        id: ``out_…``; stable over attempts.
+        topic: Which delivery it needs.
+        payload: Plain values.
+        progress: Names of receivers that have it already.
+        attempts: Deliveries tried so far.
+    """
+
+    id: str
+    topic: str
+    payload: dict[str, Any]
+    progress: tuple[str, ...]
+    attempts: int
+
+
+def add(tx: Tx, *, id: str, topic: str, dedupe_key: str, payload: dict[str, Any], now: datetime) -> None:
+    """Write an effect in the transaction that causes it; its key is unique per topic."""
+    row = {
+        "book_id": tx.book_id,
+        "id": id,
+        "topic": topic,
+        "dedupe_key": dedupe_key,
+        "payload": canonical_json(payload),
+        "state": "pending",
+        "attempts": 0,
+        "next_at": now,
+        "progress": "[]",
+        "last_error": "",
+        "created_at": now,
+    }
+    tx.execute(insert(_outbox).values(row))
+
+
+def due(tx: Tx, now: datetime, *, limit: int) -> list[Effect]:
+    """Read effects whose time has come, oldest first."""
+    wanted = (
+        select(_outbox)
+        .where(_outbox.c.book_id == tx.book_id, _outbox.c.state == "pending", _outbox.c.next_at <= now)
+        .order_by(_outbox.c.next_at, _outbox.c.id)
+        .limit(limit)
+    )
+    return [
+        Effect(
+            id=row.id,
+            topic=row.topic,
+            payload=json.loads(row.payload),
+            progress=tuple(json.loads(row.progress)),
+            attempts=row.attempts,
+        )
+        for row in tx.execute(wanted)
+    ]
+
+
+def claim(tx: Tx, effect: Effect, until: datetime, now: datetime) -> bool:
+    """Take an effect for one attempt until ``until``; False if another worker has it.
+
+    The attempt is counted before it is made, so that a crash in the middle
+    cannot repeat it for ever without anybody seeing.
+    """
+    statement = update(_outbox).where(
+        _outbox.c.book_id == tx.book_id,
+        _outbox.c.id == effect.id,
+        _outbox.c.state == "pending",
+        _outbox.c.attempts == effect.attempts,
+        _outbox.c.next_at <= now,
+    )
+    return bool(tx.execute(statement.values(attempts=effect.attempts + 1, next_at=until)).rowcount)
+
+
+def finish(tx: Tx, effect_id: str, now: datetime) -> None:
+    """Record that an effect was had."""
+    statement = update(_outbox).where(_outbox.c.book_id == tx.book_id, _outbox.c.id == effect_id)
+    tx.execute(statement.values(state="done", done_at=now, last_error=""))
+
+
+def postpone(
+    tx: Tx, effect_id: str, *, next_at: datetime | None, error: str, progress: tuple[str, ...] = ()
+) -> None:
+    """Record a failed attempt: try again at ``next_at``, or park it for an operator if None."""
+    values: dict[str, Any] = {"last_error": error[:250], "progress": canonical_json(list(progress))}
+    values |= {"state": "dead"} if next_at is None else {"next_at": next_at}
+    statement = update(_outbox).where(_outbox.c.book_id == tx.book_id, _outbox.c.id == effect_id)
+    tx.execute(statement.values(**values))
+
+
+def counts(tx: Tx) -> dict[str, int]:
+    """Count effects by state."""
+    found: dict[str, int] = {}
+    for (state,) in tx.execute(
+        select(_outbox.c.state).where(_outbox.c.book_id == tx.book_id, _outbox.c.state != "done")
+    ):
+        found[state] = found.get(state, 0) + 1
+    return found

@@ -1,0 +1,61 @@
+"""Stored tax rules: dated data that an operator adds and retires, never edits."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from ..core.hashing import canonical_json
+from ..core.taxation import TaxRule
+from . import schema
+from .database import Tx
+
+_rule = schema.tax_rule
+
+
+def add(tx: Tx, rule: TaxRule, now: datetime) -> None:
+    """Keep a rule under its id."""
+    record = {
+        "components": [[component.name, str(component.percent)] for component in rule.components],
+        "valid_from": rule.valid_from.isoformat(),
+        "valid_to": rule.valid_to.isoformat() if rule.valid_to else None,
+        "source": rule.source,
+    }
+    row = {
+        "book_id": tx.book_id,
+        "id": rule.id,
+        "country": rule.country,
+        "content": canonical_json(record),
+        "created_at": now,
+    }
+    tx.execute(insert(_rule).values(row))
+
+
+def active(tx: Tx) -> tuple[TaxRule, ...]:
+    """Read the rules that are not retired, by country and date."""
+    wanted = select(_rule).where(_rule.c.book_id == tx.book_id, _rule.c.retired_at.is_(None))
+    rules = [_from_row(row) for row in tx.execute(wanted.order_by(_rule.c.country, _rule.c.id))]
+    return tuple(sorted(rules, key=lambda rule: (rule.country, rule.valid_from, rule.id)))
+
+
+def _from_row(row: Any) -> TaxRule:
+    record = json.loads(row.content)
+    return TaxRule(
+        id=row.id,
+        country=row.country,
+        components=tuple((name, percent) for name, percent in record["components"]),
+        valid_from=date.fromisoformat(record["valid_from"]),
+        valid_to=date.fromisoformat(record["valid_to"]) if record["valid_to"] else None,
+        source=record["source"],
+    )
+
+
+def retire(tx: Tx, rule_id: str, now: datetime) -> bool:
+    """Take a rule out of use; False if it is not in use."""
+    statement = update(_rule).where(
+        _rule.c.book_id == tx.book_id, _rule.c.id == rule_id, _rule.c.retired_at.is_(None)
+    )
+    return bool(tx.execute(statement.values(retired_at=now)).rowcount)
