@@ -1,3 +1,116 @@
-"""Prepaid credit billing for cloud panels."""
+"""Prepaid credit billing to embed in a cloud panel.
+
+Make a `Prepaid`, register customers, let them top up, charge what they use::
+
+    billing = Prepaid(database="sqlite:///billing.db", mode="test", seller=seller, gateways=[...])
+
+Start with the tutorial in the documentation; `prepaid.core.errors` draws the
+tree of refusals.
+"""
+
+from . import permissions
+from .app import Prepaid
+from .core.documents import Invoice, InvoiceLine, Party
+from .core.errors import (
+    AmountOutOfRange,
+    ConfigurationError,
+    CurrencyMismatch,
+    GatewayError,
+    GatewayUnavailable,
+    InsufficientCredit,
+    IntegrityFault,
+    InvalidAmount,
+    InvalidRequest,
+    KeyConflict,
+    NotAllowed,
+    NotFound,
+    PrepaidError,
+    PromotionRefused,
+    QuoteChanged,
+    QuoteExpired,
+    RequestRefused,
+    TaxProfileInvalid,
+    TransactionAborted,
+    WebhookRejected,
+    WrongState,
+)
+from .core.events import Event
+from .core.money import Money
+from .core.pages import Page
+from .core.parties import Address, Customer, Seller, TaxProfile
+from .core.quotes import Quote
+from .core.rates import Rate
+from .core.taxation import TaxComponent, TaxDecision, TaxLine, TaxRule
+from .core.thresholds import Thresholds
+from .core.topups import Topup
+from .core.usage import Balance, BillingRun, Charge, ChargeOutcome, Meter, Transaction
+from .doors.host import ReturnResult
+from .hookspecs import PluginSetup, hookimpl
+from .integrity import Finding, IntegrityReport
+from .jobs import JobRun
+from .mail import SmtpMailer
+from .reporting.summary import Summary
+from .store import configure_sqlite
+from .webhooks import WebhookResult
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Address",
+    "AmountOutOfRange",
+    "Balance",
+    "BillingRun",
+    "Charge",
+    "ChargeOutcome",
+    "ConfigurationError",
+    "CurrencyMismatch",
+    "Customer",
+    "Event",
+    "Finding",
+    "GatewayError",
+    "GatewayUnavailable",
+    "InsufficientCredit",
+    "IntegrityFault",
+    "IntegrityReport",
+    "InvalidAmount",
+    "InvalidRequest",
+    "Invoice",
+    "InvoiceLine",
+    "JobRun",
+    "KeyConflict",
+    "Meter",
+    "Money",
+    "NotAllowed",
+    "NotFound",
+    "Page",
+    "Party",
+    "PluginSetup",
+    "Prepaid",
+    "PrepaidError",
+    "PromotionRefused",
+    "Quote",
+    "QuoteChanged",
+    "QuoteExpired",
+    "Rate",
+    "RequestRefused",
+    "ReturnResult",
+    "Seller",
+    "SmtpMailer",
+    "Summary",
+    "TaxComponent",
+    "TaxDecision",
+    "TaxLine",
+    "TaxProfile",
+    "TaxProfileInvalid",
+    "TaxRule",
+    "Thresholds",
+    "Topup",
+    "Transaction",
+    "TransactionAborted",
+    "WebhookRejected",
+    "WebhookResult",
+    "WrongState",
+    "configure_sqlite",
+    "hookimpl",
+    "permissions",
+]

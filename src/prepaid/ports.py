@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from attrs import field, frozen
 
 from .core.documents import Invoice
+from .core.events import Event
 from .core.money import Money
 
 Mode = Literal["test", "live"]
@@ -35,6 +36,18 @@ class IdSource(Protocol):
 
     def new(self, kind: str) -> str:
         """Make a new id with the prefix ``kind``."""
+        ...
+
+
+class EventListeners(Protocol):
+    """Who wants to hear events; asked one by one, so that one cannot stop another."""
+
+    def names(self) -> tuple[str, ...]:
+        """Name the listeners."""
+        ...
+
+    def deliver(self, name: str, event: Event) -> None:
+        """Tell one listener one event; any exception means *try again later*."""
         ...
 
 
@@ -206,8 +219,15 @@ class Gateway(Protocol):
     configured timeout, and are never called inside a database transaction.
     """
 
-    name: str
-    label: str
+    @property
+    def name(self) -> str:
+        """Name in URLs, rows and quotes: lower-case letters, digits and dashes, at most 32."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """What the customer reads."""
+        ...
 
     def bind(self, mode: Mode, clock: Clock) -> Gateway:
         """Give this gateway for one mode.

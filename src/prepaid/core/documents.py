@@ -166,7 +166,8 @@ def invoice_record(invoice: Invoice) -> dict[str, Any]:
         "buyer": _party_record(invoice.buyer),
         "seller": _party_record(invoice.seller),
         "lines": [
-            {"description": line.description, "quantity": line.quantity, "net": line.net.minor} for line in invoice.lines
+            {"description": line.description, "quantity": line.quantity, "net": line.net.minor}
+            for line in invoice.lines
         ],
         "tax": decision_record(invoice.tax),
         "net": invoice.net.minor,

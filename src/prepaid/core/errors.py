@@ -11,7 +11,9 @@
     │   ├── NotFound              unknown or not yours, in one shape
     │   ├── InsufficientCredit    the guarded balance does not cover it
     │   ├── KeyConflict           the key was used with other content
-    │   ├── QuoteExpired / QuoteChanged
+    │   ├── QuoteExpired          past its time
+    │   ├── QuoteChanged          what would be paid differs; ``quote``
+    │   ├── PromotionRefused      the code does not apply; ``reason``
     │   ├── TaxProfileInvalid     the tax profile cannot be used
     │   ├── NotAllowed            the operator lacks the permission
     │   └── WrongState            the object is past that step
@@ -128,6 +130,20 @@ class QuoteChanged(RequestRefused):
     def __init__(self, message: str, *, quote: Quote) -> None:
         super().__init__(message, field="quote")
         self.quote = quote
+
+
+class PromotionRefused(RequestRefused):
+    """A promotion code does not apply to this top-up.
+
+    Attributes:
+        reason: Why, in a machine word.
+    """
+
+    code = "promotion-refused"
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message, field="code", reason=reason)
+        self.reason = reason
 
 
 class TaxProfileInvalid(RequestRefused):

@@ -10,7 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
 from typing import Any
+
+from .money import Money
 
 _SEPARATOR = "\x1f"  # cannot occur in a key: keys are printable
 
@@ -27,8 +31,21 @@ def fingerprint(*parts: object) -> str:
 
 
 def canonical_json(value: Mapping[str, Any] | list[Any]) -> str:
-    """Write JSON in one way only: sorted names, no blanks, no escapes but the needed."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=str)
+    """Write JSON in one way only: sorted names, no blanks, no escapes but the needed.
+
+    Raises:
+        TypeError: A value that is not written the same way in every process.
+        ValueError: NaN or an infinity.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Money | Decimal | date):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no canonical form.")
 
 
 def sha256(content: bytes | str) -> str:

@@ -24,6 +24,8 @@ MAX_KEY: Final = 191
 """Longest caller-made key and customer id: what every engine can index."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_UNSEEN = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\u200c\u200d"
+_WITHOUT_UNSEEN = dict.fromkeys(map(ord, _UNSEEN))
 _ID = re.compile(r"[a-z]{2,4}_[0-9a-z]{26}", re.ASCII)
 
 
@@ -57,16 +59,20 @@ def check_key(value: object, *, field: str = "key") -> str:
 def check_text(value: object, *, field: str, longest: int, empty: bool = True) -> str:
     """Return free text of bounded length without control characters.
 
+    Blanks of every width are text (Japanese and French write them), and so are
+    the joiners that Persian and Indian scripts need; other characters without
+    a shape, lone surrogates among them, are not.
+
     Raises:
         InvalidRequest: Not a string, too long, empty where it must not be, or
-            with control characters.
+            with control or invisible characters.
     """
     if not isinstance(value, str):
         raise InvalidRequest(f"{field} is a string, not {type(value).__name__}.", field=field)
     if len(value) > longest:
         raise InvalidRequest(f"{field} has at most {longest} characters.", field=field)
-    if not empty and not value.strip():
+    if not empty and not value.strip(_UNSEEN):
         raise InvalidRequest(f"{field} must not be empty.", field=field)
-    if any(not character.isprintable() for character in value):
-        raise InvalidRequest(f"{field} must not contain control characters.", field=field)
+    if not value.translate(_WITHOUT_UNSEEN).isprintable():
+        raise InvalidRequest(f"{field} must not contain control or invisible characters.", field=field)
     return value

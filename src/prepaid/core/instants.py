@@ -25,13 +25,16 @@ def check_instant(value: object, *, field: str) -> datetime:
     """Return ``value`` in UTC if it is an aware datetime.
 
     Raises:
-        InvalidRequest: Not a datetime, or naive.
+        InvalidRequest: Not a datetime, naive, or outside the years 1 to 9999 in UTC.
     """
     if not isinstance(value, datetime):
         raise InvalidRequest(f"{field} is a datetime, not {type(value).__name__}.", field=field)
     if value.tzinfo is None or value.utcoffset() is None:
         raise InvalidRequest(f"{field} needs a time zone; a naive datetime names no instant.", field=field)
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequest(f"{field} lies outside the years 1 to 9999.", field=field) from None
 
 
 def local_day(instant: datetime, timezone: str) -> date:

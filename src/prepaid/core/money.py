@@ -17,21 +17,24 @@ Sources: ISO 4217 (currency codes and minor units, list one).
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from typing import Final
 
 from attrs import field, frozen
 
-from .errors import CurrencyMismatch, InvalidAmount
+from .errors import CurrencyMismatch, IntegrityFault, InvalidAmount
 
 MAX_UNITS: Final = 2**63 - 1
+
+EXACT: Final = Context(prec=80, rounding=ROUND_HALF_EVEN, traps=[DivisionByZero, InvalidOperation, Overflow])
+"""Arithmetic wide enough for every amount and rate; the host's own context may round or trap."""
 
 _TWO_DIGITS = (
     "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY "
     "COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS "
     "INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR "
     "MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD "
-    "SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW ZWG"
+    "SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG"
 ).split()
 _NO_DIGITS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split()
 _THREE_DIGITS = "BHD IQD JOD KWD LYD OMR TND".split()
@@ -124,7 +127,7 @@ class Money:
         """
         scale = scale_of(currency)
         value = parse_decimal(amount)
-        scaled = value.scaleb(scale)
+        scaled = value.scaleb(scale, EXACT)
         if scaled != scaled.to_integral_value():
             raise InvalidAmount(f"An amount of {currency} has at most {scale} decimal digits.", field="amount")
         return cls(int(scaled), currency)
@@ -145,10 +148,10 @@ class Money:
     def amount(self) -> Decimal:
         """The value in major units, with at least the minor digits."""
         digits = MINOR_DIGITS[self.currency]
-        value = Decimal(self.units).scaleb(-scale_of(self.currency)).normalize()
+        value = Decimal(self.units).scaleb(-scale_of(self.currency), EXACT).normalize(EXACT)
         exponent = value.as_tuple().exponent
         assert isinstance(exponent, int)  # noqa: S101 - a finite Decimal has an int exponent; tells the type checker
-        return value if exponent < -digits else value.quantize(Decimal(1).scaleb(-digits))
+        return value if exponent < -digits else value.quantize(Decimal(1).scaleb(-digits, EXACT), context=EXACT)
 
     @property
     def minor(self) -> int:
@@ -167,11 +170,21 @@ class Money:
         return self.units // minor_unit(self.currency)
 
     def format(self, locale: str = "en") -> str:
-        """Write the amount for a reader of ``locale``, as Babel does."""
-        from babel.numbers import format_currency  # only where something is shown
+        """Write the amount for a reader of ``locale``, never rounded; in English if the locale is unknown."""
+        from babel import Locale, UnknownLocaleError  # only where something is shown
+        from babel.numbers import parse_pattern
 
-        exact = self.units % minor_unit(self.currency) != 0
-        return format_currency(self.amount, self.currency, locale=locale, currency_digits=not exact, decimal_quantization=not exact)
+        try:
+            known = Locale.parse(locale.replace("-", "_"))
+        except (UnknownLocaleError, ValueError):
+            known = Locale("en")
+        # Babel rounds to the digits people use; several currencies have minor units by ISO 4217 that it hides.
+        pattern = parse_pattern(known.currency_formats["standard"].pattern)
+        pattern.frac_prec = (MINOR_DIGITS[self.currency], MINOR_DIGITS[self.currency])
+        shown = pattern.apply(
+            self.amount, known, currency=self.currency, currency_digits=False, decimal_quantization=False
+        )
+        return str(shown)
 
     def _same(self, other: object) -> Money:
         if not isinstance(other, Money):
@@ -254,9 +267,14 @@ def largest_remainder(total: int, weights: tuple[int, ...]) -> tuple[int, ...]:
 
     Ties go to the earlier part (Hamilton's method).
 
+    Raises:
+        IntegrityFault: Nothing to split over, or a weight below zero.
+
     >>> largest_remainder(100, (1, 1, 1))
     (34, 33, 33)
     """
+    if (total and not weights) or any(weight < 0 for weight in weights):
+        raise IntegrityFault("An amount is split over weights of zero or more.")
     whole = sum(weights)
     if whole == 0:
         return tuple(total if i == 0 else 0 for i in range(len(weights)))

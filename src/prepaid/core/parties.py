@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from .errors import ConfigurationError, InvalidRequest, TaxProfileInvalid
 from .ids import check_key, check_text
+from .money import check_currency
 
 CUSTOMER_KINDS: Final = ("consumer", "business")
 PRICE_MODES: Final = ("exclusive", "inclusive")
@@ -17,7 +18,8 @@ ROUNDINGS: Final = ("half_up", "half_even", "down")
 
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 _SUBDIVISION = re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}", re.ASCII)
-_EMAIL = re.compile(r"[^@\s,;<>\"()]{1,64}@[^@\s,;<>\"()]{1,190}", re.ASCII)
+# Printable ASCII but for blanks and @ , ; < > " ( )
+_EMAIL = re.compile(r"[!#-'*+\--:=?A-~]{1,64}@[!#-'*+\--:=?A-~]{1,190}")
 
 
 def check_email(value: object, *, field: str = "email") -> str:
@@ -26,7 +28,7 @@ def check_email(value: object, *, field: str = "email") -> str:
     Raises:
         InvalidRequest: Not a single ASCII ``name@host`` of at most 254 characters.
     """
-    if not isinstance(value, str) or len(value) > 254 or not _EMAIL.fullmatch(value) or not value.isprintable():
+    if not isinstance(value, str) or len(value) > 254 or not _EMAIL.fullmatch(value):
         raise InvalidRequest(f"{field} is one mail address such as ada@example.com.", field=field)
     return value
 
@@ -63,13 +65,15 @@ class Address:
     country: str = field()
 
     def __attrs_post_init__(self) -> None:
-        for name, longest in (("line1", 120), ("line2", 120), ("city", 80), ("postcode", 16)):
+        for name, longest in (("line1", 120), ("line2", 120), ("city", 80), ("postcode", 16), ("subdivision", 6)):
             check_text(getattr(self, name), field=name, longest=longest)
         check_country(self.country)
         if self.subdivision and (
             not _SUBDIVISION.fullmatch(self.subdivision) or not self.subdivision.startswith(f"{self.country}-")
         ):
-            raise InvalidRequest("subdivision is an ISO 3166-2 code of the country, such as 'US-TX'.", field="subdivision")
+            raise InvalidRequest(
+                "subdivision is an ISO 3166-2 code of the country, such as 'US-TX'.", field="subdivision"
+            )
 
     def lines(self) -> tuple[str, ...]:
         """Give the address as lines to print, without empty ones."""
@@ -107,21 +111,36 @@ class Seller:
 
     def __attrs_post_init__(self) -> None:
         check_text(self.name, field="name", longest=120, empty=False)
+        if not isinstance(self.address, Address):
+            raise ConfigurationError("Seller.address is an Address.")
+        if not isinstance(self.tax_ids, tuple):
+            raise ConfigurationError("Seller.tax_ids is a tuple of numbers.")
+        for tax_id in self.tax_ids:
+            check_text(tax_id, field="tax_ids", longest=40, empty=False)
         for name, longest in (("phone", 40), ("website", 120)):
             check_text(getattr(self, name), field=name, longest=longest)
-        if self.email:
+        if self.email != "":
             check_email(self.email)
+        self._check_frame()
+
+    def _check_frame(self) -> None:
         if self.prices not in PRICE_MODES:
             raise ConfigurationError(f"Seller.prices is one of {PRICE_MODES}.")
         if self.rounding not in ROUNDINGS:
             raise ConfigurationError(f"Seller.rounding is one of {ROUNDINGS}.")
-        month, day = self.fiscal_year_start
-        if not (1 <= month <= 12 and 1 <= day <= 28):
+        if not _is_yearly_day(self.fiscal_year_start):
             raise ConfigurationError("Seller.fiscal_year_start is (month, day) with a day from 1 to 28.")
         try:
             ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
+        except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
             raise ConfigurationError(f"Seller.timezone {self.timezone!r} is not an IANA time zone.") from None
+
+
+def _is_yearly_day(value: object) -> bool:
+    match value:
+        case (int(month), int(day)) if isinstance(value, tuple):
+            return 1 <= month <= 12 and 1 <= day <= 28
+    return False
 
 
 @frozen(kw_only=True)
@@ -177,7 +196,8 @@ class Customer:
         check_key(self.id, field="customer")
         check_text(self.name, field="name", longest=120)
         check_text(self.locale, field="locale", longest=16, empty=False)
-        if self.email:
+        check_currency(self.currency)
+        if self.email != "":
             check_email(self.email)
         for group in self.groups:
             check_text(group, field="groups", longest=64, empty=False)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 
 from attrs import frozen
 
-from .errors import InvalidRequest
+from .errors import InvalidAmount, InvalidRequest
 from .hashing import canonical_json
+from .ids import MAX_KEY, check_text
 from .instants import from_micros, to_micros
 from .money import Money
 from .taxation import TaxDecision
 
 _SHOWN = ("credit", "bonus", "discount", "tax", "total")
 _LONGEST_TOKEN = 2000
+_INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 
 @frozen(kw_only=True)
@@ -87,19 +90,28 @@ def read_token(token: object) -> QuoteClaim:
     if not isinstance(token, str) or len(token) > _LONGEST_TOKEN:
         raise InvalidRequest("The quote is a Quote or its token.", field="quote")
     try:
-        record = json.loads(token)
-        code = record["code"]
-        if not isinstance(record["gateway"], str) or not (code is None or isinstance(code, str)):
-            raise TypeError
-        return QuoteClaim(
-            amount=Money(int(record["amount"]), record["currency"]),
-            gateway=record["gateway"],
-            code=code,
-            shown={name: int(record[name]) for name in _SHOWN},
-            expires_at=from_micros(int(record["expires"])),
-        )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return _claim(json.loads(token))
+    except (InvalidAmount, InvalidRequest, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise InvalidRequest("The quote's token is damaged; ask for a new quote.", field="quote") from None
+
+
+def _claim(record: dict[str, Any]) -> QuoteClaim:
+    code, expires = record["code"], record["expires"]
+    if type(expires) is not int:
+        raise TypeError
+    return QuoteClaim(
+        amount=Money(_units(record["amount"]), record["currency"]),
+        gateway=check_text(record["gateway"], field="gateway", longest=MAX_KEY, empty=False),
+        code=None if code is None else check_text(code, field="code", longest=MAX_KEY),
+        shown={name: _units(record[name]) for name in _SHOWN},
+        expires_at=from_micros(expires),
+    )
+
+
+def _units(value: str) -> int:
+    if not _INTEGER.fullmatch(value):
+        raise ValueError
+    return int(value)
 
 
 def claim_of(quote: Quote | str) -> QuoteClaim:
@@ -110,6 +122,10 @@ def claim_of(quote: Quote | str) -> QuoteClaim:
     """
     if isinstance(quote, Quote):
         return QuoteClaim(
-            amount=quote.amount, gateway=quote.gateway, code=quote.code, shown=quote.shown(), expires_at=quote.expires_at
+            amount=quote.amount,
+            gateway=quote.gateway,
+            code=quote.code,
+            shown=quote.shown(),
+            expires_at=quote.expires_at,
         )
     return read_token(quote)

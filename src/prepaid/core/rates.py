@@ -15,10 +15,11 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from attrs import field, frozen
 
 from .errors import InvalidAmount
-from .money import MAX_UNITS, Money, check_currency, parse_decimal, scale_of
+from .money import EXACT, MAX_UNITS, Money, check_currency, parse_decimal, scale_of
 
 _MAX_RATE = Decimal(10) ** 9
 _MAX_RATE_DIGITS = 12
+_FINEST_RATE = Decimal(1).scaleb(-_MAX_RATE_DIGITS)
 
 
 @frozen
@@ -36,9 +37,11 @@ class Rate:
     @amount.validator
     def _check(self, attribute: object, value: Decimal) -> None:
         check_currency(self.currency)
+        if not isinstance(value, Decimal) or not value.is_finite():
+            raise InvalidAmount("A rate is a finite Decimal.", field="rate")
         if not 0 < value <= _MAX_RATE:
             raise InvalidAmount(f"A rate is above zero and at most {_MAX_RATE}.", field="rate")
-        if value != round(value, _MAX_RATE_DIGITS):
+        if value != value.quantize(_FINEST_RATE, context=EXACT):
             raise InvalidAmount(f"A rate has at most {_MAX_RATE_DIGITS} decimal digits.", field="rate")
 
     @classmethod
@@ -52,8 +55,16 @@ class Rate:
         return cls(parse_decimal(amount, field="rate"), currency)
 
     def cost_of(self, *, hours: int) -> Money:
-        """Price whole hours, rounded half-even to a ledger unit once for all of them."""
-        units = (self.amount * hours).scaleb(scale_of(self.currency)).to_integral_value(ROUND_HALF_EVEN)
+        """Price whole hours, rounded half-even to a ledger unit once for all of them.
+
+        Raises:
+            InvalidAmount: ``hours`` is no int of zero or more, or costs more
+                than the ledger can hold.
+        """
+        if type(hours) is not int or hours < 0:
+            raise InvalidAmount("Hours are an int of zero or more.", field="hours")
+        exact = EXACT.multiply(self.amount, hours).scaleb(scale_of(self.currency), EXACT)
+        units = exact.to_integral_value(ROUND_HALF_EVEN)
         if units > MAX_UNITS:
             raise InvalidAmount("The cost is larger than the ledger can hold.", field="hours")
         return Money(int(units), self.currency)

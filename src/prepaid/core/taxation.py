@@ -16,23 +16,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
 from .errors import InvalidRequest
 from .ids import check_text
-from .money import Money, largest_remainder, parse_decimal
+from .money import EXACT, Money, largest_remainder, parse_decimal
 from .parties import check_country
 
 Treatment = Literal["standard", "not_collecting"]
 _MODES: Final = {"half_up": ROUND_HALF_UP, "half_even": ROUND_HALF_EVEN, "down": ROUND_DOWN}
+_FINEST_PERCENT: Final = Decimal("0.0001")
 
 
 def _percent(value: object) -> Decimal:
     percent = parse_decimal(value, field="percent")
-    if not 0 <= percent <= 100 or percent != round(percent, 4):
+    if not 0 <= percent <= 100 or percent != percent.quantize(_FINEST_PERCENT, context=EXACT):
         raise InvalidRequest("A tax percent is from 0 to 100 with at most 4 decimal digits.", field="percent")
     return percent
 
@@ -175,15 +176,17 @@ def _round(value: Decimal, rounding: str) -> int:
 
 def add_tax(net: int, components: tuple[TaxComponent, ...], *, rounding: str) -> TaxedAmounts:
     """Put each component's tax on ``net`` minor units, rounded once per component."""
-    taxes = tuple(_round(net * component.percent / 100, rounding) for component in components)
+    with localcontext(EXACT):
+        taxes = tuple(_round(net * component.percent / 100, rounding) for component in components)
     return TaxedAmounts(net, taxes, net + sum(taxes))
 
 
 def contained_tax(gross: int, components: tuple[TaxComponent, ...], *, rounding: str) -> TaxedAmounts:
     """Take the tax out of ``gross`` minor units; the components share it by largest remainder."""
-    percent = sum((component.percent for component in components), Decimal(0))
-    net = _round(Decimal(gross) * 100 / (100 + percent), rounding)
-    weights = tuple(int(component.percent * 10_000) for component in components)
+    with localcontext(EXACT):
+        percent = sum((component.percent for component in components), Decimal(0))
+        net = _round(Decimal(gross) * 100 / (100 + percent), rounding)
+        weights = tuple(int(component.percent * 10_000) for component in components)
     return TaxedAmounts(net, largest_remainder(gross - net, weights), gross)
 
 

@@ -24,7 +24,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any, Final, NoReturn
 
-from ..core.errors import ConfigurationError, WebhookRejected
+from ..core.errors import WebhookRejected
 from ..core.instants import to_micros
 
 TOLERANCE_S: Final = 300
@@ -39,22 +39,8 @@ _MAX_INT: Final = 2**63 - 1
 _MAX_NUMBER: Final = 40  # characters of one number
 _SECOND: Final = 1_000_000
 _TIME = re.compile(r"[0-9]{1,12}", re.ASCII)
+_FRACTION = re.compile(r"[-.0-9]+([eE][-+]?[0-9]{1,2})?", re.ASCII)
 _V1 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-
-
-def check_secrets(secrets: object, *, field: str = "webhook_secrets") -> tuple[str, ...]:
-    """Return webhook secrets that can sign: at least one, and none of them blank.
-
-    Raises:
-        ConfigurationError: None given, a bare string instead of a sequence, or
-            one that is empty or has blanks or characters outside ASCII.
-    """
-    if not isinstance(secrets, (tuple, list)) or not secrets:
-        raise ConfigurationError(f"{field} is a tuple of at least one webhook secret.")
-    for secret in secrets:
-        if not isinstance(secret, str) or not re.fullmatch(r"[!-~]+", secret):
-            raise ConfigurationError(f"{field} holds a secret that is blank or not printable ASCII without blanks.")
-    return tuple(secrets)
 
 
 def sign(body: bytes, *secrets: str, at: int) -> str:
@@ -168,11 +154,10 @@ def _bounded_int(digits: str) -> int:
 
 
 def _bounded_decimal(number: str) -> Decimal:
-    value = Decimal(number) if len(number) <= _MAX_NUMBER else None
-    # The bound on the exponent keeps later arithmetic from building millions of digits.
-    if value is None or abs(value.adjusted()) > _MAX_NUMBER:
+    # A bound on the exponent keeps later arithmetic from building millions of digits.
+    if len(number) > _MAX_NUMBER or not _FRACTION.fullmatch(number):
         raise ValueError("number out of range")
-    return value
+    return Decimal(number)
 
 
 def _no_constant(name: str) -> NoReturn:

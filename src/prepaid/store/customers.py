@@ -19,9 +19,7 @@ _profile = schema.tax_profile
 
 def find(tx: Tx, customer_id: str) -> Customer | None:
     """Read a registered customer."""
-    row = tx.execute(
-        select(_customer).where(_customer.c.book_id == tx.book_id, _customer.c.id == customer_id)
-    ).first()
+    row = tx.execute(select(_customer).where(_customer.c.book_id == tx.book_id, _customer.c.id == customer_id)).first()
     return None if row is None else _from_row(row)
 
 

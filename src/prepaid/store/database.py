@@ -43,9 +43,9 @@ class Tx:
     connection: Connection
     book_id: int
 
-    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
         """Run one statement."""
-        return self.connection.execute(statement, parameters)  # type: ignore[return-value]
+        return self.connection.execute(statement, parameters)
 
     @property
     def dialect(self) -> str:
@@ -72,6 +72,15 @@ class Database:
 
     def __repr__(self) -> str:
         return f"<Database {self.engine.dialect.name} book={self._book!r} mode={self._mode!r}>"
+
+    @property
+    def book_id(self) -> int:
+        """Row id of the book; opens the database at first use.
+
+        Raises:
+            ConfigurationError: The schema is not the one of this library.
+        """
+        return self._open()
 
     def upgrade(self) -> None:
         """Bring the schema to the version of this library; safe to run at the same time elsewhere."""

@@ -64,7 +64,12 @@ def _on_sqlite_connect(connection: Any, record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     # The timeout first: even turning WAL on needs a lock that another process may hold.
-    for pragma in (f"busy_timeout = {BUSY_TIMEOUT_MS}", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in (
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

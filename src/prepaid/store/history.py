@@ -74,9 +74,7 @@ def _parts(tx: Tx, wallet_id: int, transaction_ids: list[str]) -> dict[str, list
             )
             .outerjoin(
                 schema.invoice,
-                and_(
-                    schema.invoice.c.book_id == _transfer.c.book_id, schema.invoice.c.id == schema.topup.c.invoice_id
-                ),
+                and_(schema.invoice.c.book_id == _transfer.c.book_id, schema.invoice.c.id == schema.topup.c.invoice_id),
             )
         )
         .where(
@@ -111,5 +109,3 @@ def _transaction(parts: list[Any]) -> Transaction:
         invoice_number=head.number,
         credit=Credit(paid=Money(paid, currency), promotional=Money(total - paid, currency)),
     )
-
-

@@ -176,9 +176,7 @@ def spend(tx: Tx, parts: Sequence[Burn], grants: Sequence[OpenGrant]) -> None:
     for part in parts:
         if part.grant is not None:
             left = before[part.grant] - part.amount
-            rows.append(
-                {"in_book": tx.book_id, "grant_id": part.grant, "left": left, "still_open": 1 if left else 0}
-            )
+            rows.append({"in_book": tx.book_id, "grant_id": part.grant, "left": left, "still_open": 1 if left else 0})
     if rows:
         tx.execute(_SPEND, rows)
 

@@ -95,14 +95,14 @@ def stop(tx: Tx, meter_id: str, at: datetime, *, due_at: datetime | None) -> boo
     return bool(tx.execute(statement.values(running=None, stopped_at=at, due_at=due_at)).rowcount)
 
 
-def due(tx: Tx, until: datetime, *, after: tuple[datetime, str] | None, limit: int) -> list[tuple[datetime, StoredMeter]]:
+def due(
+    tx: Tx, until: datetime, *, after: tuple[datetime, str] | None, limit: int
+) -> list[tuple[datetime, StoredMeter]]:
     """Read meters with an hour that ended by ``until``, in order of that hour, below a place."""
     wanted = _select().where(_meter.c.book_id == tx.book_id, _meter.c.due_at <= until)
     if after is not None:
         due_at, meter_id = after
-        wanted = wanted.where(
-            (_meter.c.due_at > due_at) | and_(_meter.c.due_at == due_at, _meter.c.id > meter_id)
-        )
+        wanted = wanted.where((_meter.c.due_at > due_at) | and_(_meter.c.due_at == due_at, _meter.c.id > meter_id))
     rows = tx.execute(wanted.order_by(_meter.c.due_at, _meter.c.id).limit(limit))
     return [(row.due_at, _from_row(row)) for row in rows]
 

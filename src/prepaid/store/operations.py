@@ -124,9 +124,7 @@ def add_event(tx: Tx, *, gateway: str, event_id: str, type: str, body_sha256: st
     tx.execute(insert(_event).values(row))
 
 
-def finish_event(
-    tx: Tx, *, gateway: str, event_id: str, outcome: str, topup_id: str | None, now: datetime
-) -> None:
+def finish_event(tx: Tx, *, gateway: str, event_id: str, outcome: str, topup_id: str | None, now: datetime) -> None:
     """Record what became of an event."""
     statement = update(_event).where(
         _event.c.book_id == tx.book_id, _event.c.gateway == gateway, _event.c.event_id == event_id
@@ -156,7 +154,5 @@ def take_lease(tx: Tx, name: str, holder: str, *, until: datetime, now: datetime
 
 def return_lease(tx: Tx, name: str, token: int, now: datetime) -> bool:
     """Give a lease back; False if somebody else took it over meanwhile."""
-    statement = update(_lease).where(
-        _lease.c.book_id == tx.book_id, _lease.c.name == name, _lease.c.token == token
-    )
+    statement = update(_lease).where(_lease.c.book_id == tx.book_id, _lease.c.name == name, _lease.c.token == token)
     return bool(tx.execute(statement.values(expires_at=now, finished_at=now)).rowcount)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -53,11 +54,12 @@ def add(tx: Tx, *, id: str, topic: str, dedupe_key: str, payload: dict[str, Any]
     tx.execute(insert(_outbox).values(row))
 
 
-def due(tx: Tx, now: datetime, *, limit: int) -> list[Effect]:
-    """Read effects whose time has come, oldest first."""
+def due(tx: Tx, topics: Sequence[str], now: datetime, *, limit: int) -> list[Effect]:
+    """Read effects of some topics whose time has come, oldest first."""
     wanted = (
         select(_outbox)
         .where(_outbox.c.book_id == tx.book_id, _outbox.c.state == "pending", _outbox.c.next_at <= now)
+        .where(_outbox.c.topic.in_(topics))
         .order_by(_outbox.c.next_at, _outbox.c.id)
         .limit(limit)
     )
@@ -95,9 +97,7 @@ def finish(tx: Tx, effect_id: str, now: datetime) -> None:
     tx.execute(statement.values(state="done", done_at=now, last_error=""))
 
 
-def postpone(
-    tx: Tx, effect_id: str, *, next_at: datetime | None, error: str, progress: tuple[str, ...] = ()
-) -> None:
+def postpone(tx: Tx, effect_id: str, *, next_at: datetime | None, error: str, progress: tuple[str, ...] = ()) -> None:
     """Record a failed attempt: try again at ``next_at``, or park it for an operator if None."""
     values: dict[str, Any] = {"last_error": error[:250], "progress": canonical_json(list(progress))}
     values |= {"state": "dead"} if next_at is None else {"next_at": next_at}

@@ -464,6 +464,7 @@ setting = _table(
     _to_book(),
 )
 
-APPEND_ONLY: tuple[str, ...] = tuple(PREFIX + name for name in ("transfer", "audit", "invoice", "document_file", "tax_profile"))
+APPEND_ONLY: tuple[str, ...] = tuple(
+    PREFIX + name for name in ("transfer", "audit", "invoice", "document_file", "tax_profile")
+)
 """Tables whose rows triggers keep from being changed or removed."""
-

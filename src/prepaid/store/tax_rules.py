@@ -55,7 +55,5 @@ def _from_row(row: Any) -> TaxRule:
 
 def retire(tx: Tx, rule_id: str, now: datetime) -> bool:
     """Take a rule out of use; False if it is not in use."""
-    statement = update(_rule).where(
-        _rule.c.book_id == tx.book_id, _rule.c.id == rule_id, _rule.c.retired_at.is_(None)
-    )
+    statement = update(_rule).where(_rule.c.book_id == tx.book_id, _rule.c.id == rule_id, _rule.c.retired_at.is_(None))
     return bool(tx.execute(statement.values(retired_at=now)).rowcount)

@@ -183,21 +183,15 @@ def keep_checkout(tx: Tx, topup_id: str, checkout: Checkout) -> bool:
     return bool(changed.rowcount)
 
 
-def set_invoice(tx: Tx, topup_id: str, invoice_id: str) -> None:
-    """Join a credited top-up to its invoice."""
-    statement = update(_topup).where(_topup.c.book_id == tx.book_id, _topup.c.id == topup_id)
-    tx.execute(statement.values(invoice_id=invoice_id))
-
-
-def schedule_look(tx: Tx, topup_id: str, at: datetime | None, polls: int) -> None:
-    """Say when a job should look at the top-up again, or never."""
-    statement = update(_topup).where(_topup.c.book_id == tx.book_id, _topup.c.id == topup_id)
+def schedule_look(tx: Tx, topup_id: str, at: datetime, polls: int) -> None:
+    """Say when a job should look at an open top-up again; one that is not open any more is left alone."""
+    statement = update(_topup).where(
+        _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state.in_(OPEN_STATES)
+    )
     tx.execute(statement.values(next_poll_at=at, polls=polls))
 
 
-def add_payment(
-    tx: Tx, topup: Topup, payment: PaymentSnapshot, *, posted_as: str, now: datetime
-) -> None:
+def add_payment(tx: Tx, topup: Topup, payment: PaymentSnapshot, *, posted_as: str, now: datetime) -> None:
     """Keep the one payment of a top-up.
 
     Raises:

@@ -127,7 +127,11 @@ def _books_and_customers() -> None:
         sa.Column("actor", KEY, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("book_id", "customer", "version", name="pk_prepaid_tax_profile"),
-        sa.ForeignKeyConstraint(["book_id", "customer"], ["prepaid_customer.book_id", "prepaid_customer.id"], name="fk_prepaid_tax_profile_book_id_customer"),
+        sa.ForeignKeyConstraint(
+            ["book_id", "customer"],
+            ["prepaid_customer.book_id", "prepaid_customer.id"],
+            name="fk_prepaid_tax_profile_book_id_customer",
+        ),
     )
 
 
@@ -147,10 +151,19 @@ def _ledger() -> None:
         sa.Column("created_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_prepaid_account"),
         sa.UniqueConstraint("book_id", "id", name="uq_prepaid_account_book_id_id"),
-        sa.UniqueConstraint("book_id", "kind", "owner", "currency", name="uq_prepaid_account_book_id_kind_owner_currency"),
+        sa.UniqueConstraint(
+            "book_id", "kind", "owner", "currency", name="uq_prepaid_account_book_id_kind_owner_currency"
+        ),
         sa.CheckConstraint("held >= 0", name=op.f("ck_prepaid_account_ck_prepaid_account_held_not_negative")),
-        sa.CheckConstraint("kind = 'wallet' or (balance = 0 and seq = 0)", name=op.f("ck_prepaid_account_ck_prepaid_account_only_wallets_have_balances")),
-        sa.ForeignKeyConstraint(["book_id", "currency"], ["prepaid_currency.book_id", "prepaid_currency.code"], name="fk_prepaid_account_book_id_currency"),
+        sa.CheckConstraint(
+            "kind = 'wallet' or (balance = 0 and seq = 0)",
+            name=op.f("ck_prepaid_account_ck_prepaid_account_only_wallets_have_balances"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["book_id", "currency"],
+            ["prepaid_currency.book_id", "prepaid_currency.code"],
+            name="fk_prepaid_account_book_id_currency",
+        ),
     )
     _table(
         "grant",
@@ -172,11 +185,25 @@ def _ledger() -> None:
         sa.Column("created_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_prepaid_grant"),
         sa.UniqueConstraint("book_id", "id", name="uq_prepaid_grant_book_id_id"),
-        sa.CheckConstraint("(open = 1 and remaining > 0) or (open = 0 and remaining = 0)", name=op.f("ck_prepaid_grant_ck_prepaid_grant_open_is_remaining")),
-        sa.CheckConstraint("size > 0 and remaining >= 0 and remaining <= size and debt_paid >= 0", name=op.f("ck_prepaid_grant_ck_prepaid_grant_within_size")),
-        sa.ForeignKeyConstraint(["book_id", "wallet_id"], ["prepaid_account.book_id", "prepaid_account.id"], name="fk_prepaid_grant_book_id_wallet_id"),
+        sa.CheckConstraint(
+            "(open = 1 and remaining > 0) or (open = 0 and remaining = 0)",
+            name=op.f("ck_prepaid_grant_ck_prepaid_grant_open_is_remaining"),
+        ),
+        sa.CheckConstraint(
+            "size > 0 and remaining >= 0 and remaining <= size and debt_paid >= 0",
+            name=op.f("ck_prepaid_grant_ck_prepaid_grant_within_size"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["book_id", "wallet_id"],
+            ["prepaid_account.book_id", "prepaid_account.id"],
+            name="fk_prepaid_grant_book_id_wallet_id",
+        ),
     )
-    op.create_index("ix_prepaid_grant_wallet_id_open_priority_expires_at_id", "prepaid_grant", ["wallet_id", "open", "priority", "expires_at", "id"])
+    op.create_index(
+        "ix_prepaid_grant_wallet_id_open_priority_expires_at_id",
+        "prepaid_grant",
+        ["wallet_id", "open", "priority", "expires_at", "id"],
+    )
     _table(
         "transfer",
         sa.Column("id", SERIAL, nullable=False, autoincrement=True),
@@ -213,10 +240,25 @@ def _ledger() -> None:
         sa.UniqueConstraint("wallet_id", "wallet_seq", name="uq_prepaid_transfer_wallet_id_wallet_seq"),
         sa.CheckConstraint("amount > 0", name=op.f("ck_prepaid_transfer_ck_prepaid_transfer_amount_positive")),
         sa.CheckConstraint("debit_id <> credit_id", name=op.f("ck_prepaid_transfer_ck_prepaid_transfer_two_accounts")),
-        sa.CheckConstraint("(wallet_id is null and wallet_seq is null and wallet_after is null) or (wallet_id in (debit_id, credit_id) and wallet_seq is not null and wallet_after is not null)", name=op.f("ck_prepaid_transfer_ck_prepaid_transfer_wallet_whole")),
-        sa.ForeignKeyConstraint(["book_id", "credit_id"], ["prepaid_account.book_id", "prepaid_account.id"], name="fk_prepaid_transfer_book_id_credit_id"),
-        sa.ForeignKeyConstraint(["book_id", "debit_id"], ["prepaid_account.book_id", "prepaid_account.id"], name="fk_prepaid_transfer_book_id_debit_id"),
-        sa.ForeignKeyConstraint(["book_id", "grant_id"], ["prepaid_grant.book_id", "prepaid_grant.id"], name="fk_prepaid_transfer_book_id_grant_id"),
+        sa.CheckConstraint(
+            "(wallet_id is null and wallet_seq is null and wallet_after is null) or (wallet_id in (debit_id, credit_id) and wallet_seq is not null and wallet_after is not null)",
+            name=op.f("ck_prepaid_transfer_ck_prepaid_transfer_wallet_whole"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["book_id", "credit_id"],
+            ["prepaid_account.book_id", "prepaid_account.id"],
+            name="fk_prepaid_transfer_book_id_credit_id",
+        ),
+        sa.ForeignKeyConstraint(
+            ["book_id", "debit_id"],
+            ["prepaid_account.book_id", "prepaid_account.id"],
+            name="fk_prepaid_transfer_book_id_debit_id",
+        ),
+        sa.ForeignKeyConstraint(
+            ["book_id", "grant_id"],
+            ["prepaid_grant.book_id", "prepaid_grant.id"],
+            name="fk_prepaid_transfer_book_id_grant_id",
+        ),
     )
     op.create_index("ix_prepaid_transfer_book_id_posted_at", "prepaid_transfer", ["book_id", "posted_at"])
     op.create_index("ix_prepaid_transfer_book_id_transaction_id", "prepaid_transfer", ["book_id", "transaction_id"])
@@ -255,8 +297,14 @@ def _topups() -> None:
         sa.UniqueConstraint("book_id", "gateway", "checkout_id", name="uq_prepaid_topup_book_id_gateway_checkout_id"),
         sa.UniqueConstraint("book_id", "id", name="uq_prepaid_topup_book_id_id"),
         sa.UniqueConstraint("book_id", "key_hash", name="uq_prepaid_topup_book_id_key_hash"),
-        sa.CheckConstraint("credit > 0 and total >= 0 and net + tax = total", name=op.f("ck_prepaid_topup_ck_prepaid_topup_adds_up")),
-        sa.ForeignKeyConstraint(["book_id", "customer"], ["prepaid_customer.book_id", "prepaid_customer.id"], name="fk_prepaid_topup_book_id_customer"),
+        sa.CheckConstraint(
+            "credit > 0 and total >= 0 and net + tax = total", name=op.f("ck_prepaid_topup_ck_prepaid_topup_adds_up")
+        ),
+        sa.ForeignKeyConstraint(
+            ["book_id", "customer"],
+            ["prepaid_customer.book_id", "prepaid_customer.id"],
+            name="fk_prepaid_topup_book_id_customer",
+        ),
     )
     op.create_index("ix_prepaid_topup_book_id_customer_id", "prepaid_topup", ["book_id", "customer", "id"])
     op.create_index("ix_prepaid_topup_book_id_next_poll_at", "prepaid_topup", ["book_id", "next_poll_at"])
@@ -279,7 +327,11 @@ def _topups() -> None:
         sa.UniqueConstraint("book_id", "gateway", "payment_id", name="uq_prepaid_payment_book_id_gateway_payment_id"),
         sa.UniqueConstraint("book_id", "topup_id", name="uq_prepaid_payment_book_id_topup_id"),
         sa.CheckConstraint("captured > 0", name=op.f("ck_prepaid_payment_ck_prepaid_payment_captured_positive")),
-        sa.ForeignKeyConstraint(["book_id", "topup_id"], ["prepaid_topup.book_id", "prepaid_topup.id"], name="fk_prepaid_payment_book_id_topup_id"),
+        sa.ForeignKeyConstraint(
+            ["book_id", "topup_id"],
+            ["prepaid_topup.book_id", "prepaid_topup.id"],
+            name="fk_prepaid_payment_book_id_topup_id",
+        ),
     )
     _table(
         "webhook_event",
@@ -330,7 +382,11 @@ def _usage() -> None:
         sa.UniqueConstraint("book_id", "id", name="uq_prepaid_meter_book_id_id"),
         sa.UniqueConstraint("book_id", "resource", "started_at", name="uq_prepaid_meter_book_id_resource_started_at"),
         sa.UniqueConstraint("book_id", "running", name="uq_prepaid_meter_book_id_running"),
-        sa.ForeignKeyConstraint(["book_id", "customer"], ["prepaid_customer.book_id", "prepaid_customer.id"], name="fk_prepaid_meter_book_id_customer"),
+        sa.ForeignKeyConstraint(
+            ["book_id", "customer"],
+            ["prepaid_customer.book_id", "prepaid_customer.id"],
+            name="fk_prepaid_meter_book_id_customer",
+        ),
     )
     op.create_index("ix_prepaid_meter_book_id_customer", "prepaid_meter", ["book_id", "customer"])
     op.create_index("ix_prepaid_meter_book_id_due_at", "prepaid_meter", ["book_id", "due_at"])
@@ -342,7 +398,11 @@ def _usage() -> None:
         sa.Column("ends_at", INSTANT),
         sa.Column("rate", WORD, nullable=False),
         sa.PrimaryKeyConstraint("book_id", "meter_id", "starts_at", name="pk_prepaid_meter_segment"),
-        sa.ForeignKeyConstraint(["book_id", "meter_id"], ["prepaid_meter.book_id", "prepaid_meter.id"], name="fk_prepaid_meter_segment_book_id_meter_id"),
+        sa.ForeignKeyConstraint(
+            ["book_id", "meter_id"],
+            ["prepaid_meter.book_id", "prepaid_meter.id"],
+            name="fk_prepaid_meter_segment_book_id_meter_id",
+        ),
     )
 
 
@@ -377,10 +437,16 @@ def _documents() -> None:
         sa.Column("sha256", HASH, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_prepaid_invoice"),
         sa.UniqueConstraint("book_id", "id", name="uq_prepaid_invoice_book_id_id"),
-        sa.UniqueConstraint("book_id", "kind", "year", "sequence", name="uq_prepaid_invoice_book_id_kind_year_sequence"),
+        sa.UniqueConstraint(
+            "book_id", "kind", "year", "sequence", name="uq_prepaid_invoice_book_id_kind_year_sequence"
+        ),
         sa.UniqueConstraint("book_id", "number", name="uq_prepaid_invoice_book_id_number"),
         sa.CheckConstraint("net + tax = total", name=op.f("ck_prepaid_invoice_ck_prepaid_invoice_adds_up")),
-        sa.ForeignKeyConstraint(["book_id", "topup_id"], ["prepaid_topup.book_id", "prepaid_topup.id"], name="fk_prepaid_invoice_book_id_topup_id"),
+        sa.ForeignKeyConstraint(
+            ["book_id", "topup_id"],
+            ["prepaid_topup.book_id", "prepaid_topup.id"],
+            name="fk_prepaid_invoice_book_id_topup_id",
+        ),
     )
     op.create_index("ix_prepaid_invoice_book_id_customer_id", "prepaid_invoice", ["book_id", "customer", "id"])
     op.create_index("ix_prepaid_invoice_book_id_topup_id", "prepaid_invoice", ["book_id", "topup_id"])
@@ -394,7 +460,11 @@ def _documents() -> None:
         sa.Column("renderer", KEY, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("book_id", "invoice_id", "media_type", name="pk_prepaid_document_file"),
-        sa.ForeignKeyConstraint(["book_id", "invoice_id"], ["prepaid_invoice.book_id", "prepaid_invoice.id"], name="fk_prepaid_document_file_book_id_invoice_id"),
+        sa.ForeignKeyConstraint(
+            ["book_id", "invoice_id"],
+            ["prepaid_invoice.book_id", "prepaid_invoice.id"],
+            name="fk_prepaid_document_file_book_id_invoice_id",
+        ),
     )
 
 

@@ -1,0 +1,174 @@
+"""`Prepaid`: one billing system, wired from a database, a seller and adapters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import integrity, jobs
+from .config import Context
+from .core.errors import ConfigurationError
+from .core.events import Event
+from .core.ids import check_key
+from .core.parties import Seller
+from .doors.customer import CustomerDoor
+from .doors.host import HostCustomers, HostMeters, HostReturns, HostUsage, HostWebhooks
+from .doors.operator import OperatorDoor
+from .hookspecs import PluginSetup
+from .integrity import IntegrityReport
+from .invoicing.pdf import PdfRenderer
+from .jobs import JobRun
+from .plugins import Plugins
+from .ports import Clock, Gateway, InvoiceRenderer, Mailer, Mode
+from .store import Database
+from .system import RandomIds, SystemClock
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+_GATEWAY_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
+
+
+class Prepaid:
+    """A billing system: one book (a seller's accounts in one mode) in one database.
+
+    There is no module state: several, for test and live, for two sellers, may
+    live in one process and in one database.
+
+    Attributes:
+        customers: Registering the host's customers.
+        usage: Charges.
+        meters: Resources billed by the hour.
+        webhooks: What gateways send.
+        returns: The page after paying.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: str | Engine,
+        mode: Mode,
+        seller: Seller,
+        book: str = "main",
+        currencies: Sequence[str] = ("EUR",),
+        gateways: Iterable[Gateway] = (),
+        mailer: Mailer | None = None,
+        renderer: InvoiceRenderer | None = None,
+        plugins: Sequence[object] = (),
+        load_plugins: bool = True,
+        plugin_names: Collection[str] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Wire a billing system; touches neither database nor network.
+
+        Args:
+            database: SQLAlchemy URL, or the host's engine; a SQLite engine
+                must have been given to `prepaid.configure_sqlite`.
+            mode: ``"test"`` or ``"live"``; every gateway must be of it.
+            seller: Who sells.
+            book: Name of the seller's accounts.
+            currencies: Currencies in use; the first is the default.
+            gateways: Payment gateways, in the order in which they are offered.
+            mailer: Sends invoices; without one they are only downloaded.
+            renderer: Makes invoice files; PDF if None.
+            plugins: Plugin objects of the host.
+            load_plugins: Load published plugins.
+            plugin_names: Published plugins to load; all if None.
+            clock: Tells the time; the machine's if None.
+
+        Raises:
+            ConfigurationError: Anything that cannot work; says what to change.
+        """
+        now = clock if clock is not None else SystemClock()
+        self._plugins = Plugins(plugins, load=load_plugins, only=plugin_names)
+        if not isinstance(seller, Seller):
+            raise ConfigurationError("seller is a Seller.")
+        if mode not in ("test", "live"):
+            raise ConfigurationError("mode is 'test' or 'live', and must be given.")
+        setup = PluginSetup(book=check_key(book, field="book"), mode=mode, currencies=tuple(currencies))
+        self._context = Context(
+            database=Database(database, book=book, mode=mode, now=now.now),
+            book=book,
+            mode=mode,
+            seller=seller,
+            currencies=tuple(currencies),
+            gateways=_bind([("the host", gateway) for gateway in gateways] + self._plugins.gateways(setup), mode, now),
+            mailer=mailer,
+            renderer=renderer if renderer is not None else PdfRenderer(),
+            listeners=self._plugins,
+            clock=now,
+            ids=RandomIds(now),
+        )
+        self.customers = HostCustomers(self._context)
+        self.usage = HostUsage(self._context)
+        self.meters = HostMeters(self._context)
+        self.webhooks = HostWebhooks(self._context)
+        self.returns = HostReturns(self._context)
+
+    def __repr__(self) -> str:
+        return f"<Prepaid book={self._context.book!r} mode={self._context.mode!r}>"
+
+    def upgrade_database(self) -> None:
+        """Bring the database to the schema of this library; never done implicitly.
+
+        Raises:
+            ConfigurationError: The database is newer than this library.
+        """
+        self._context.database.upgrade()
+
+    def customer(self, customer_id: str) -> CustomerDoor:
+        """Open the door of one customer, for their own pages.
+
+        Raises:
+            InvalidRequest: Not a customer id.
+        """
+        return CustomerDoor(self._context, customer_id)
+
+    def operator(self, actor: str, *, permissions: Collection[str]) -> OperatorDoor:
+        """Open the door of an operator; ``prepaid.permissions`` lists what there is to allow.
+
+        Raises:
+            InvalidRequest: No actor, or a permission that does not exist.
+        """
+        return OperatorDoor(self._context, self._plugins, actor, permissions)
+
+    def run_due(self, only: str | None = None, *, budget_s: int | None = None) -> tuple[JobRun, ...]:
+        """Run the jobs that are due; safe anywhere, any number of times; see `prepaid.jobs.run_due`."""
+        return jobs.run_due(self._context, only=only, budget_s=budget_s)
+
+    def on(self, event: str, function: Callable[[Event], object]) -> None:
+        """Call ``function`` for every event of one name, after commit, from ``run_due``.
+
+        Raises:
+            InvalidRequest: There is no event of that name.
+        """
+        self._plugins.on(event, function)
+
+    def check(self) -> IntegrityReport:
+        """Prove the books on one snapshot, without writing anything."""
+        return integrity.check(self._context)
+
+    def health(self) -> dict[str, Any]:
+        """Say whether the database answers and what waits; for a host's health page.
+
+        Raises:
+            ConfigurationError: The schema is not the one of this library.
+        """
+        return integrity.health(self._context)
+
+
+def _bind(found: Sequence[tuple[str, Gateway]], mode: Mode, clock: Clock) -> dict[str, Gateway]:
+    bound: dict[str, Gateway] = {}
+    givers: dict[str, str] = {}
+    for giver, gateway in found:
+        if not isinstance(gateway, Gateway):
+            raise ConfigurationError(f"{type(gateway).__name__} is not a gateway.")
+        if not isinstance(gateway.name, str) or not _GATEWAY_NAME.fullmatch(gateway.name):
+            raise ConfigurationError(f"A gateway of {giver}: its name is lower-case letters, digits and dashes.")
+        if gateway.name in bound:
+            raise ConfigurationError(
+                f"Two gateways are named {gateway.name!r}, from {givers[gateway.name]} and {giver}; give one a name=."
+            )
+        bound[gateway.name], givers[gateway.name] = gateway.bind(mode, clock), giver
+    return bound

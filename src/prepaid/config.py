@@ -1,0 +1,117 @@
+"""What a `Prepaid` is made of, handed to every use case; there is no module state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from attrs import field, frozen
+
+from .core.documents import seller_party
+from .core.errors import ConfigurationError, InvalidRequest, NotFound
+from .core.ids import looks_like_id
+from .core.money import check_currency
+from .core.parties import Seller
+from .ports import Clock, EventListeners, Gateway, IdSource, InvoiceRenderer, Mailer, Mode
+
+if TYPE_CHECKING:
+    from .store import Database
+
+MODES: Final = ("test", "live")
+MAX_WEBHOOK_BYTES: Final = 256 * 1024
+PAGE_LIMIT: Final = 200
+
+
+@frozen(kw_only=True)
+class Context:
+    """One configured billing system: a book in a database, its seller and adapters.
+
+    Attributes:
+        database: The book's database.
+        book: Name of the book.
+        mode: ``"test"`` or ``"live"``.
+        seller: Who sells.
+        currencies: Currencies in use; the first is the default.
+        gateways: Bound gateways by name, in the operator's order.
+        mailer: Sends mail, or None: then invoices are only to be downloaded.
+        renderer: Makes PDF files of invoices.
+        listeners: Who hears events.
+        clock: Tells the time.
+        ids: Makes ids.
+        quote_valid_for: How long a quote may be started.
+        checkout_valid_for: How long a started top-up may be paid.
+    """
+
+    database: Database = field(repr=False)
+    book: str
+    mode: Mode
+    seller: Seller = field(repr=False)
+    currencies: tuple[str, ...]
+    gateways: Mapping[str, Gateway] = field(repr=False)
+    mailer: Mailer | None = field(repr=False)
+    renderer: InvoiceRenderer = field(repr=False)
+    listeners: EventListeners = field(repr=False)
+    clock: Clock = field(repr=False)
+    ids: IdSource = field(repr=False)
+    quote_valid_for: timedelta = timedelta(minutes=30)
+    checkout_valid_for: timedelta = timedelta(minutes=60)
+
+    def __attrs_post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ConfigurationError("mode is 'test' or 'live', and must be given.")
+        if not self.currencies or len(set(self.currencies)) != len(self.currencies):
+            raise ConfigurationError("currencies names at least one currency, each once.")
+        for currency in self.currencies:
+            check_currency(currency, field="currencies")
+        seller_party(self.seller)
+
+    def now(self) -> datetime:
+        """Give the current instant."""
+        return self.clock.now()
+
+    def currency_or_default(self, currency: str | None) -> str:
+        """Give ``currency`` if the book uses it, or the default.
+
+        Raises:
+            InvalidAmount: Not a currency code.
+            InvalidRequest: A currency this book does not use.
+        """
+        if currency is None:
+            return self.currencies[0]
+        if check_currency(currency) not in self.currencies:
+            raise InvalidRequest(f"{currency} is not in use here.", field="currency", currencies=self.currencies)
+        return currency
+
+    def gateway(self, name: object) -> Gateway:
+        """Give a gateway by its name.
+
+        Raises:
+            InvalidRequest: There is none of that name.
+        """
+        found = self.gateways.get(name) if isinstance(name, str) else None
+        if found is None:
+            raise InvalidRequest("There is no gateway of that name.", field="gateway", gateways=tuple(self.gateways))
+        return found
+
+
+def page_limit(limit: object) -> int:
+    """Return the size of a page.
+
+    Raises:
+        InvalidRequest: Not a whole number from 1 to 200.
+    """
+    if type(limit) is not int or not 1 <= limit <= PAGE_LIMIT:
+        raise InvalidRequest(f"limit is a whole number from 1 to {PAGE_LIMIT}.", field="limit")
+    return limit
+
+
+def object_id(value: object, *, field: str) -> str:
+    """Return an id of the library's own form.
+
+    Raises:
+        NotFound: It cannot be one, so nothing has it.
+    """
+    if not isinstance(value, str) or not looks_like_id(value):
+        raise NotFound(f"There is no such {field}.", field=field)
+    return value

@@ -1,0 +1,103 @@
+"""Issuing an invoice: frozen content, the next number, inside the settling transaction."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from . import outbox
+from .config import Context
+from .core.documents import (
+    INVOICE_PREFIX,
+    Invoice,
+    InvoiceLine,
+    buyer_party,
+    fiscal_year,
+    number_in_series,
+    seller_party,
+)
+from .core.instants import local_day
+from .core.money import Money
+from .core.parties import Customer, TaxProfile
+from .core.topups import Topup
+from .store import Tx, documents
+
+INVOICE = "invoice"
+
+
+def ensure_series(context: Context) -> None:
+    """Open today's series in a transaction of its own, so that the first number waits for nobody."""
+    today = local_day(context.now(), context.seller.timezone)
+    documents.ensure_series(context.database, INVOICE, _year(context), today)
+
+
+def _year(context: Context) -> int:
+    return fiscal_year(local_day(context.now(), context.seller.timezone), context.seller.fiscal_year_start)
+
+
+def lines_of(topup: Topup) -> tuple[InvoiceLine, ...]:
+    """Give the lines of a top-up's invoice: credit at its price, a discount, a free bonus."""
+    lines = [InvoiceLine(description=f"Account credit {topup.credit}", net=topup.net + topup.discount)]
+    if topup.discount:
+        lines.append(InvoiceLine(description="Promotion discount", net=-topup.discount))
+    if topup.bonus:
+        lines.append(InvoiceLine(description=f"Bonus credit {topup.bonus}", net=Money.zero(topup.credit.currency)))
+    return tuple(lines)
+
+
+def issue(
+    tx: Tx,
+    context: Context,
+    topup: Topup,
+    customer: Customer,
+    profile: TaxProfile | None,
+    *,
+    invoice_id: str,
+    payment_id: str,
+) -> Invoice:
+    """Freeze the invoice of a credited top-up under the next number, and let it be mailed.
+
+    The number is taken by the last statements but those that write the document:
+    the counter row stays locked until the commit.
+    """
+    now, seller = context.now(), context.seller
+    draft = Invoice(
+        id=invoice_id,
+        number="",
+        issued_at=now,
+        issued_on=local_day(now, seller.timezone),
+        customer=customer.id,
+        buyer=buyer_party(customer, profile),
+        seller=seller_party(seller),
+        lines=lines_of(topup),
+        tax=topup.tax,
+        net=topup.net,
+        total=topup.total,
+        currency=topup.total.currency,
+        mode=context.mode,
+        locale=customer.locale,
+        topup_id=topup.id,
+        payment=(topup.gateway, payment_id),
+    )
+    _announce(tx, context, draft, customer)
+    year = _year(context)
+    place = documents.take_number(tx, INVOICE, year, draft.issued_on)
+    number = number_in_series(
+        INVOICE_PREFIX, place.issued_on, place.sequence, mode=context.mode, start=seller.fiscal_year_start
+    )
+    invoice = evolve(draft, number=number, issued_on=place.issued_on)
+    return documents.add_invoice(tx, invoice, year=year, sequence=place.sequence)
+
+
+def _announce(tx: Tx, context: Context, invoice: Invoice, customer: Customer) -> None:
+    if customer.email and context.mailer is not None:
+        outbox.add(tx, context, outbox.INVOICE_MAIL, invoice.id, {"invoice": invoice.id, "to": customer.email})
+    outbox.emit(
+        tx,
+        context,
+        "invoice-issued",
+        about=invoice.id,
+        customer=customer.id,
+        amount=invoice.total,
+        invoice=invoice.id,
+        topup=invoice.topup_id,
+    )

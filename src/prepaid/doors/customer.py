@@ -1,0 +1,176 @@
+"""The customer's door: their own balance, top-ups, history and invoices, and nobody else's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from .. import customers, history, topups, wallets
+from ..config import Context
+from ..core.documents import Invoice
+from ..core.ids import check_key
+from ..core.money import Money
+from ..core.pages import Page
+from ..core.parties import Customer, TaxProfile
+from ..core.quotes import Quote
+from ..core.topups import Topup
+from ..core.usage import Balance, Meter, Transaction
+from ..invoicing import delivery
+from ..topups import GatewayOffer
+from ..usage import meters
+
+
+class CustomerDoor:
+    """Everything one customer may see and do; no method takes another customer's id.
+
+    Every method raises `NotFound` for a customer that the host has not
+    registered, and for objects that are unknown or belong to somebody else.
+
+    Attributes:
+        topups: Buying credit.
+        invoices: Documents.
+        tax_profile: What decides their tax.
+    """
+
+    def __init__(self, context: Context, customer_id: str) -> None:
+        """Open the door.
+
+        Raises:
+            InvalidRequest: Not a customer id.
+        """
+        self._context = context
+        self._id = check_key(customer_id, field="customer")
+        self.topups = CustomerTopups(self)
+        self.invoices = CustomerInvoices(self)
+        self.tax_profile = CustomerTaxProfile(self)
+
+    def profile(self) -> Customer:
+        """Give the customer as the host registered them."""
+        return customers.require(self._context, self._id)
+
+    def balance(self, currency: str | None = None) -> Balance:
+        """Give the balance in a currency, or in the customer's own."""
+        customer = self.profile()
+        wanted = customer.currency if currency is None else self._context.currency_or_default(currency)
+        return self._context.database.read(lambda tx: wallets.balance(tx, customer.id, wanted))
+
+    def wallets(self) -> tuple[Balance, ...]:
+        """Give one balance per currency held."""
+        customer = self.profile()
+        return self._context.database.read(lambda tx: wallets.balances(tx, customer.id))
+
+    def transactions(
+        self,
+        *,
+        kind: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        currency: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Transaction]:
+        """List what happened to the balance, newest first, each with the balance after it.
+
+        Raises:
+            InvalidRequest: As `prepaid.history.transactions`.
+        """
+        customer = self.profile()
+        wanted = customer.currency if currency is None else self._context.currency_or_default(currency)
+        return history.transactions(
+            self._context,
+            customer.id,
+            currency=wanted,
+            kind=kind,
+            since=since,
+            until=until,
+            cursor=cursor,
+            limit=limit,
+        )
+
+    def runway(self, currency: str | None = None) -> int | None:
+        """Give the whole hours the balance lasts at the current rates; None if nothing runs."""
+        customer = self.profile()
+        wanted = customer.currency if currency is None else self._context.currency_or_default(currency)
+        return meters.runway(self._context, customer.id, wanted)
+
+    def meters(self) -> tuple[Meter, ...]:
+        """List the resources that are accruing cost now."""
+        return meters.running(self._context, self.profile().id)
+
+
+class CustomerTopups:
+    """Buying credit."""
+
+    def __init__(self, door: CustomerDoor) -> None:
+        """Bind the customer."""
+        self._context, self._customer = door._context, door.profile
+
+    def gateways(self, amount: Money) -> tuple[GatewayOffer, ...]:
+        """Name the gateways that can take an amount; see `prepaid.topups.offers`."""
+        return topups.offers(self._context, self._customer(), amount)
+
+    def quote(self, amount: Money, *, gateway: str | None = None, code: str | None = None) -> Quote:
+        """Price a top-up; see `prepaid.topups.quote`."""
+        return topups.quote(self._context, self._customer(), amount, gateway=gateway, code=code)
+
+    def start(self, quote: Quote | str, *, return_url: str, cancel_url: str, key: str) -> Topup:
+        """Begin a top-up and give it with where to pay; see `prepaid.topups.start`."""
+        return topups.start(
+            self._context, self._customer(), quote, return_url=return_url, cancel_url=cancel_url, key=key
+        )
+
+    def confirm(self, topup_id: str) -> Topup:
+        """Re-read the payment and settle; see `prepaid.topups.confirm`."""
+        return topups.confirm(self._context, self._customer(), topup_id)
+
+    def get(self, topup_id: str) -> Topup:
+        """Read a top-up; see `prepaid.topups.get`."""
+        return topups.get(self._context, self._customer(), topup_id)
+
+    def list(self, *, cursor: str | None = None, limit: int = 50) -> Page[Topup]:
+        """List top-ups, newest first."""
+        return topups.list_of(self._context, self._customer(), cursor=cursor, limit=limit)
+
+    def cancel(self, topup_id: str) -> Topup:
+        """Give a top-up up; see `prepaid.topups.cancel`."""
+        return topups.cancel(self._context, self._customer(), topup_id)
+
+
+class CustomerInvoices:
+    """The customer's documents."""
+
+    def __init__(self, door: CustomerDoor) -> None:
+        """Bind the customer."""
+        self._context, self._customer = door._context, door.profile
+
+    def list(self, *, cursor: str | None = None, limit: int = 50) -> Page[Invoice]:
+        """List invoices, newest first."""
+        return delivery.list_of(self._context, self._customer().id, cursor=cursor, limit=limit)
+
+    def get(self, number_or_id: str) -> Invoice:
+        """Read an invoice by its number or id."""
+        return delivery.get(self._context, number_or_id, customer=self._customer().id)
+
+    def pdf(self, number_or_id: str) -> bytes:
+        """Give an invoice's PDF file, the same bytes every time."""
+        return delivery.file_of(self._context, self.get(number_or_id))
+
+
+class CustomerTaxProfile:
+    """What the customer says about their tax situation."""
+
+    def __init__(self, door: CustomerDoor) -> None:
+        """Bind the customer."""
+        self._context, self._customer = door._context, door.profile
+
+    def set(self, profile: TaxProfile) -> TaxProfile:
+        """Keep a new version; earlier invoices stay as they are.
+
+        Raises:
+            InvalidRequest: Not a `TaxProfile`.
+        """
+        customer = self._customer()
+        return customers.set_profile(self._context, customer.id, profile, actor=f"customer:{customer.id}"[:191])
+
+    def get(self) -> TaxProfile | None:
+        """Read the latest version, or None."""
+        return customers.profile(self._context, self._customer().id)

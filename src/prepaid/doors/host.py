@@ -1,0 +1,183 @@
+"""The host's namespaces: customers, usage, meters, webhooks, the return page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from attrs import frozen
+
+from .. import customers, settlement, webhooks
+from ..config import Context
+from ..core.errors import GatewayError, NotFound
+from ..core.ids import looks_like_id
+from ..core.money import Money
+from ..core.parties import Customer
+from ..core.rates import Rate
+from ..core.states import TopupState
+from ..core.usage import BillingRun, Charge, ChargeOutcome, Meter, Period
+from ..usage import charges, meters
+from ..webhooks import WebhookResult
+
+log = logging.getLogger("prepaid.returns")
+
+
+class HostCustomers:
+    """Customers, known by the host's own ids."""
+
+    def __init__(self, context: Context) -> None:
+        """Bind the book."""
+        self._context = context
+
+    def register(
+        self,
+        customer_id: str,
+        *,
+        email: str = "",
+        name: str = "",
+        currency: str | None = None,
+        locale: str = "en",
+        groups: Iterable[str] = (),
+        since: datetime | None = None,
+    ) -> Customer:
+        """Register a customer or bring them up to date; see `prepaid.customers.register`."""
+        return customers.register(
+            self._context,
+            customer_id,
+            email=email,
+            name=name,
+            currency=currency,
+            locale=locale,
+            groups=groups,
+            since=since,
+        )
+
+    def get(self, customer_id: str) -> Customer:
+        """Read a customer.
+
+        Raises:
+            NotFound: Not registered.
+        """
+        return customers.require(self._context, customer_id)
+
+
+class HostUsage:
+    """Usage that the host measured itself."""
+
+    def __init__(self, context: Context) -> None:
+        """Bind the book."""
+        self._context = context
+
+    def charge(
+        self,
+        customer_id: str,
+        amount: Money,
+        *,
+        key: str,
+        description: str = "",
+        resource: str = "",
+        kind: str = "",
+        project: str = "",
+        period: Period | None = None,
+        allow_negative: bool = False,
+    ) -> ChargeOutcome:
+        """Post a usage debit once; see `prepaid.usage.charges.charge` and `prepaid.Charge`.
+
+        Raises:
+            InsufficientCredit: The wallet does not cover it; nothing was posted.
+            KeyConflict: The key, or the resource's period, was charged otherwise.
+            NotFound: The customer is not registered.
+            InvalidAmount: Not money above zero.
+            InvalidRequest: Another argument has the wrong form.
+        """
+        wanted = Charge(
+            customer=customer_id,
+            amount=amount,
+            key=key,
+            description=description,
+            resource=resource,
+            kind=kind,
+            project=project,
+            period=period,
+            allow_negative=allow_negative,
+        )
+        return charges.charge(self._context, wanted)
+
+
+class HostMeters:
+    """Resources that accrue an hourly rate."""
+
+    def __init__(self, context: Context) -> None:
+        """Bind the book."""
+        self._context = context
+
+    def start(
+        self,
+        customer_id: str,
+        *,
+        resource: str,
+        rate: Rate,
+        kind: str = "",
+        project: str = "",
+        at: datetime | None = None,
+    ) -> Meter:
+        """Let a resource accrue a rate; see `prepaid.usage.meters.start`."""
+        return meters.start(self._context, customer_id, resource=resource, rate=rate, kind=kind, project=project, at=at)
+
+    def stop(self, resource: str, *, at: datetime | None = None) -> Meter:
+        """Let a resource accrue no more; see `prepaid.usage.meters.stop`."""
+        return meters.stop(self._context, resource, at=at)
+
+    def bill(self, *, until: datetime | None = None) -> BillingRun:
+        """Charge every hour that has ended; repeatable; see `prepaid.usage.meters.bill`."""
+        return meters.bill(self._context, until=until)
+
+
+class HostWebhooks:
+    """What gateways send."""
+
+    def __init__(self, context: Context) -> None:
+        """Bind the book."""
+        self._context = context
+
+    def receive(
+        self, gateway: str, *, body: bytes, headers: Mapping[str, str] | Iterable[tuple[str, str]]
+    ) -> WebhookResult:
+        """Take one webhook and say which HTTP status to answer; never raises."""
+        return webhooks.receive(self._context, gateway, body=body, headers=headers)
+
+
+@frozen
+class ReturnResult:
+    """What a return page without a login may show.
+
+    Attributes:
+        topup_id: The top-up named in the URL, or None if there is none.
+        state: Where it is now, or None.
+    """
+
+    topup_id: str | None
+    state: TopupState | None
+
+
+class HostReturns:
+    """The page a gateway sends the browser back to."""
+
+    def __init__(self, context: Context) -> None:
+        """Bind the book."""
+        self._context = context
+
+    def receive(self, params: Mapping[str, str]) -> ReturnResult:
+        """Settle the top-up that a return URL names; trusts nothing sent and reveals only its state."""
+        topup_id = params.get("topup")
+        if not isinstance(topup_id, str) or not looks_like_id(topup_id):
+            return ReturnResult(None, None)
+        try:
+            topup = settlement.settle(self._context, topup_id).topup
+        except NotFound:
+            return ReturnResult(None, None)
+        except GatewayError as error:
+            log.warning("top-up %s cannot be confirmed now: %s", topup_id, error)
+            return ReturnResult(topup_id, "pending")
+        return ReturnResult(topup.id, topup.state)

@@ -1,0 +1,302 @@
+"""The operator's door: each act needs a permission and leaves an audit row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date, datetime
+
+from attrs import frozen
+
+from .. import adjustments, customers, permissions, settings_store
+from ..config import Context, page_limit
+from ..core.errors import GatewayError, InvalidRequest, NotAllowed
+from ..core.ids import check_key, check_text
+from ..core.instants import local_day
+from ..core.money import Money, require_whole_minor
+from ..core.pages import Page, make_cursor, read_number_cursor
+from ..core.parties import Customer, TaxProfile
+from ..core.taxation import TaxDecision, TaxRule
+from ..core.thresholds import Thresholds
+from ..core.topups import Topup
+from ..plugins import PluginInfo, Plugins
+from ..ports import Health
+from ..reporting.summary import Summary, summarise
+from ..store import customers as customer_rows
+from ..store import operations, topups
+from ..store.operations import AuditEntry
+from ..tax import rules
+from ..tax.engine import Sale, decide
+
+
+class OperatorDoor:
+    """What an operator may do, as far as their permissions go.
+
+    Attributes:
+        audit: Who did what.
+        customers: Customers and what an operator changes on their wallets.
+        gateways: How the gateways are.
+        reports: Figures.
+        settings: Thresholds.
+        tax: Tax rules.
+        topups: Top-ups that need a look.
+    """
+
+    def __init__(self, context: Context, plugins: Plugins, actor: str, granted: Collection[str]) -> None:
+        """Open the door.
+
+        Raises:
+            InvalidRequest: No actor, or a permission that does not exist.
+        """
+        unknown = set(granted) - permissions.ALL
+        if unknown or isinstance(granted, str):
+            raise InvalidRequest(f"There is no permission {', '.join(sorted(unknown))}.", field="permissions")
+        self._context, self._plugins, self._granted = context, plugins, frozenset(granted)
+        self.actor = check_key(actor, field="actor")
+        self.audit = OperatorAudit(self)
+        self.customers = OperatorCustomers(self)
+        self.gateways = OperatorGateways(self)
+        self.reports = OperatorReports(self)
+        self.settings = OperatorSettings(self)
+        self.tax = OperatorTax(self)
+        self.topups = OperatorTopups(self)
+
+    def allow(self, permission: str) -> Context:
+        """Give the billing system if the operator has a permission.
+
+        Raises:
+            NotAllowed: They have not.
+        """
+        if permission not in self._granted:
+            raise NotAllowed(f"This needs the permission {permission}.", field="permissions", permission=permission)
+        return self._context
+
+    def plugins(self) -> tuple[PluginInfo, ...]:
+        """List the loaded plugins.
+
+        Raises:
+            NotAllowed: Without ``plugins.read``.
+        """
+        self.allow(permissions.PLUGINS_READ)
+        return self._plugins.listing()
+
+
+class OperatorAudit:
+    """Who did what, and why."""
+
+    def __init__(self, door: OperatorDoor) -> None:
+        """Bind the operator."""
+        self._door = door
+
+    def list(self, *, cursor: str | None = None, limit: int = 50) -> Page[AuditEntry]:
+        """List audit rows, newest first.
+
+        Raises:
+            NotAllowed: Without ``audit.read``.
+            InvalidRequest: A foreign cursor, or a limit out of range.
+        """
+        context = self._door.allow(permissions.AUDIT_READ)
+        size, before = page_limit(limit), read_number_cursor("a", cursor)
+        rows = context.database.read(lambda tx: operations.audit_page(tx, before_id=before, limit=size + 1))
+        following = make_cursor("a", rows[size - 1][0]) if len(rows) > size else None
+        return Page(tuple(entry for _, entry in rows[:size]), following)
+
+
+class OperatorCustomers:
+    """Customers, and credit an operator gives by hand."""
+
+    def __init__(self, door: OperatorDoor) -> None:
+        """Bind the operator."""
+        self._door = door
+
+    def search(self, words: str, *, limit: int = 50) -> tuple[Customer, ...]:
+        """Find customers by part of their id, name or mail address.
+
+        Raises:
+            NotAllowed: Without ``customers.read``.
+            InvalidRequest: Nothing to search for, or a limit out of range.
+        """
+        context = self._door.allow(permissions.CUSTOMERS_READ)
+        wanted = check_text(words, field="words", longest=100, empty=False)
+        size = page_limit(limit)
+        return tuple(context.database.read(lambda tx: customer_rows.search(tx, wanted, limit=size)))
+
+    def get(self, customer_id: str) -> Customer:
+        """Read a customer.
+
+        Raises:
+            NotAllowed: Without ``customers.read``.
+            NotFound: Not registered.
+        """
+        return customers.require(self._door.allow(permissions.CUSTOMERS_READ), customer_id)
+
+    def grant(self, customer_id: str, amount: Money, *, kind: str, reason: str, key: str) -> str:
+        """Give credit and name the transaction; see `prepaid.adjustments.grant`.
+
+        Raises:
+            NotAllowed: Without ``customers.write``.
+        """
+        context = self._door.allow(permissions.CUSTOMERS_WRITE)
+        return adjustments.grant(
+            context, customer_id, amount, kind=kind, reason=reason, key=key, actor=self._door.actor
+        )
+
+    def overdraft(self, customer_id: str, amount: Money, *, reason: str) -> None:
+        """Let a wallet go below zero; see `prepaid.adjustments.overdraft`.
+
+        Raises:
+            NotAllowed: Without ``customers.write``.
+        """
+        context = self._door.allow(permissions.CUSTOMERS_WRITE)
+        adjustments.overdraft(context, customer_id, amount, reason=reason, actor=self._door.actor)
+
+
+@frozen(kw_only=True)
+class GatewayStatus:
+    """How a gateway is.
+
+    Attributes:
+        name: Its name.
+        label: What customers read.
+        health: Whether it takes our credentials.
+        last_webhook_at: When its last verified webhook came, or None.
+        open_topups: Top-ups that may still be paid there.
+    """
+
+    name: str
+    label: str
+    health: Health
+    last_webhook_at: datetime | None
+    open_topups: int
+
+
+class OperatorGateways:
+    """How the gateways are."""
+
+    def __init__(self, door: OperatorDoor) -> None:
+        """Bind the operator."""
+        self._door = door
+
+    def status(self) -> tuple[GatewayStatus, ...]:
+        """Ask every gateway whether it takes our credentials.
+
+        Raises:
+            NotAllowed: Without ``gateways.read``.
+        """
+        context = self._door.allow(permissions.GATEWAYS_READ)
+        return tuple(_status(context, name) for name in context.gateways)
+
+
+def _status(context: Context, name: str) -> GatewayStatus:
+    gateway = context.gateways[name]
+    try:
+        health = gateway.check_credentials()
+    except GatewayError as error:
+        health = Health(ok=False, detail=str(error))
+    last, waiting = context.database.read(lambda tx: (operations.last_event_at(tx, name), topups.count_open(tx, name)))
+    return GatewayStatus(name=name, label=gateway.label, health=health, last_webhook_at=last, open_topups=waiting)
+
+
+class OperatorReports:
+    """Figures."""
+
+    def __init__(self, door: OperatorDoor) -> None:
+        """Bind the operator."""
+        self._door = door
+
+    def summary(self, since: date, until: date, *, currency: str | None = None) -> Summary:
+        """Sum ``[since, until)``; see `prepaid.reporting.summary.summarise`.
+
+        Raises:
+            NotAllowed: Without ``reports.read``.
+        """
+        return summarise(self._door.allow(permissions.REPORTS_READ), since, until, currency=currency)
+
+
+class OperatorSettings:
+    """Settings of the book."""
+
+    def __init__(self, door: OperatorDoor) -> None:
+        """Bind the operator."""
+        self._door = door
+
+    def thresholds(self, thresholds: Thresholds) -> None:
+        """Set the levels of balances that emit events.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+            InvalidRequest: Levels that cannot be.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_thresholds(context, thresholds, actor=self._door.actor)
+
+
+class OperatorTax:
+    """Tax rules."""
+
+    def __init__(self, door: OperatorDoor) -> None:
+        """Bind the operator."""
+        self._door = door
+
+    def add(self, rule: TaxRule) -> TaxRule:
+        """Put a rule in force; see `prepaid.tax.rules.add`.
+
+        Raises:
+            NotAllowed: Without ``tax.write``.
+        """
+        return rules.add(self._door.allow(permissions.TAX_WRITE), rule, actor=self._door.actor)
+
+    def list(self) -> tuple[TaxRule, ...]:
+        """List the rules in use, by country and date.
+
+        Raises:
+            NotAllowed: Without ``tax.read``.
+        """
+        return rules.active(self._door.allow(permissions.TAX_READ))
+
+    def retire(self, rule_id: str) -> None:
+        """Take a rule out of use; see `prepaid.tax.rules.retire`.
+
+        Raises:
+            NotAllowed: Without ``tax.write``.
+        """
+        rules.retire(self._door.allow(permissions.TAX_WRITE), rule_id, actor=self._door.actor)
+
+    def explain(self, profile: TaxProfile | None, amount: Money) -> TaxDecision:
+        """Show how a sale of today would be taxed.
+
+        Raises:
+            NotAllowed: Without ``tax.read``.
+            RequestRefused: As the quote of such a sale.
+        """
+        context = self._door.allow(permissions.TAX_READ)
+        day = local_day(context.now(), context.seller.timezone)
+        sale = Sale(price=require_whole_minor(amount), day=day, seller=context.seller, profile=profile)
+        return decide(sale, rules.active(context))
+
+
+class OperatorTopups:
+    """Top-ups that need a look."""
+
+    def __init__(self, door: OperatorDoor) -> None:
+        """Bind the operator."""
+        self._door = door
+
+    def review(self, *, limit: int = 50) -> tuple[Topup, ...]:
+        """List paid top-ups that wait in review, oldest first.
+
+        Raises:
+            NotAllowed: Without ``topups.read``.
+        """
+        context, size = self._door.allow(permissions.TOPUPS_READ), page_limit(limit)
+        return tuple(context.database.read(lambda tx: topups.in_state(tx, "review", limit=size)))
+
+    def recheck(self, topup_id: str) -> Topup:
+        """Ask the gateway about a top-up again and settle it.
+
+        Raises:
+            NotAllowed: Without ``topups.write``.
+            NotFound: There is none of that id.
+            GatewayError: The gateway cannot be asked.
+        """
+        context = self._door.allow(permissions.TOPUPS_WRITE)
+        return adjustments.recheck(context, topup_id, actor=self._door.actor)

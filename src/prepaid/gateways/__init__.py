@@ -1,0 +1,9 @@
+"""Payment gateways: one adapter per provider, each translating and deciding nothing.
+
+Importing this package imports no provider's SDK.
+"""
+
+from .simulated import SimulatedGateway
+from .stripe import StripeGateway
+
+__all__ = ["SimulatedGateway", "StripeGateway"]

@@ -1,0 +1,138 @@
+"""Jobs: what is due, each under a lease, safe to run anywhere and any number of times."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from attrs import frozen
+
+from . import outbox, settlement
+from .config import Context
+from .core.errors import GatewayError, InvalidRequest
+from .invoicing import delivery
+from .store import Duplicate, Tx, operations, topups
+from .store.topups import StoredTopup
+from .usage import meters
+
+log = logging.getLogger("prepaid.jobs")
+
+LEASE_FOR: Final = timedelta(minutes=15)
+LOOKS_AT_ONCE: Final = 50
+
+HANDLERS: Final[dict[str, outbox.Handler]] = {
+    outbox.EVENT: outbox.deliver_event,
+    outbox.INVOICE_MAIL: delivery.mail,
+}
+
+
+@frozen(kw_only=True)
+class JobRun:
+    """What one job did.
+
+    Attributes:
+        name: Which job.
+        status: ``"done"``; ``"busy"`` if another worker holds its lease;
+            ``"failed"`` if it raised, which is logged.
+        count: Things it dealt with.
+    """
+
+    name: str
+    status: str
+    count: int = 0
+
+
+def run_due(context: Context, *, only: str | None = None, budget_s: int | None = None) -> tuple[JobRun, ...]:
+    """Run every job that has something to do, each under its lease.
+
+    Args:
+        context: The billing system.
+        only: Run just this job: ``"meters"``, ``"topups"`` or ``"outbox"``.
+        budget_s: Begin nothing new after this many seconds.
+
+    Raises:
+        InvalidRequest: There is no job of that name.
+        ConfigurationError: The database is not the one of this library.
+    """
+    if only is not None and only not in JOBS:
+        raise InvalidRequest(f"only is one of {', '.join(JOBS)}.", field="only")
+    if budget_s is not None and (type(budget_s) is not int or budget_s < 1):
+        raise InvalidRequest("budget_s is a whole number of seconds.", field="budget_s")
+    until = None if budget_s is None else context.now() + timedelta(seconds=budget_s)
+    context.database.book_id  # noqa: B018 - the schema is checked before any job hides the error
+    return tuple(_run(context, name, until) for name in ([only] if only else JOBS))
+
+
+def _run(context: Context, name: str, until: datetime | None) -> JobRun:
+    holder, now = context.ids.new("run"), context.now()
+    token = _take_lease(context, name, holder, now)
+    if token is None:
+        return JobRun(name=name, status="busy")
+    try:
+        return JobRun(name=name, status="done", count=JOBS[name](context, until))
+    except Exception:
+        # One job must not keep the others from running; it is due again next time.
+        log.exception("job %s failed", name)
+        return JobRun(name=name, status="failed")
+    finally:
+        finished = context.now()
+        context.database.write(lambda tx: operations.return_lease(tx, name, token, finished))
+
+
+def _take_lease(context: Context, name: str, holder: str, now: datetime) -> int | None:
+    def work(tx: Tx) -> int | None:
+        return operations.take_lease(tx, name, holder, until=now + LEASE_FOR, now=now)
+
+    try:
+        return context.database.write(work)
+    except Duplicate:  # the first run ever, twice at once
+        return None
+
+
+def _bill_meters(context: Context, until: datetime | None) -> int:
+    run = meters.bill(context, stop_at=until)
+    for resource, reason in run.refused:
+        log.error("resource %s could not be charged: %s", resource, reason)
+    return run.charges
+
+
+def _look_at_topups(context: Context, until: datetime | None) -> int:
+    """Settle open top-ups whose webhook may be lost, and close those that lapsed."""
+    looked = 0
+    while until is None or context.now() < until:
+        now = context.now()
+        due = _due(context, now)
+        if not due:
+            break
+        for stored in due:
+            _look(context, stored, now)
+            looked += 1
+    return looked
+
+
+def _due(context: Context, now: datetime) -> list[StoredTopup]:
+    return context.database.read(lambda tx: topups.due_for_look(tx, now, limit=LOOKS_AT_ONCE))
+
+
+def _look(context: Context, stored: StoredTopup, now: datetime) -> None:
+    topup = stored.topup
+    # The next look is written first: a top-up that makes its gateway fail must not be first for ever.
+    next_at = now + settlement.next_look(stored)
+    context.database.write(lambda tx: topups.schedule_look(tx, topup.id, next_at, stored.polls + 1))
+    try:
+        settlement.settle(context, topup.id, close=now >= topup.expires_at)
+    except GatewayError as error:
+        log.warning("top-up %s cannot be looked at now: %s", topup.id, error)
+
+
+def _deliver_outbox(context: Context, until: datetime | None) -> int:
+    return outbox.drain(context, HANDLERS, until=until)
+
+
+JOBS: Final[dict[str, Callable[[Context, datetime | None], int]]] = {
+    "meters": _bill_meters,
+    "topups": _look_at_topups,
+    "outbox": _deliver_outbox,
+}

@@ -1,0 +1,34 @@
+"""What an operator may do, by name; the host decides who has which."""
+
+from __future__ import annotations
+
+from typing import Final
+
+AUDIT_READ: Final = "audit.read"
+CUSTOMERS_READ: Final = "customers.read"
+CUSTOMERS_WRITE: Final = "customers.write"
+GATEWAYS_READ: Final = "gateways.read"
+PLUGINS_READ: Final = "plugins.read"
+REPORTS_READ: Final = "reports.read"
+SETTINGS_WRITE: Final = "settings.write"
+TAX_READ: Final = "tax.read"
+TAX_WRITE: Final = "tax.write"
+TOPUPS_READ: Final = "topups.read"
+TOPUPS_WRITE: Final = "topups.write"
+
+ALL: Final = frozenset(
+    {
+        AUDIT_READ,
+        CUSTOMERS_READ,
+        CUSTOMERS_WRITE,
+        GATEWAYS_READ,
+        PLUGINS_READ,
+        REPORTS_READ,
+        SETTINGS_WRITE,
+        TAX_READ,
+        TAX_WRITE,
+        TOPUPS_READ,
+        TOPUPS_WRITE,
+    }
+)
+"""Every permission."""

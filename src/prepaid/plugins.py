@@ -1,0 +1,160 @@
+"""The border to plugins: the one typed place that touches pluggy.
+
+Hooks contribute objects and broadcast facts. Everything a plugin returns is
+checked here, and every complaint names the plugin.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Sequence
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+import pluggy
+from attrs import frozen
+
+from . import hookspecs
+from .core.errors import ConfigurationError, InvalidRequest
+from .core.events import EVENT_NAMES, Event
+from .hookspecs import PROJECT, PluginSetup
+from .ports import Gateway
+
+GROUP: Final = "prepaid"
+
+
+@frozen
+class PluginInfo:
+    """A loaded plugin: its name and the hooks it implements."""
+
+    name: str
+    hooks: tuple[str, ...]
+
+
+class Plugins:
+    """The plugins of one `Prepaid`; hears events for them."""
+
+    def __init__(
+        self, plugins: Sequence[object] = (), *, load: bool = True, only: Collection[str] | None = None
+    ) -> None:
+        """Register plugins and load published ones.
+
+        Args:
+            plugins: Plugin objects or modules of the host.
+            load: Load entry points of the group ``prepaid``.
+            only: Names of entry points to load; all if None. Others are not
+                even imported.
+
+        Raises:
+            ConfigurationError: A plugin cannot be loaded or is not valid; the
+                message names it.
+        """
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._functions: dict[str, tuple[str, Callable[[Event], object]]] = {}
+        for plugin in plugins:
+            self._register(plugin, getattr(plugin, "__name__", type(plugin).__qualname__))
+        if load:
+            self._load_published(only)
+
+    def _load_published(self, only: Collection[str] | None) -> None:
+        found = {entry.name: entry for entry in entry_points(group=GROUP)}
+        missing = set(only or ()) - set(found)
+        if missing:
+            raise ConfigurationError(f"No plugin is published under the name {', '.join(sorted(missing))}.")
+        for name, entry in sorted(found.items()):
+            # By name before the import: a plugin that is not wanted must not run any code.
+            if only is not None and name not in only:
+                continue
+            try:
+                plugin = entry.load()
+            except Exception as error:
+                raise ConfigurationError(f"The plugin {name!r} cannot be imported: {error!r}.") from error
+            self._register(plugin, name)
+
+    def _register(self, plugin: object, name: str) -> None:
+        try:
+            if self._manager.register(plugin, name=name) is None:
+                raise ConfigurationError(f"The plugin {name!r} is blocked.")
+            self._manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            raise ConfigurationError(f"The plugin {name!r} is not valid: {error}.") from error
+        for caller in self._manager.get_hookcallers(plugin) or ():
+            for implementation in caller.get_hookimpls():
+                if implementation.plugin is plugin and inspect.iscoroutinefunction(implementation.function):
+                    raise ConfigurationError(f"The plugin {name!r}: {caller.name} must not be async.")
+
+    def gateways(self, setup: PluginSetup) -> list[tuple[str, Gateway]]:
+        """Collect the gateways that plugins contribute, with the plugin's name.
+
+        Raises:
+            ConfigurationError: A plugin failed or returned something else.
+        """
+        found: list[tuple[str, Gateway]] = []
+        for name, function in self._implementations("prepaid_gateways"):
+            try:
+                returned = list(function(setup))
+            except Exception as error:
+                raise ConfigurationError(f"The plugin {name!r} failed in prepaid_gateways: {error!r}.") from error
+            for gateway in returned:
+                if not isinstance(gateway, Gateway):
+                    raise ConfigurationError(
+                        f"The plugin {name!r} returned {type(gateway).__name__} from prepaid_gateways, not a gateway."
+                    )
+                found.append((name, gateway))
+        return found
+
+    def on(self, event: str, function: Callable[[Event], object]) -> None:
+        """Call ``function`` for every event of one name, after commit.
+
+        Raises:
+            InvalidRequest: There is no event of that name, or ``function`` is
+                not a plain function.
+        """
+        if event not in EVENT_NAMES:
+            raise InvalidRequest(f"event is one of {', '.join(EVENT_NAMES)}.", field="event")
+        if not callable(function) or inspect.iscoroutinefunction(function):
+            raise InvalidRequest("function is a plain function of one event.", field="function")
+        # Stable over processes: progress is kept under it.
+        module, qualname = getattr(function, "__module__", ""), getattr(function, "__qualname__", repr(type(function)))
+        name = f"on:{event}:{module}.{qualname}"
+        if name in self._functions:
+            raise InvalidRequest(f"{qualname} is told {event} already.", field="function")
+        self._functions[name] = (event, function)
+
+    def names(self) -> tuple[str, ...]:
+        """Name who hears events: plugins, then functions given to `on`."""
+        return (*(name for name, _ in self._implementations("prepaid_event")), *self._functions)
+
+    def deliver(self, name: str, event: Event) -> None:
+        """Tell one listener one event; its exceptions pass through."""
+        if name in self._functions:
+            wanted, function = self._functions[name]
+            if event.name == wanted:
+                function(event)
+            return
+        for plugin, function in self._implementations("prepaid_event"):
+            if plugin == name:
+                function(event)
+
+    def listing(self) -> tuple[PluginInfo, ...]:
+        """List the loaded plugins with their hooks."""
+        return tuple(
+            PluginInfo(name, tuple(sorted(caller.name for caller in self._manager.get_hookcallers(plugin) or ())))
+            for name, plugin in self._manager.list_name_plugin()
+            if plugin is not None
+        )
+
+    def _implementations(self, hook: str) -> list[tuple[str, Callable[[Any], Any]]]:
+        caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
+        return [
+            (implementation.plugin_name, _one_argument(implementation)) for implementation in caller.get_hookimpls()
+        ]
+
+
+def _one_argument(implementation: pluggy.HookImpl) -> Callable[[Any], Any]:
+    # pluggy lets an implementation leave arguments out; ours have one or none.
+    def call(value: Any) -> Any:
+        return implementation.function(*([value] if implementation.argnames else []))
+
+    return call

@@ -1,0 +1,1 @@
+"""Figures of a book, from its transfers and nothing else."""

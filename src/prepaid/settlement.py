@@ -1,0 +1,336 @@
+"""Settlement: the only way a payment becomes credit.
+
+Return page, webhook, job and operator all end here. The payment is read anew
+from the gateway, outside any transaction; then one transaction, guarded by the
+top-up's state and by the uniqueness of the payment, posts the credit, opens the
+grants, issues the invoice and writes what is to be told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final, Literal
+
+from attrs import frozen
+
+from . import audit, customers, documents, outbox, wallets
+from .config import Context
+from .core.errors import GatewayError, NotFound
+from .core.hashing import fingerprint, key_hash
+from .core.money import Money
+from .core.settlement import Expected, Verdict, judge
+from .core.states import PAID_STATES, TopupState
+from .core.topups import Topup
+from .core.transfers import (
+    PROMOTION,
+    SUSPENSE,
+    TAX_PAYABLE,
+    AccountRef,
+    bonus_lines,
+    clearing,
+    suspense_lines,
+    topup_lines,
+)
+from .ports import Gateway, PaymentRef, PaymentSnapshot
+from .store import Duplicate, Tx, accounts, topups
+from .store import customers as customer_rows
+from .store.ledger import Header, Label
+from .store.topups import StoredTopup
+
+log = logging.getLogger("prepaid.settlement")
+
+SettlementOutcome = Literal["credited", "duplicate", "review", "pending", "failed", "expired", "canceled", "mismatch"]
+
+_LOOKS: Final = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
+_HOURLY_LOOKS: Final = 24
+
+
+@frozen
+class Settled:
+    """A top-up after settlement, and what this call did."""
+
+    topup: Topup
+    outcome: SettlementOutcome
+
+
+def settle(context: Context, topup_id: str, *, close: bool = False) -> Settled:
+    """Bring a top-up to where its payment is; safe to call at any time, any number of times.
+
+    Args:
+        context: The billing system.
+        topup_id: The top-up.
+        close: Make an unpaid checkout unpayable first.
+
+    Raises:
+        NotFound: The book has no such top-up.
+        GatewayError: The gateway cannot be asked; the top-up is as it was.
+    """
+    stored = _load(context, topup_id)
+    if stored.topup.state in PAID_STATES:
+        return Settled(stored.topup, "duplicate")
+    gateway = _gateway_of(context, stored.topup)
+    stored = open_checkout(context, gateway, stored)
+    payment = _ask(gateway, stored, close=close)
+    verdict = judge(payment, _expected(context, stored))
+    return _apply(context, stored.topup, payment, verdict)
+
+
+def _load(context: Context, topup_id: str) -> StoredTopup:
+    stored = context.database.read(lambda tx: topups.find(tx, topup_id))
+    if stored is None:
+        raise NotFound("There is no such top-up.", field="topup")
+    return stored
+
+
+def _gateway_of(context: Context, topup: Topup) -> Gateway:
+    gateway = context.gateways.get(topup.gateway)
+    if gateway is None:
+        raise GatewayError(f"The gateway {topup.gateway!r} is not configured any more.", code="not-configured")
+    return gateway
+
+
+def open_checkout(context: Context, gateway: Gateway, stored: StoredTopup) -> StoredTopup:
+    """Give the top-up with its checkout, asking the gateway for it if we do not know it.
+
+    The request is sent with the key and the parameters of the first time, so
+    that a checkout whose answer was lost is found, not made again.
+
+    Raises:
+        GatewayError: Refused, failed, or past the time for which the gateway
+            remembers keys.
+    """
+    if stored.checkout_id is not None:
+        return stored
+    age = context.now() - stored.topup.created_at
+    if age > timedelta(seconds=gateway.capabilities().create_key_valid_s) and age > timedelta(minutes=1):
+        raise GatewayError("The gateway does not remember the request any more.", code="key-too-old")
+    checkout = gateway.create_checkout(stored.request)
+
+    def work(tx: Tx) -> StoredTopup | None:
+        if topups.keep_checkout(tx, stored.topup.id, checkout):
+            topups.step(tx, stored.topup.id, "pending")
+        return topups.find(tx, stored.topup.id)
+
+    kept = context.database.write(work)
+    if kept is None or kept.checkout_id != checkout.checkout_id:
+        raise GatewayError("The gateway made a second checkout for one key.", code="checkout-differs")
+    return kept
+
+
+def _ask(gateway: Gateway, stored: StoredTopup, *, close: bool) -> PaymentSnapshot:
+    ref = PaymentRef(topup_id=stored.topup.id, checkout_id=stored.checkout_id or "")
+    payment = gateway.fetch_payment(ref)
+    if close and payment.state == "open":
+        return gateway.cancel(ref)
+    return payment
+
+
+def _expected(context: Context, stored: StoredTopup) -> Expected:
+    return Expected(
+        topup_id=stored.topup.id,
+        checkout_id=stored.checkout_id or "",
+        mode=context.mode,
+        account=None,
+        total=stored.topup.total,
+    )
+
+
+def _apply(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Verdict) -> Settled:
+    match verdict.kind:
+        case "credit":
+            return _post(context, topup, payment, verdict)
+        case "review":
+            return _post(context, topup, payment, verdict)
+        case "mismatch":
+            return _refuse(context, topup, verdict.reason)
+        case "wait":
+            return _unpaid(context, topup, "pending", "", "pending")
+        case "processing":
+            return _unpaid(context, topup, "processing", "", "pending")
+        case "failed" | "expired" | "canceled":
+            return _unpaid(context, topup, verdict.kind, verdict.reason[:32], verdict.kind)
+
+
+def _post(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Verdict) -> Settled:
+    post = _credit if verdict.kind == "credit" else _park
+    try:
+        posted = post(context, topup, payment, verdict.reason)
+    except Duplicate:
+        owner = _owner(context, topup.gateway, payment)
+        if owner != topup.id:
+            return _refuse(context, topup, "payment-of-another-topup")
+        posted = False
+    after = _load(context, topup.id).topup
+    if not posted:
+        return Settled(after, "duplicate")
+    return Settled(after, "credited" if verdict.kind == "credit" else "review")
+
+
+def _owner(context: Context, gateway: str, payment: PaymentSnapshot) -> str | None:
+    payment_id = payment.payment_id or ""
+    return context.database.read(lambda tx: topups.payment_owner(tx, gateway, payment_id))
+
+
+def _credit(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str) -> bool:
+    currency, now = topup.total.currency, context.now()
+    accounts.ensure_wallet(context.database, topup.customer, currency, now)
+    system = _accounts(context, topup, currency)
+    documents.ensure_series(context)
+    invoice_id = context.ids.new("inv")
+
+    def work(tx: Tx) -> bool:
+        if not topups.step(
+            tx, topup.id, "credited", failure="", settled_at=now, next_poll_at=None, invoice_id=invoice_id
+        ):
+            return False
+        topups.add_payment(tx, topup, payment, posted_as="credited", now=now)
+        credits = _credits(context, topup, payment)
+        balance = wallets.post_credits(tx, context, topup.customer, currency, credits, system)
+        _tell_credited(tx, context, topup, Money(balance, currency))
+        customer = customers.get(tx, topup.customer)
+        profile = customer_rows.current_profile(tx, topup.customer)
+        # The number last: its counter row is locked until the commit.
+        documents.issue(
+            tx, context, topup, customer, profile, invoice_id=invoice_id, payment_id=payment.payment_id or ""
+        )
+        return True
+
+    return context.database.write(work)
+
+
+def _accounts(context: Context, topup: Topup, currency: str) -> wallets.Accounts:
+    refs: Sequence[AccountRef] = (clearing(topup.gateway), PROMOTION, TAX_PAYABLE)
+    return accounts.system_accounts(context.database, refs, currency, context.now())
+
+
+def _credits(context: Context, topup: Topup, payment: PaymentSnapshot) -> list[wallets.Credit]:
+    bought = topup_lines(topup.gateway, net=topup.net.units, discount=topup.discount.units, tax=topup.tax.total.units)
+    credits = [
+        wallets.Credit(
+            header=_header(context, topup, "topup"),
+            label=Label(description=f"Top-up by {topup.gateway}"),
+            lines=bought,
+            grant=wallets.GrantSpec(
+                kind="paid",
+                size=topup.credit.units,
+                source_topup=topup.id,
+                cost_net_minor=topup.net.minor,
+                cost_tax_minor=topup.tax.total.minor,
+            ),
+        )
+    ]
+    if topup.bonus:
+        grant = wallets.GrantSpec(kind="promotional", size=topup.bonus.units, source_topup=topup.id)
+        credits.append(
+            wallets.Credit(
+                header=_header(context, topup, "bonus"),
+                label=Label(description="Bonus credit"),
+                lines=bonus_lines(topup.bonus.units),
+                grant=grant,
+            )
+        )
+    return credits
+
+
+def _header(context: Context, topup: Topup, kind: Literal["topup", "bonus"], *, parked: bool = False) -> Header:
+    now = context.now()
+    operation = f"{kind}-suspense" if parked else kind
+    return Header(
+        transaction_id=context.ids.new("txn"),
+        kind=kind,
+        cause_type="topup",
+        cause_id=topup.id,
+        key_hash=key_hash(context.database.book_id, operation, topup.customer, topup.id),
+        fingerprint=fingerprint(operation, topup.id),
+        actor=f"gateway:{topup.gateway}",
+        effective_at=now,
+        posted_at=now,
+    )
+
+
+def _tell_credited(tx: Tx, context: Context, topup: Topup, balance: Money) -> None:
+    outbox.emit(
+        tx,
+        context,
+        "topup-credited",
+        about=topup.id,
+        customer=topup.customer,
+        amount=topup.credit + topup.bonus,
+        topup=topup.id,
+        gateway=topup.gateway,
+        balance_after=str(balance),
+    )
+
+
+def _park(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str) -> bool:
+    captured, now = payment.captured or topup.total, context.now()
+    refs = (clearing(topup.gateway), SUSPENSE)
+    system = accounts.system_accounts(context.database, refs, captured.currency, now)
+
+    def work(tx: Tx) -> bool:
+        if not topups.step(tx, topup.id, "review", failure=reason, settled_at=now, next_poll_at=None):
+            return False
+        topups.add_payment(tx, topup, payment, posted_as="suspense", now=now)
+        lines = suspense_lines(topup.gateway, captured.units)
+        header = _header(context, topup, "topup", parked=True)
+        wallets.post_system(tx, header, lines, captured.currency, system)
+        outbox.emit(
+            tx,
+            context,
+            "topup-review",
+            about=topup.id,
+            customer=topup.customer,
+            amount=captured,
+            topup=topup.id,
+            reason=reason,
+        )
+        audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=f"{topup.id}/{reason}")
+        return True
+
+    return context.database.write(work)
+
+
+def _refuse(context: Context, topup: Topup, reason: str) -> Settled:
+    log.warning("top-up %s: payment refused, %s", topup.id, reason)
+    about = f"{topup.id}/{reason}"
+
+    def work(tx: Tx) -> None:
+        audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=about)
+
+    with suppress(Duplicate):  # told before
+        context.database.write(work)
+    return Settled(_load(context, topup.id).topup, "mismatch")
+
+
+def _unpaid(context: Context, topup: Topup, state: TopupState, failure: str, outcome: SettlementOutcome) -> Settled:
+    final = state in ("failed", "expired", "canceled")
+
+    def work(tx: Tx) -> None:
+        if topup.state == state:
+            return
+        values = {"next_poll_at": None} if final else {}
+        if topups.step(tx, topup.id, state, failure=failure, **values) and final:
+            outbox.emit(
+                tx,
+                context,
+                "topup-failed",
+                about=f"{topup.id}/{state}",
+                customer=topup.customer,
+                amount=topup.total,
+                topup=topup.id,
+                reason=failure,
+            )
+
+    with suppress(Duplicate):  # told by another worker at the same moment
+        context.database.write(work)
+    return Settled(_load(context, topup.id).topup, outcome)
+
+
+def next_look(stored: StoredTopup) -> timedelta:
+    """Give the wait until a job looks at an open top-up again: soon at first, then hourly, then daily."""
+    if stored.polls < len(_LOOKS):
+        return _LOOKS[stored.polls]
+    return timedelta(hours=1) if stored.polls < len(_LOOKS) + _HOURLY_LOOKS else timedelta(days=1)

@@ -1,0 +1,1 @@
+"""Tax: dated rules that operators keep, and the engine that decides a sale."""

@@ -1,0 +1,369 @@
+"""Top-ups from the customer's side: offer, quote, start, confirm, cancel.
+
+A quote is a value and touches neither network nor table. Starting commits the
+intent with its key before the gateway is called, so that a crash or a timeout
+leaves a top-up that the same key resumes.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from attrs import frozen
+
+from . import outbox, settlement, wallets
+from .config import Context, object_id, page_limit
+from .core.errors import (
+    AmountOutOfRange,
+    GatewayError,
+    GatewayUnavailable,
+    InvalidRequest,
+    KeyConflict,
+    NotFound,
+    PromotionRefused,
+    QuoteChanged,
+    QuoteExpired,
+    TaxProfileInvalid,
+    WrongState,
+)
+from .core.hashing import fingerprint, key_hash
+from .core.ids import check_key
+from .core.instants import local_day
+from .core.money import Money, require_whole_minor
+from .core.pages import Page, make_cursor, read_cursor
+from .core.parties import Customer, TaxProfile
+from .core.quotes import Quote, QuoteClaim, claim_of
+from .core.states import PAID_STATES
+from .core.taxation import TaxDecision
+from .core.topups import Topup
+from .ports import CheckoutRequest, CurrencyLimits, Gateway
+from .store import Duplicate, Tx, tax_rules, topups
+from .store import customers as customer_rows
+from .store.topups import StoredTopup
+from .tax.engine import Sale, decide
+
+log = logging.getLogger("prepaid.topups")
+
+MAX_URL: Final = 2000
+
+
+@frozen(kw_only=True)
+class GatewayOffer:
+    """A gateway that can take an amount.
+
+    Attributes:
+        name: What `quote` takes.
+        label: What the customer reads.
+        minimum: Smallest total it takes in this currency.
+        maximum: Largest total it takes in this currency.
+    """
+
+    name: str
+    label: str
+    minimum: Money
+    maximum: Money
+
+
+def offers(context: Context, customer: Customer, amount: Money) -> tuple[GatewayOffer, ...]:
+    """Name the gateways that can take an amount with its tax, in the operator's order.
+
+    Raises:
+        InvalidAmount: Not positive whole minor units.
+    """
+    price = _price(context, amount)
+    try:
+        total = _taxed(context, customer, price).gross
+    except TaxProfileInvalid:
+        total = price  # what can be offered is shown before the customer told their country
+    found = []
+    for gateway in context.gateways.values():
+        limits = gateway.capabilities().currencies.get(price.currency)
+        if limits is not None and not _out_of_range(total, limits):
+            found.append(
+                GatewayOffer(name=gateway.name, label=gateway.label, minimum=limits.minimum, maximum=limits.maximum)
+            )
+    return tuple(found)
+
+
+def quote(
+    context: Context, customer: Customer, amount: Money, *, gateway: str | None = None, code: str | None = None
+) -> Quote:
+    """Price a top-up: what is credited, what tax applies and why, what will be paid.
+
+    Args:
+        context: The billing system.
+        customer: Who buys.
+        amount: What they typed, in whole minor units.
+        gateway: Where they would pay; the first that can take it if None.
+        code: Promotion code, or None.
+
+    Raises:
+        InvalidAmount: Not positive whole minor units.
+        AmountOutOfRange: The total does not fit what the gateway takes.
+        InvalidRequest: Unknown gateway or a currency not in use.
+        TaxProfileInvalid: The tax cannot be decided without a tax profile.
+        PromotionRefused: The code does not apply.
+    """
+    price = _price(context, amount)
+    if code is not None and code != "":
+        raise PromotionRefused("This code is not known or does not apply to you.", reason="unknown")
+    tax = _taxed(context, customer, price)
+    if tax.net.units <= 0:
+        raise AmountOutOfRange("Nothing would be left of this amount after tax.", field="amount")
+    chosen = _choose(context, gateway, tax.gross)
+    zero = Money.zero(price.currency)
+    balance = context.database.read(lambda tx: wallets.balance(tx, customer.id, price.currency))
+    return Quote(
+        amount=price,
+        gateway=chosen.name,
+        code=None,
+        credit=tax.net,
+        bonus=zero,
+        discount=zero,
+        net=tax.net,
+        tax=tax,
+        total=tax.gross,
+        balance_after=balance.settled + tax.net,
+        expires_at=context.now() + context.quote_valid_for,
+    )
+
+
+def _price(context: Context, amount: object) -> Money:
+    price = require_whole_minor(amount)
+    context.currency_or_default(price.currency)
+    return price
+
+
+def _taxed(context: Context, customer: Customer, price: Money) -> TaxDecision:
+    def facts(tx: Tx) -> tuple[TaxProfile | None, tuple[object, ...]]:
+        return customer_rows.current_profile(tx, customer.id), tax_rules.active(tx)
+
+    profile, rules = context.database.read(facts)
+    day = local_day(context.now(), context.seller.timezone)
+    return decide(Sale(price=price, day=day, seller=context.seller, profile=profile), rules)  # type: ignore[arg-type]
+
+
+def _choose(context: Context, name: str | None, total: Money) -> Gateway:
+    if not context.gateways:
+        raise InvalidRequest("No gateway is set up.", field="gateway")
+    candidates = tuple(context.gateways.values()) if name is None else (context.gateway(name),)
+    refusal: AmountOutOfRange | InvalidRequest | None = None
+    for gateway in candidates:
+        limits = gateway.capabilities().currencies.get(total.currency)
+        if limits is None:
+            refusal = refusal or InvalidRequest(f"{gateway.label} does not take {total.currency}.", field="gateway")
+            continue
+        out_of_range = _out_of_range(total, limits)
+        if not out_of_range:
+            return gateway
+        refusal = AmountOutOfRange(
+            out_of_range, field="amount", minimum=str(limits.minimum), maximum=str(limits.maximum)
+        )
+    assert refusal is not None  # noqa: S101 - there was a candidate
+    raise refusal
+
+
+def _out_of_range(total: Money, limits: CurrencyLimits) -> str:
+    if total < limits.minimum:
+        return f"The total of {total} is below the minimum of {limits.minimum}."
+    if total > limits.maximum:
+        return f"The total of {total} is above the maximum of {limits.maximum}."
+    if total.units % limits.step.units:
+        return f"The total of {total} is not a multiple of {limits.step}."
+    return ""
+
+
+def start(
+    context: Context, customer: Customer, quoted: Quote | str, *, return_url: str, cancel_url: str, key: str
+) -> Topup:
+    """Begin a top-up and give it with where to pay; the same key resumes it.
+
+    Args:
+        context: The billing system.
+        customer: Who buys.
+        quoted: The quote the customer saw, or its token; it is priced anew.
+        return_url: Page to come back to; ``topup=<id>`` is appended.
+        cancel_url: Page to come back to without paying; likewise.
+        key: The caller's key of this order.
+
+    Raises:
+        QuoteExpired: The quote is too old.
+        QuoteChanged: Any figure differs from what was shown; carries the new quote.
+        KeyConflict: The key started something else.
+        GatewayUnavailable: The gateway did not answer; the same key resumes.
+        GatewayError: The gateway refused; the top-up has failed.
+        InvalidRequest: A damaged quote, a URL or key of the wrong form.
+        RequestRefused: Anything `quote` refuses.
+    """
+    claim = claim_of(quoted)
+    check_key(key)
+    hashed = key_hash(context.database.book_id, "topup", customer.id, key)
+    print_of = fingerprint("topup", str(claim.amount), claim.gateway, claim.code or "", sorted(claim.shown.items()))
+    known = context.database.read(lambda tx: topups.find_by_key(tx, hashed))
+    if known is None:
+        fresh = _reprice(context, customer, claim)
+        urls = (_page_url(return_url, "return_url"), _page_url(cancel_url, "cancel_url"))
+        known = _keep_intent(context, customer, fresh, urls, hashed, print_of)
+    if known.fingerprint != print_of:
+        raise KeyConflict("This key started another top-up.", field="key")
+    return _open(context, known)
+
+
+def _reprice(context: Context, customer: Customer, claim: QuoteClaim) -> Quote:
+    if context.now() > claim.expires_at:
+        raise QuoteExpired("This offer is too old; look at the new one.", field="quote")
+    fresh = quote(context, customer, claim.amount, gateway=claim.gateway, code=claim.code)
+    if fresh.shown() != claim.shown:
+        raise QuoteChanged("What you would pay has changed; look at the new summary.", quote=fresh)
+    return fresh
+
+
+def _page_url(url: object, field: str) -> str:
+    if not isinstance(url, str) or len(url) > MAX_URL or not url.isprintable():
+        raise InvalidRequest(f"{field} is a URL of at most {MAX_URL} characters.", field=field)
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InvalidRequest(f"{field} is an absolute http or https URL.", field=field)
+    return url
+
+
+def _with_topup(url: str, topup_id: str) -> str:
+    parts = urlsplit(url)
+    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("topup", topup_id)])
+    return urlunsplit(parts._replace(query=query))
+
+
+def _keep_intent(
+    context: Context, customer: Customer, fresh: Quote, urls: tuple[str, str], hashed: str, print_of: str
+) -> StoredTopup:
+    now, topup_id = context.now(), context.ids.new("top")
+    topup = Topup(
+        id=topup_id,
+        customer=customer.id,
+        state="starting",
+        gateway=fresh.gateway,
+        credit=fresh.credit,
+        bonus=fresh.bonus,
+        discount=fresh.discount,
+        net=fresh.net,
+        total=fresh.total,
+        tax=fresh.tax,
+        created_at=now,
+        expires_at=now + context.checkout_valid_for,
+    )
+    request = CheckoutRequest(
+        topup_id=topup_id,
+        amount=fresh.total,
+        description=f"Account credit {fresh.credit} - {context.seller.name}",
+        return_url=_with_topup(urls[0], topup_id),
+        cancel_url=_with_topup(urls[1], topup_id),
+        customer_id=customer.id,
+        customer_email=customer.email,
+        locale=customer.locale,
+        expires_at=topup.expires_at,
+        key=f"prepaid:{context.mode}:{topup_id}:checkout",
+    )
+
+    def work(tx: Tx) -> StoredTopup | None:
+        topups.add(tx, topup, request, key_hash=hashed, fingerprint=print_of)
+        return topups.find(tx, topup_id)
+
+    try:
+        kept = context.database.write(work)
+    except Duplicate:  # the same key at the same moment
+        kept = context.database.read(lambda tx: topups.find_by_key(tx, hashed))
+    assert kept is not None  # noqa: S101 - just written, or found by the key that was there
+    return kept
+
+
+def _open(context: Context, stored: StoredTopup) -> Topup:
+    if stored.checkout_id is not None or stored.topup.state != "starting":
+        return stored.topup
+    gateway = context.gateway(stored.topup.gateway)
+    try:
+        return settlement.open_checkout(context, gateway, stored).topup
+    except GatewayError as error:
+        if error.retryable or error.outcome_unknown:
+            raise GatewayUnavailable(
+                "The payment page cannot be opened now; try again.",
+                topup_id=stored.topup.id,
+                outcome_unknown=error.outcome_unknown,
+            ) from error
+        _fail(context, stored.topup)
+        raise
+
+
+def _fail(context: Context, topup: Topup) -> None:
+    def work(tx: Tx) -> None:
+        if topups.step(tx, topup.id, "failed", failure="refused-by-gateway", next_poll_at=None):
+            outbox.emit(
+                tx,
+                context,
+                "topup-failed",
+                about=f"{topup.id}/failed",
+                customer=topup.customer,
+                amount=topup.total,
+                topup=topup.id,
+                reason="refused-by-gateway",
+            )
+
+    context.database.write(work)
+
+
+def get(context: Context, customer: Customer, topup_id: object) -> Topup:
+    """Read one of the customer's top-ups.
+
+    Raises:
+        NotFound: Unknown, or another customer's.
+    """
+    wanted = object_id(topup_id, field="topup")
+    stored = context.database.read(lambda tx: topups.find(tx, wanted))
+    if stored is None or stored.topup.customer != customer.id:
+        raise NotFound("There is no such topup.", field="topup")
+    return stored.topup
+
+
+def confirm(context: Context, customer: Customer, topup_id: object) -> Topup:
+    """Re-read the payment and settle; a gateway that is down leaves the top-up as it is.
+
+    Raises:
+        NotFound: Unknown, or another customer's.
+    """
+    topup = get(context, customer, topup_id)
+    try:
+        return settlement.settle(context, topup.id).topup
+    except GatewayError as error:
+        log.warning("top-up %s cannot be confirmed now: %s", topup.id, error)
+        return topup
+
+
+def cancel(context: Context, customer: Customer, topup_id: object) -> Topup:
+    """Give a top-up up: what was paid meanwhile is credited, the rest is made unpayable.
+
+    Raises:
+        NotFound: Unknown, or another customer's.
+        WrongState: It is paid.
+        GatewayError: The gateway cannot be asked; nothing has changed.
+    """
+    topup = get(context, customer, topup_id)
+    if topup.state in PAID_STATES:
+        raise WrongState("This top-up is paid.", field="topup", state=topup.state)
+    settled = settlement.settle(context, topup.id, close=True)
+    return settled.topup
+
+
+def list_of(context: Context, customer: Customer, *, cursor: str | None, limit: int) -> Page[Topup]:
+    """List the customer's top-ups, newest first.
+
+    Raises:
+        InvalidRequest: A cursor of another list, or a limit out of range.
+    """
+    size, before = page_limit(limit), read_cursor("t", cursor)
+    rows = context.database.read(lambda tx: topups.of_customer(tx, customer.id, before=before, limit=size + 1))
+    return Page(tuple(rows[:size]), make_cursor("t", rows[size - 1].id) if len(rows) > size else None)

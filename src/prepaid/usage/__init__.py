@@ -1,0 +1,1 @@
+"""Usage: charges by key, and meters that charge by the hour."""

@@ -1,0 +1,298 @@
+"""Meters: resources that accrue an hourly rate, charged for every started hour.
+
+Hours count from the start. An hour is charged once, when it has ended, also if
+the resource stopped in it; a restart within an hour already begun goes on in
+that hour. Performed usage is posted even below zero.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from .. import customers, wallets
+from ..config import Context
+from ..core.errors import InvalidRequest, NotFound, WrongState
+from ..core.hashing import fingerprint, key_hash
+from ..core.ids import check_key, check_text
+from ..core.instants import check_instant, to_micros
+from ..core.money import Money
+from ..core.rates import Rate
+from ..core.usage import BillingRun, Meter
+from ..store import Duplicate, Tx, accounts, meters
+from ..store.ledger import Header, Label
+from ..store.meters import HOUR, StoredMeter
+from .charges import period_key
+
+HOURS_A_TRANSACTION = 200
+METERS_A_PAGE = 200
+
+
+def start(
+    context: Context,
+    customer_id: str,
+    *,
+    resource: str,
+    rate: Rate,
+    kind: str = "",
+    project: str = "",
+    at: datetime | None = None,
+) -> Meter:
+    """Let a resource accrue a rate from ``at`` (now if None).
+
+    Raises:
+        WrongState: The resource is metered already, or ``at`` lies in hours
+            that were counted before.
+        NotFound: The customer is not registered.
+        InvalidRequest: An argument has the wrong form, or ``at`` is in the future.
+    """
+    customer = customers.require(context, customer_id)
+    if not isinstance(rate, Rate):
+        raise InvalidRequest("rate is a Rate, such as Rate.hourly('0.00744', 'EUR').", field="rate")
+    context.currency_or_default(rate.currency)
+    check_key(resource, field="resource")
+    for name, value in (("kind", kind), ("project", project)):
+        check_text(value, field=name, longest=120)
+    started_at = _instant(context, at)
+    accounts.ensure_wallet(context.database, customer.id, rate.currency, context.now())
+    meter = Meter(
+        resource=resource,
+        customer=customer.id,
+        kind=kind,
+        project=project,
+        rate=rate,
+        started_at=started_at,
+        stopped_at=None,
+        billed_until=started_at,
+    )
+    try:
+        return context.database.write(lambda tx: _begin(tx, context, meter))
+    except Duplicate:
+        raise WrongState("The resource is metered already.", field="resource") from None
+
+
+def _instant(context: Context, at: datetime | None) -> datetime:
+    now = context.now()
+    instant = now if at is None else check_instant(at, field="at")
+    if instant > now:
+        raise InvalidRequest("at lies in the future.", field="at")
+    return instant
+
+
+def _begin(tx: Tx, context: Context, meter: Meter) -> Meter:
+    before = _hold(tx, meter.resource)
+    if before is None:
+        meters.add(tx, context.ids.new("mtr"), meter)
+        return meter
+    old = before.meter
+    if old.stopped_at is None:
+        raise WrongState("The resource is metered already.", field="resource")
+    if meter.started_at < old.stopped_at:
+        raise WrongState("The resource was metered until after that time.", field="at")
+    counted = old.started_at + HOUR * _hours_begun(old)
+    if meter.started_at >= counted:
+        meters.add(tx, context.ids.new("mtr"), meter)
+        return meter
+    if (old.customer, old.rate) != (meter.customer, meter.rate):
+        raise WrongState("The hour already begun belongs to another customer or rate.", field="at")
+    due_at = old.started_at + HOUR * (before.billed_hours + 1)
+    meters.resume(tx, before.id, meter.resource, due_at=due_at)
+    resumed = meters.latest(tx, meter.resource)
+    return meter if resumed is None else resumed.meter
+
+
+def _hold(tx: Tx, resource: str) -> StoredMeter | None:
+    """Read the newest meter of a resource and keep its row from others until the commit."""
+    stored = meters.latest(tx, resource)
+    while stored is not None:
+        held = meters.lock(tx, stored)
+        if held is not None:
+            return held
+        stored = meters.latest(tx, resource)  # hours were charged meanwhile
+    return None
+
+
+def _hours_begun(meter: Meter) -> int:
+    if meter.stopped_at is None:
+        raise InvalidRequest("The meter runs.", field="resource")
+    # Rounded up; a stop at the very start still used a moment of the first hour.
+    return max(1, -((meter.started_at - meter.stopped_at) // HOUR))
+
+
+def stop(context: Context, resource: str, *, at: datetime | None = None) -> Meter:
+    """Let a resource accrue no more from ``at`` (now if None); its begun hour is still charged.
+
+    Raises:
+        NotFound: The resource has no running meter.
+        InvalidRequest: ``at`` is before the start or in the future.
+    """
+    check_key(resource, field="resource")
+    stopped_at = _instant(context, at)
+
+    def work(tx: Tx) -> Meter:
+        stored = _hold(tx, resource)
+        if stored is None or stored.meter.stopped_at is not None:
+            raise NotFound("There is no running meter of that resource.", field="resource")
+        if stopped_at < stored.meter.started_at:
+            raise InvalidRequest("at is before the meter's start.", field="at")
+        ended = _stopped(stored.meter, stopped_at)
+        if stored.billed_hours > _hours_begun(ended):
+            raise InvalidRequest("at is before hours that are charged already.", field="at")
+        meters.stop(tx, stored.id, stopped_at, due_at=_due_at(ended, stored.billed_hours))
+        return ended
+
+    return context.database.write(work)
+
+
+def _stopped(meter: Meter, at: datetime) -> Meter:
+    return evolve(meter, stopped_at=at)
+
+
+def _due_at(meter: Meter, billed_hours: int) -> datetime | None:
+    """Give when the next hour that must be charged ends; None if there is none."""
+    if meter.stopped_at is not None and billed_hours >= _hours_begun(meter):
+        return None
+    return meter.started_at + HOUR * (billed_hours + 1)
+
+
+def bill(context: Context, *, until: datetime | None = None, stop_at: datetime | None = None) -> BillingRun:
+    """Charge every hour that ended by ``until`` (now if None); repeatable and resumable.
+
+    Args:
+        context: The billing system.
+        until: Hours that end later wait; never later than now.
+        stop_at: Begin no further meter after this instant, for jobs with a budget.
+    """
+    began = time.monotonic()
+    limit = min(context.now(), context.now() if until is None else check_instant(until, field="until"))
+    charges, customers_seen, refused = 0, set[str](), list[tuple[str, str]]()
+    totals: Counter[str] = Counter()
+    place: tuple[datetime, str] | None = None
+    while stop_at is None or context.now() < stop_at:
+        page = _page(context, limit, place)
+        if not page:
+            break
+        for _, stored in page:
+            count, units = _bill_meter(context, stored, limit, refused)
+            charges += count
+            totals[stored.meter.rate.currency] += units
+            if count:
+                customers_seen.add(stored.meter.customer)
+        place = (page[-1][0], page[-1][1].id)
+    return BillingRun(
+        charges=charges,
+        customers=len(customers_seen),
+        total=tuple(Money(units, currency) for currency, units in sorted(totals.items()) if units),
+        refused=tuple(refused),
+        duration=time.monotonic() - began,
+    )
+
+
+def _page(context: Context, until: datetime, place: tuple[datetime, str] | None) -> list[tuple[datetime, StoredMeter]]:
+    return context.database.read(lambda tx: meters.due(tx, until, after=place, limit=METERS_A_PAGE))
+
+
+def _bill_meter(
+    context: Context, stored: StoredMeter, until: datetime, refused: list[tuple[str, str]]
+) -> tuple[int, int]:
+    """Charge what one meter owes, in transactions of bounded length; gives hours and ledger units."""
+    system = wallets.revenue_accounts(context, stored.meter.rate.currency)
+    charges, units = 0, 0
+    current: StoredMeter | None = stored
+    while current is not None:
+        held = current
+        try:
+            done = context.database.write(lambda tx, held=held: _bill_hours(tx, context, held, until, system))  # type: ignore[misc]
+        except Duplicate:
+            refused.append((stored.meter.resource, "period-charged"))
+            break
+        charges, units = charges + done.charges, units + done.units
+        current = done.rest
+    return charges, units
+
+
+@frozen
+class _Done:
+    """What one transaction over a meter charged, and the meter if hours are left."""
+
+    charges: int
+    units: int
+    rest: StoredMeter | None
+
+
+def _bill_hours(tx: Tx, context: Context, stored: StoredMeter, until: datetime, system: wallets.Accounts) -> _Done:
+    held = meters.lock(tx, stored)
+    if held is None:  # another worker is at it
+        return _Done(0, 0, None)
+    meter, charges, units = held.meter, 0, 0
+    first = held.billed_hours
+    # Never back: a clock that jumped back must not undo hours that are charged.
+    last = max(first, min(_billable(meter, until), first + HOURS_A_TRANSACTION))
+    for number in range(first, last):
+        cost = meter.rate.cost_of_hour(number)
+        if cost:
+            wallets.post_debit(tx, context, _hour_debit(context, meter, number, cost), system)
+            charges, units = charges + 1, units + cost.units
+    meters.advance(tx, held.id, billed_hours=last, due_at=_due_at(meter, last))
+    left = last < _billable(meter, until)
+    rest = StoredMeter(id=held.id, meter=meter, billed_hours=last) if left else None
+    return _Done(charges, units, rest)
+
+
+def _billable(meter: Meter, until: datetime) -> int:
+    """Count the hours that ended by ``until`` and had begun before a stop."""
+    ended = max(0, (until - meter.started_at) // HOUR)
+    return ended if meter.stopped_at is None else min(ended, _hours_begun(meter))
+
+
+def _hour_debit(context: Context, meter: Meter, number: int, cost: Money) -> wallets.Debit:
+    start = meter.started_at + HOUR * number
+    micros, now, book = str(to_micros(start)), context.now(), context.database.book_id
+    header = Header(
+        transaction_id=context.ids.new("txn"),
+        kind="charge",
+        cause_type="meter",
+        cause_id=meter.resource,
+        key_hash=key_hash(book, "meter", meter.customer, f"{meter.resource}/{micros}"),
+        fingerprint=fingerprint("meter", meter.resource, micros, str(cost)),
+        actor="system",
+        effective_at=start + HOUR,
+        posted_at=now,
+    )
+    label = Label(
+        description=f"{meter.resource}, 1 h",
+        resource=meter.resource,
+        resource_kind=meter.kind or None,
+        project=meter.project or None,
+        period_start=start,
+        period_end=start + HOUR,
+        charge_period_key=period_key(book, meter.resource, micros),
+    )
+    return wallets.Debit(customer=meter.customer, amount=cost, performed=True, header=header, label=label)
+
+
+def running(context: Context, customer_id: str) -> tuple[Meter, ...]:
+    """Read the running meters of a customer, in all currencies."""
+    found = [
+        meter
+        for currency in context.currencies
+        for meter in context.database.read(lambda tx, c=currency: meters.running_of(tx, customer_id, c))  # type: ignore[misc]
+    ]
+    return tuple(sorted(found, key=lambda meter: meter.resource))
+
+
+def runway(context: Context, customer_id: str, currency: str) -> int | None:
+    """Give the whole hours that the balance lasts at the current rates; None if nothing runs."""
+
+    def facts(tx: Tx) -> tuple[int, list[Meter]]:
+        available = wallets.balance(tx, customer_id, currency).available
+        return available.units, meters.running_of(tx, customer_id, currency)
+
+    available, running_meters = context.database.read(facts)
+    if not running_meters:
+        return None
+    per_hour = sum((meter.rate.amount for meter in running_meters), start=running_meters[0].rate.amount * 0)
+    return max(0, int(Money(available, currency).amount // per_hour)) if available > 0 else 0
