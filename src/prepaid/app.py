@@ -109,6 +109,10 @@ class Prepaid:
     def __repr__(self) -> str:
         return f"<Prepaid book={self._context.book!r} mode={self._context.mode!r}>"
 
+    def close(self) -> None:
+        """Close pooled connections of an engine made here; a host's own engine is left alone."""
+        self._context.database.close()
+
     def upgrade_database(self) -> None:
         """Bring the database to the schema of this library; never done implicitly.
 

@@ -24,7 +24,8 @@ MAX_KEY: Final = 191
 """Longest caller-made key and customer id: what every engine can index."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_UNSEEN = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\u200c\u200d"
+# Blanks of every width, and the joiner and non-joiner.
+_UNSEEN = " \u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\u200c\u200d"
 _WITHOUT_UNSEEN = dict.fromkeys(map(ord, _UNSEEN))
 _ID = re.compile(r"[a-z]{2,4}_[0-9a-z]{26}", re.ASCII)
 
@@ -73,6 +74,6 @@ def check_text(value: object, *, field: str, longest: int, empty: bool = True) -
         raise InvalidRequest(f"{field} has at most {longest} characters.", field=field)
     if not empty and not value.strip(_UNSEEN):
         raise InvalidRequest(f"{field} must not be empty.", field=field)
-    if not value.translate(_WITHOUT_UNSEEN).isprintable():
+    if not (value.isprintable() or value.translate(_WITHOUT_UNSEEN).isprintable()):
         raise InvalidRequest(f"{field} must not contain control or invisible characters.", field=field)
     return value

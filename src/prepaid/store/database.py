@@ -63,6 +63,7 @@ class Database:
             ConfigurationError: The database cannot be used at all.
         """
         self.engine = open_engine(database)
+        self._own_engine = not isinstance(database, Engine)
         self._book = book
         self._mode = mode
         self._now = now
@@ -72,6 +73,11 @@ class Database:
 
     def __repr__(self) -> str:
         return f"<Database {self.engine.dialect.name} book={self._book!r} mode={self._mode!r}>"
+
+    def close(self) -> None:
+        """Close the pooled connections of an engine that was made here."""
+        if self._own_engine:
+            self.engine.dispose()
 
     @property
     def book_id(self) -> int:
