@@ -149,9 +149,13 @@ class Prepaid:
         """
         self._plugins.on(event, function)
 
-    def check(self) -> IntegrityReport:
-        """Prove the books on one snapshot, without writing anything."""
-        return integrity.check(self._context)
+    def check(self, on_step: Callable[[str], None] | None = None) -> IntegrityReport:
+        """Prove the books on one snapshot, without writing anything.
+
+        Args:
+            on_step: Told what is being proved, for a progress display.
+        """
+        return integrity.check(self._context, on_step)
 
     def health(self) -> dict[str, Any]:
         """Say whether the database answers and what waits; for a host's health page.

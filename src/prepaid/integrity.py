@@ -50,11 +50,20 @@ class IntegrityReport:
     counted: dict[str, int] = field(factory=dict)
 
 
-def check(context: Context) -> IntegrityReport:
-    """Prove a book on one snapshot."""
+def check(context: Context, on_step: Callable[[str], None] | None = None) -> IntegrityReport:
+    """Prove a book on one snapshot.
+
+    Args:
+        context: The billing system.
+        on_step: Told what is being proved, for a progress display.
+    """
 
     def work(tx: Tx) -> IntegrityReport:
-        findings = [finding for proof in PROOFS for finding in proof(tx)]
+        findings: list[Finding] = []
+        for name, proof in PROOFS.items():
+            if on_step is not None:
+                on_step(name)
+            findings.extend(proof(tx))
         counted = {name: proofs.count(tx, name) for name in ("transfer", "grant", "topup", "payment", "invoice")}
         return IntegrityReport(ok=not findings, findings=tuple(findings), counted=counted)
 
@@ -172,12 +181,12 @@ def _documents(tx: Tx) -> Iterator[Finding]:
             yield _finding("B5", ("file", row.invoice_id), "the hash it was rendered with", "another")
 
 
-PROOFS: Final[tuple[Callable[[Tx], Iterator[Finding]], ...]] = (
-    _transfers,
-    _chains,
-    _grants,
-    _keys,
-    _numbers,
-    _topups,
-    _documents,
-)
+PROOFS: Final[dict[str, Callable[[Tx], Iterator[Finding]]]] = {
+    "transfers": _transfers,
+    "wallet chains": _chains,
+    "grants": _grants,
+    "keys": _keys,
+    "numbers": _numbers,
+    "top-ups": _topups,
+    "documents": _documents,
+}

@@ -6,5 +6,6 @@ down and gets frozen values back.
 
 from .database import Database, Tx
 from .engines import Duplicate, configure_sqlite
+from .migrate import schema_status, upgrade_schema
 
-__all__ = ["Database", "Duplicate", "Tx", "configure_sqlite"]
+__all__ = ["Database", "Duplicate", "Tx", "configure_sqlite", "schema_status", "upgrade_schema"]

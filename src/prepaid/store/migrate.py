@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, inspect, text
 
 from ..core.errors import ConfigurationError
+from .engines import open_engine
 from .schema import PREFIX
 
 VERSION_TABLE: Final = f"{PREFIX}alembic_version"
@@ -79,6 +80,34 @@ def upgrade(engine: Engine) -> None:
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
         command.upgrade(config, HEAD)
+
+
+def upgrade_schema(database: str) -> tuple[str | None, str]:
+    """Upgrade the database of a URL and give its version before and after.
+
+    Raises:
+        ConfigurationError: The URL cannot be used, or the database is newer.
+    """
+    engine = open_engine(database)
+    try:
+        before = current(engine)
+        upgrade(engine)
+        return before, HEAD
+    finally:
+        engine.dispose()
+
+
+def schema_status(database: str) -> tuple[str | None, str]:
+    """Give the schema version of the database of a URL, and the one this library needs.
+
+    Raises:
+        ConfigurationError: The URL cannot be used.
+    """
+    engine = open_engine(database)
+    try:
+        return current(engine), HEAD
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -1,0 +1,132 @@
+"""The commands; each loads what it needs and says in one line what it did."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from ..app import Prepaid
+from ..core.errors import PrepaidError
+from ..integrity import Finding
+from ..jobs import JOBS
+from ..store import schema_status, upgrade_schema
+from . import application
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_app = click.option("--app", "target", envvar="PREPAID_APP", help="The host's Prepaid as module:name.")
+_database = click.option("--database", envvar="PREPAID_DATABASE", help="SQLAlchemy URL of the database.")
+_json = click.option("--json", "as_json", is_flag=True, help="Write JSON lines instead of text.")
+
+
+def _plain_errors(command: F) -> F:
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except PrepaidError as error:
+            click.echo(f"prepaid: {error}", err=True)
+            sys.exit(2)
+
+    return run  # type: ignore[return-value]
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal what is being worked on; on stderr, so that output can be piped."""
+    if not sys.stderr.isatty():
+        yield lambda step: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(title) as status:
+        yield lambda step: status.update(f"{title}: {step}")
+
+
+def _load(target: str | None) -> Prepaid:
+    if target is None:
+        raise click.UsageError("Give --app module:name or set PREPAID_APP.")
+    return application.load(target)
+
+
+@click.group()
+@click.version_option(package_name="prepaid")
+def main() -> None:
+    """Prepaid credit billing: database, jobs, proofs."""
+
+
+@main.group()
+def db() -> None:
+    """The database schema."""
+
+
+@db.command()
+@_database
+@_plain_errors
+def upgrade(database: str | None) -> None:
+    """Bring the schema to the version of this library; safe to run twice or at once."""
+    if database is None:
+        raise click.UsageError("Give --database URL or set PREPAID_DATABASE.")
+    before, after = upgrade_schema(database)
+    click.echo(f"schema {after}" + (" already" if before == after else f", was {before or 'missing'}"))
+
+
+@db.command()
+@_database
+@_plain_errors
+def status(database: str | None) -> None:
+    """Say which schema the database has and which this library needs; exits 1 if they differ."""
+    if database is None:
+        raise click.UsageError("Give --database URL or set PREPAID_DATABASE.")
+    found, needed = schema_status(database)
+    click.echo(f"database {found or 'has no schema'}, library {needed}")
+    sys.exit(0 if found == needed else 1)
+
+
+@main.command("run-jobs")
+@_app
+@click.option("--only", type=click.Choice(tuple(JOBS)), help="Run just this job.")
+@click.option("--budget", "budget_s", type=click.IntRange(min=1), help="Begin nothing new after so many seconds.")
+@_json
+@_plain_errors
+def run_jobs(target: str | None, only: str | None, budget_s: int | None, as_json: bool) -> None:
+    """Run the jobs that are due: meters, top-ups, outbox. Call it from cron every minute."""
+    billing, failed = _load(target), False
+    with _progress("running jobs") as show:
+        for name in [only] if only else JOBS:
+            show(name)
+            for run in billing.run_due(name, budget_s=budget_s):
+                failed = failed or run.status == "failed"
+                record = {"job": run.name, "status": run.status, "count": run.count}
+                click.echo(json.dumps(record) if as_json else f"{run.name}: {run.status}, {run.count}")
+    sys.exit(1 if failed else 0)
+
+
+@main.command()
+@_app
+@_json
+@_plain_errors
+def check(target: str | None, as_json: bool) -> None:
+    """Prove the books on one snapshot; exits 1 if anything contradicts itself."""
+    billing = _load(target)
+    with _progress("checking") as show:
+        report = billing.check(show)
+    for finding in report.findings:
+        click.echo(_line(finding, as_json))
+    if not as_json:
+        counted = ", ".join(f"{count} {name}s" for name, count in report.counted.items())
+        click.echo(f"{'clean' if report.ok else f'{len(report.findings)} findings'}: {counted}")
+    sys.exit(0 if report.ok else 1)
+
+
+def _line(finding: Finding, as_json: bool) -> str:
+    if as_json:
+        record = {name: getattr(finding, name) for name in ("invariant", "keys", "expected", "found")}
+        return json.dumps(record)
+    return f"{finding.invariant} {' '.join(finding.keys)}: expected {finding.expected}, found {finding.found}"
