@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import evolve
+from datetime import date
+
+from attrs import evolve, frozen
 
 from . import outbox
 from .config import Context
@@ -24,14 +26,20 @@ from .store import Tx, documents
 INVOICE = "invoice"
 
 
-def ensure_series(context: Context) -> None:
-    """Open today's series in a transaction of its own, so that the first number waits for nobody."""
+@frozen
+class Series:
+    """Where a document of today goes: the fiscal year of its series, and the date."""
+
+    year: int
+    today: date
+
+
+def open_series(context: Context) -> Series:
+    """Give today's series, begun in a transaction of its own if it is new."""
     today = local_day(context.now(), context.seller.timezone)
-    documents.ensure_series(context.database, INVOICE, _year(context), today)
-
-
-def _year(context: Context) -> int:
-    return fiscal_year(local_day(context.now(), context.seller.timezone), context.seller.fiscal_year_start)
+    series = Series(fiscal_year(today, context.seller.fiscal_year_start), today)
+    documents.ensure_series(context.database, INVOICE, series.year, today)
+    return series
 
 
 def lines_of(topup: Topup) -> tuple[InvoiceLine, ...]:
@@ -51,6 +59,7 @@ def issue(
     customer: Customer,
     profile: TaxProfile | None,
     *,
+    series: Series,
     invoice_id: str,
     payment_id: str,
 ) -> Invoice:
@@ -64,7 +73,7 @@ def issue(
         id=invoice_id,
         number="",
         issued_at=now,
-        issued_on=local_day(now, seller.timezone),
+        issued_on=series.today,
         customer=customer.id,
         buyer=buyer_party(customer, profile),
         seller=seller_party(seller),
@@ -79,13 +88,12 @@ def issue(
         payment=(topup.gateway, payment_id),
     )
     _announce(tx, context, draft, customer)
-    year = _year(context)
-    place = documents.take_number(tx, INVOICE, year, draft.issued_on)
+    place = documents.take_number(tx, INVOICE, series.year, series.today)
     number = number_in_series(
         INVOICE_PREFIX, place.issued_on, place.sequence, mode=context.mode, start=seller.fiscal_year_start
     )
     invoice = evolve(draft, number=number, issued_on=place.issued_on)
-    return documents.add_invoice(tx, invoice, year=year, sequence=place.sequence)
+    return documents.add_invoice(tx, invoice, year=series.year, sequence=place.sequence)
 
 
 def _announce(tx: Tx, context: Context, invoice: Invoice, customer: Customer) -> None:

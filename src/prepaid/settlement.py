@@ -18,7 +18,7 @@ from attrs import frozen
 
 from . import audit, customers, documents, outbox, wallets
 from .config import Context
-from .core.errors import GatewayError, NotFound
+from .core.errors import GatewayError, IntegrityFault, NotFound
 from .core.hashing import fingerprint, key_hash
 from .core.money import Money
 from .core.settlement import Expected, Verdict, judge
@@ -46,6 +46,9 @@ SettlementOutcome = Literal["credited", "duplicate", "review", "pending", "faile
 
 _LOOKS: Final = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
 _HOURLY_LOOKS: Final = 24
+
+_FIRST_TRY: Final = timedelta(minutes=1)
+"""Even a gateway without keys is asked once; this is how long the first try may take."""
 
 
 @frozen
@@ -100,14 +103,21 @@ def open_checkout(context: Context, gateway: Gateway, stored: StoredTopup) -> St
 
     Raises:
         GatewayError: Refused, failed, or past the time for which the gateway
-            remembers keys.
+            remembers keys. A refusal for good ends the top-up.
     """
     if stored.checkout_id is not None:
         return stored
     age = context.now() - stored.topup.created_at
-    if age > timedelta(seconds=gateway.capabilities().create_key_valid_s) and age > timedelta(minutes=1):
-        raise GatewayError("The gateway does not remember the request any more.", code="key-too-old")
-    checkout = gateway.create_checkout(stored.request)
+    if age > max(timedelta(seconds=gateway.capabilities().create_key_valid_s), _FIRST_TRY):
+        raise GatewayError(
+            "The gateway does not remember the request any more.", outcome_unknown=True, code="key-too-old"
+        )
+    try:
+        checkout = gateway.create_checkout(stored.request)
+    except GatewayError as error:
+        if not (error.retryable or error.outcome_unknown):
+            _unpaid(context, stored.topup, "failed", "refused-by-gateway", "failed")
+        raise
 
     def work(tx: Tx) -> StoredTopup | None:
         if topups.keep_checkout(tx, stored.topup.id, checkout):
@@ -160,6 +170,8 @@ def _post(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Ver
         posted = post(context, topup, payment, verdict.reason)
     except Duplicate:
         owner = _owner(context, topup.gateway, payment)
+        if owner is None:
+            raise IntegrityFault("Settling met a key that only a settled top-up can have.") from None
         if owner != topup.id:
             return _refuse(context, topup, "payment-of-another-topup")
         posted = False
@@ -178,7 +190,7 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot, reason: st
     currency, now = topup.total.currency, context.now()
     accounts.ensure_wallet(context.database, topup.customer, currency, now)
     system = _accounts(context, topup, currency)
-    documents.ensure_series(context)
+    series = documents.open_series(context)
     invoice_id = context.ids.new("inv")
 
     def work(tx: Tx) -> bool:
@@ -194,7 +206,14 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot, reason: st
         profile = customer_rows.current_profile(tx, topup.customer)
         # The number last: its counter row is locked until the commit.
         documents.issue(
-            tx, context, topup, customer, profile, invoice_id=invoice_id, payment_id=payment.payment_id or ""
+            tx,
+            context,
+            topup,
+            customer,
+            profile,
+            series=series,
+            invoice_id=invoice_id,
+            payment_id=payment.payment_id or "",
         )
         return True
 

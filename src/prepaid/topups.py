@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from attrs import frozen
 
-from . import outbox, settlement, wallets
+from . import settlement, wallets
 from .config import Context, object_id, page_limit
 from .core.errors import (
     AmountOutOfRange,
@@ -295,25 +295,7 @@ def _open(context: Context, stored: StoredTopup) -> Topup:
                 topup_id=stored.topup.id,
                 outcome_unknown=error.outcome_unknown,
             ) from error
-        _fail(context, stored.topup)
         raise
-
-
-def _fail(context: Context, topup: Topup) -> None:
-    def work(tx: Tx) -> None:
-        if topups.step(tx, topup.id, "failed", failure="refused-by-gateway", next_poll_at=None):
-            outbox.emit(
-                tx,
-                context,
-                "topup-failed",
-                about=f"{topup.id}/failed",
-                customer=topup.customer,
-                amount=topup.total,
-                topup=topup.id,
-                reason="refused-by-gateway",
-            )
-
-    context.database.write(work)
 
 
 def get(context: Context, customer: Customer, topup_id: object) -> Topup:

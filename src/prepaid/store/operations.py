@@ -125,9 +125,12 @@ def add_event(tx: Tx, *, gateway: str, event_id: str, type: str, body_sha256: st
 
 
 def finish_event(tx: Tx, *, gateway: str, event_id: str, outcome: str, topup_id: str | None, now: datetime) -> None:
-    """Record what became of an event."""
+    """Record what became of an event; the first delivery that credited keeps its word."""
     statement = update(_event).where(
-        _event.c.book_id == tx.book_id, _event.c.gateway == gateway, _event.c.event_id == event_id
+        _event.c.book_id == tx.book_id,
+        _event.c.gateway == gateway,
+        _event.c.event_id == event_id,
+        _event.c.outcome != "credited",
     )
     tx.execute(statement.values(outcome=outcome, topup_id=topup_id, processed_at=now))
 
