@@ -13,7 +13,7 @@ from attrs import frozen
 
 from . import outbox
 from .config import Context
-from .core.errors import IntegrityFault
+from .core.errors import AmountOutOfRange, IntegrityFault
 from .core.grants import NEVER, PAID_KINDS, GrantKind, burn, default_priority, pay_debt
 from .core.money import Money
 from .core.thresholds import crossings
@@ -137,12 +137,15 @@ def post_credits(
     """Raise a wallet by one or more transactions and give the balance after them.
 
     A debt is paid first, by promotional credit before paid credit, so that what
-    was paid stays refundable as far as possible.
+    was paid stays refundable as far as possible. The wallet must be open.
+
+    Raises:
+        AmountOutOfRange: The balance would leave what 64 bits hold.
     """
     lines = [line for credit in credits for line in credit.lines if line.wallet_sign]
     total = sum(line.amount for line in lines)
     if not ledger.credit(tx, customer, currency, total, rows=len(lines)):
-        raise IntegrityFault("The wallet to credit does not exist.")
+        raise AmountOutOfRange("The balance would be larger than the ledger can hold.", field="amount")
     wallet = _held(tx, customer, currency)
     before = wallet.balance - total
     grants = _new_grants(context, wallet.id, before, credits)

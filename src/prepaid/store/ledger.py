@@ -15,6 +15,7 @@ from attrs import frozen
 from sqlalchemy import bindparam, insert, select, update
 
 from ..core.grants import Burn, OpenGrant
+from ..core.money import MAX_UNITS
 from . import schema
 from .database import Tx
 
@@ -114,15 +115,22 @@ def debit(tx: Tx, customer: str, currency: str, amount: int) -> bool:
 
 
 def debit_performed(tx: Tx, customer: str, currency: str, amount: int) -> bool:
-    """Take ``amount`` for usage that happened, whatever the balance; False if there is no wallet."""
-    statement = _one_wallet(tx, customer, currency)
+    """Take ``amount`` for usage that happened, whatever the balance.
+
+    False if there is no wallet, or its balance would leave what 64 bits hold:
+    SQLite would turn it into a float without a word.
+    """
+    statement = _one_wallet(tx, customer, currency).where(_account.c.balance >= amount - MAX_UNITS)
     changed = tx.execute(statement.values(balance=_account.c.balance - amount, seq=_account.c.seq + 1))
     return bool(changed.rowcount)
 
 
 def credit(tx: Tx, customer: str, currency: str, amount: int, *, rows: int) -> bool:
-    """Add ``amount`` ledger units, lock the wallet and take ``rows`` sequence numbers."""
-    statement = _one_wallet(tx, customer, currency)
+    """Add ``amount`` ledger units, lock the wallet and take ``rows`` sequence numbers.
+
+    False if there is no wallet, or its balance would leave what 64 bits hold.
+    """
+    statement = _one_wallet(tx, customer, currency).where(_account.c.balance <= MAX_UNITS - amount)
     changed = tx.execute(statement.values(balance=_account.c.balance + amount, seq=_account.c.seq + rows))
     return bool(changed.rowcount)
 
