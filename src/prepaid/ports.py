@@ -229,6 +229,11 @@ class Gateway(Protocol):
         """What the customer reads."""
         ...
 
+    @property
+    def account(self) -> str | None:
+        """The merchant account that payments must go to, as the gateway shows it; None if it does not."""
+        ...
+
     def bind(self, mode: Mode, clock: Clock) -> Gateway:
         """Give this gateway for one mode.
 

@@ -77,7 +77,7 @@ def settle(context: Context, topup_id: str, *, close: bool = False) -> Settled:
     gateway = _gateway_of(context, stored.topup)
     stored = open_checkout(context, gateway, stored)
     payment = _ask(gateway, stored, close=close)
-    verdict = judge(payment, _expected(context, stored))
+    verdict = judge(payment, _expected(context, gateway, stored))
     return _apply(context, stored.topup, payment, verdict)
 
 
@@ -138,12 +138,12 @@ def _ask(gateway: Gateway, stored: StoredTopup, *, close: bool) -> PaymentSnapsh
     return payment
 
 
-def _expected(context: Context, stored: StoredTopup) -> Expected:
+def _expected(context: Context, gateway: Gateway, stored: StoredTopup) -> Expected:
     return Expected(
         topup_id=stored.topup.id,
         checkout_id=stored.checkout_id or "",
         mode=context.mode,
-        account=None,
+        account=gateway.account,
         total=stored.topup.total,
     )
 

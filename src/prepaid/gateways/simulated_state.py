@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -167,9 +167,16 @@ def _prepare(db: sqlite3.Connection, timeout_s: int) -> None:
 
 
 def _switch_to_wal(db: sqlite3.Connection, timeout_s: int) -> None:
-    # SQLite does not wait for this switch as it does for a transaction: of several first users, all but one are refused.
-    for _ in range(timeout_s * _TRIES_PER_S):
-        with suppress(sqlite3.OperationalError):
+    # SQLite may refuse this switch without the wait it grants a transaction: of several first users, all but one.
+    db.execute("PRAGMA busy_timeout = 0")
+    tries_left = timeout_s * _TRIES_PER_S
+    while True:
+        try:
             db.execute("PRAGMA journal_mode = WAL")
-            return
-        time.sleep(1 / _TRIES_PER_S)
+            break
+        except sqlite3.OperationalError:
+            if not tries_left:
+                raise
+            tries_left -= 1
+            time.sleep(1 / _TRIES_PER_S)
+    db.execute(f"PRAGMA busy_timeout = {timeout_s * 1000:d}")

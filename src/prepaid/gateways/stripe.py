@@ -117,6 +117,11 @@ class StripeGateway:
     flow: Literal["checkout"] = field(default="checkout")
     binding: _Binding | None = field(default=None, repr=False, eq=False)
 
+    @property
+    def account(self) -> None:
+        """Stripe shows no account on a payment: the secret key is that of one account."""
+        return None
+
     @flow.validator
     def _check_flow(self, attribute: object, value: object) -> None:
         if value != "checkout":

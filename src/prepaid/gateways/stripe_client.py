@@ -24,6 +24,7 @@ import stripe
 from attrs import frozen
 
 from ..core.errors import GatewayError
+from .credentials import is_loopback
 
 if TYPE_CHECKING:
     from stripe import StripeObject
@@ -65,17 +66,18 @@ class _Progress(threading.local):
         session: Connections of this thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, trust_env: bool) -> None:
         self.deadline = 0.0
         self.in_doubt = 0
         self.session = requests.Session()
+        self.session.trust_env = trust_env
 
 
 class _BoundedSession:
     """Stands in for the session the SDK sends with; keeps a call within its time and a reply within its size."""
 
-    def __init__(self) -> None:
-        self._progress = _Progress()
+    def __init__(self, *, trust_env: bool) -> None:
+        self._progress = _Progress(trust_env=trust_env)
 
     def begin(self, budget_s: float) -> None:
         """Start a call of this thread, retries included."""
@@ -120,7 +122,8 @@ class StripeApi:
     def __init__(self, *, secret_key: str, api_base: str | None, timeout_s: int) -> None:
         _tame_sdk()
         self._timeout_s = timeout_s
-        self._session = _BoundedSession()
+        # A proxy named in the environment stands between us and Stripe, not between us and a simulator.
+        self._session = _BoundedSession(trust_env=api_base is None or not is_loopback(api_base))
         self._client = stripe.StripeClient(
             secret_key,
             stripe_version=API_VERSION,
@@ -181,15 +184,15 @@ class _Meaning:
 
 
 _MEANINGS: Final = (
-    _Meaning(stripe.RateLimitError, "Stripe asks us to slow down", "rate_limit", True, False),
+    _Meaning(stripe.RateLimitError, "Stripe asks us to slow down", "rate-limit", True, False),
     _Meaning(stripe.AuthenticationError, "Stripe does not accept the secret key", "authentication", False, False),
     _Meaning(stripe.PermissionError, "Stripe does not let the secret key do this", "permission", False, False),
     # The earlier request under the key, whatever it was, may have been carried out.
     _Meaning(stripe.IdempotencyError, "The key was used with other content at Stripe", "idempotency", False, True),
     _Meaning(stripe.CardError, "The payment was declined", "declined", False, False),
-    _Meaning(stripe.InvalidRequestError, "Stripe refused the request", "invalid_request", False, False),
+    _Meaning(stripe.InvalidRequestError, "Stripe refused the request", "invalid-request", False, False),
     _Meaning(stripe.APIConnectionError, "Stripe did not answer in time or broke off", "connection", True, True),
-    _Meaning(stripe.APIError, "Stripe failed, or its reply cannot be read", "api_error", True, True),
+    _Meaning(stripe.APIError, "Stripe failed, or its reply cannot be read", "api-error", True, True),
     _Meaning(Exception, "Stripe's reply cannot be read", "unusable-reply", True, True),
 )
 

@@ -74,6 +74,9 @@ WIRE_FORMS: Final[Mapping[str, WireForm]] = MappingProxyType(
     | dict.fromkeys(_THREE_DIGITS_LAST_ZERO, WireForm(3, 10))
 )
 
+# Not upper(): it makes codes of currencies out of letters of other scripts.
+_CODES = {code.lower(): code for code in WIRE_FORMS}
+
 
 def to_wire(amount: Money) -> int:
     """Give the number that stands for ``amount`` in a request.
@@ -83,11 +86,11 @@ def to_wire(amount: Money) -> int:
     """
     form = WIRE_FORMS.get(amount.currency)
     if form is None:
-        raise GatewayError(f"Stripe does not take {amount.currency}.", code="currency_not_supported")
+        raise GatewayError(f"Stripe does not take {amount.currency}.", code="currency-not-supported")
     finer: int = 10 ** (scale_of(amount.currency) - form.digits)
     number, lost = divmod(amount.units, finer)
     if lost or number % form.step:
-        raise GatewayError(f"Stripe takes no amount of {amount.currency} so fine.", code="amount_too_fine")
+        raise GatewayError(f"Stripe takes no amount of {amount.currency} so fine.", code="amount-too-fine")
     return number
 
 
@@ -97,11 +100,10 @@ def from_wire(number: int, currency: str) -> Money:
     Raises:
         GatewayError: The currency is none of Stripe's.
     """
-    code = currency.upper()
-    form = WIRE_FORMS.get(code) if currency.islower() else None
-    if form is None:
+    code = _CODES.get(currency)
+    if code is None:
         raise unusable("currency is not known")
-    return Money(number * 10 ** (scale_of(code) - form.digits), code)
+    return Money(number * 10 ** (scale_of(code) - WIRE_FORMS[code].digits), code)
 
 
 def _limits(currency: str, form: WireForm) -> CurrencyLimits:
