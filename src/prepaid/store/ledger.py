@@ -105,10 +105,11 @@ def debit(tx: Tx, customer: str, currency: str, amount: int) -> bool:
     """Take ``amount`` ledger units if the floor allows it, and lock the wallet.
 
     Guard and lock are one statement: two charges can never both see the same
-    balance. The next ``wallet_seq`` is taken with it.
+    balance. The next ``wallet_seq`` is taken with it. Written so that no side of
+    the comparison can leave 64 bits.
     """
     guarded = _one_wallet(tx, customer, currency).where(
-        _account.c.balance - _account.c.held - amount >= _account.c.floor
+        _account.c.balance - _account.c.held >= _account.c.floor + amount
     )
     changed = tx.execute(guarded.values(balance=_account.c.balance - amount, seq=_account.c.seq + 1))
     return bool(changed.rowcount)

@@ -1,0 +1,193 @@
+"""The ``prepaid`` command, as an operator runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import prepaid
+from prepaid.cli import main
+
+PANEL = '''
+from prepaid import Address, Money, Prepaid, Seller
+from prepaid.gateways import SimulatedGateway
+
+def make():
+    billing = Prepaid(
+        database="sqlite:///{path}",
+        mode="test",
+        seller=Seller(name="Nimbus GmbH", address=Address(country="DE")),
+        gateways=[SimulatedGateway(state="{path}.gateway")],
+        load_plugins=False,
+    )
+    return billing
+
+billing = make()
+other = 42
+'''
+
+
+@pytest.fixture
+def panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "billing.db"
+    (tmp_path / "panel.py").write_text(PANEL.format(path=path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "panel", raising=False)
+    return path
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, arguments)
+    return result.exit_code, result.output
+
+
+def test_upgrade_makes_the_schema_and_says_when_it_is_there_already(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'billing.db'}"
+
+    assert run("db", "status", "--database", url) == (1, "database has no schema, library 0001\n")
+    assert run("db", "upgrade", "--database", url) == (0, "schema 0001, was missing\n")
+    assert run("db", "upgrade", "--database", url) == (0, "schema 0001 already\n")
+    assert run("db", "status", "--database", url) == (0, "database 0001, library 0001\n")
+
+
+@pytest.mark.parametrize("command", ["upgrade", "status"])
+def test_a_database_command_asks_for_the_url(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREPAID_DATABASE", raising=False)
+
+    status, output = run("db", command)
+
+    assert status == 2
+    assert "--database" in output
+
+
+def test_a_url_that_cannot_be_used_exits_with_2_and_one_line(tmp_path: Path) -> None:
+    status, output = run("db", "upgrade", "--database", "oracle://somewhere/db")
+
+    assert status == 2
+    assert output.count("\n") == 1
+    assert output.startswith("prepaid: ")
+
+
+@pytest.mark.parametrize("name", ["billing", "make"])
+def test_jobs_run_for_an_object_and_for_a_function_that_makes_it(panel: Path, name: str) -> None:
+    run("db", "upgrade", "--database", f"sqlite:///{panel}")
+
+    status, output = run("run-jobs", "--app", f"panel:{name}", "--budget", "30")
+
+    assert (status, output) == (0, "meters: done, 0\ntopups: done, 0\noutbox: done, 0\n")
+
+
+def test_one_job_is_reported_as_json(panel: Path) -> None:
+    run("db", "upgrade", "--database", f"sqlite:///{panel}")
+
+    status, output = run("run-jobs", "--app", "panel:billing", "--only", "outbox", "--json")
+
+    assert status == 0
+    assert json.loads(output) == {"job": "outbox", "status": "done", "count": 0}
+
+
+def test_a_failed_job_exits_with_1_and_the_others_run(panel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("db", "upgrade", "--database", f"sqlite:///{panel}")
+    database = sqlite3.connect(panel)
+    database.execute("DROP TABLE prepaid_outbox")
+    database.commit()
+    database.close()
+
+    status, output = run("run-jobs", "--app", "panel:billing")
+
+    assert (status, output) == (1, "meters: done, 0\ntopups: done, 0\noutbox: failed, 0\n")
+
+
+def test_an_unmigrated_database_is_named_with_what_to_run(panel: Path) -> None:
+    status, output = run("run-jobs", "--app", "panel:billing")
+
+    assert status == 2
+    assert "prepaid db upgrade" in output
+
+
+def test_a_clean_book_checks_with_0_and_a_broken_one_with_1(panel: Path) -> None:
+    run("db", "upgrade", "--database", f"sqlite:///{panel}")
+    import panel as host  # type: ignore[import-not-found]
+
+    host.billing.customers.register("user-42")
+    assert run("check", "--app", "panel:billing") == (
+        0,
+        "clean: 0 transfers, 0 grants, 0 topups, 0 payments, 0 invoices\n",
+    )
+    database = sqlite3.connect(panel)
+    database.execute("UPDATE prepaid_account SET balance = 5 WHERE kind = 'wallet'")
+    database.commit()
+    database.close()
+
+    status, output = run("check", "--app", "panel:billing")
+    assert status == 1
+    assert "L2 account" in output
+    assert "findings:" in output
+    status, output = run("check", "--app", "panel:billing", "--json")
+    assert status == 1
+    assert {json.loads(line)["invariant"] for line in output.splitlines()} == {"L2", "L3"}
+    host.billing.close()
+
+
+@pytest.mark.parametrize(
+    "target", ["panel", "panel:", ":billing", "panel:nothing", "nowhere:billing", "panel:other"]
+)
+def test_an_app_that_cannot_be_loaded_is_wrong_use(panel: Path, target: str) -> None:
+    status, output = run("check", "--app", target)
+
+    assert status == 2
+    assert "--app" in output
+
+
+def test_without_an_app_the_option_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREPAID_APP", raising=False)
+
+    status, output = run("check")
+
+    assert status == 2
+    assert "PREPAID_APP" in output
+
+
+def check_in_a_process(stderr: int) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from prepaid.cli import main; sys.argv = ['prepaid', 'check', '--app', 'panel:billing']; main()"
+    package = str(Path(prepaid.__file__).parent.parent)
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": package, "TERM": "xterm"},
+    )
+
+
+def test_a_pipe_gets_no_progress(panel: Path) -> None:
+    run("db", "upgrade", "--database", f"sqlite:///{panel}")
+
+    done = check_in_a_process(subprocess.PIPE)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("clean: ")
+
+
+def test_a_terminal_sees_what_is_being_proved(panel: Path) -> None:
+    run("db", "upgrade", "--database", f"sqlite:///{panel}")
+    ours, theirs = pty.openpty()
+
+    done = check_in_a_process(theirs)
+
+    os.close(theirs)
+    seen = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    assert "checking" in seen
