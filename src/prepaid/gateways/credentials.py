@@ -21,7 +21,7 @@ from ..core.errors import ConfigurationError
 MAX_TIMEOUT_S: Final = 120
 
 _PRINTABLE = re.compile(r"[!-~]{1,512}", re.ASCII)  # goes into an HTTP header: no blank, no line break
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 
 
 class Secret:
@@ -81,10 +81,10 @@ def check_name(instance: object, attribute: object, value: object) -> None:
     """Refuse a gateway name that could not stand in a URL and in an account name.
 
     Raises:
-        ConfigurationError: Not a lower-case word of at most 32 characters.
+        ConfigurationError: Not lower-case letters, digits and dashes, at most 32, after a letter.
     """
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise ConfigurationError("A gateway's name is a lower-case word of at most 32 characters.")
+        raise ConfigurationError("A gateway's name is a letter and up to 31 lower-case letters, digits or dashes.")
 
 
 def check_timeout(instance: object, attribute: object, value: object) -> None:
