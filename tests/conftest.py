@@ -1,0 +1,67 @@
+"""What every suite shares: engines to run on, and a last word on those that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests import engines
+from tests.engines.postgres import PostgresCluster
+
+_MISSING = pytest.StashKey[dict[str, str]]()
+
+# A slice that is the same in every run; a slow machine is no defect of the code.
+settings.register_profile("slice", deadline=None, derandomize=True)
+settings.register_profile("full", deadline=None, max_examples=2000, print_blob=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to run at all where an engine that must be there is not."""
+    settings.load_profile("full" if config.getoption("markexpr") == "full" else "slice")
+    try:
+        required = engines.required_engines()
+    except engines.UnknownEngine as unknown:
+        raise pytest.UsageError(str(unknown)) from None
+    missing = config.stash[_MISSING] = engines.missing_engines()
+    if absent := sorted(required & missing.keys()):
+        reasons = "; ".join(f"{name} ({missing[name]})" for name in absent)
+        raise pytest.UsageError(f"PREPAID_REQUIRE asks for engines that are not here: {reasons}.")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose engine is not here; the summary names it."""
+    for name in item.config.stash[_MISSING]:
+        if item.get_closest_marker(name) is not None:
+            pytest.skip(f"engine not available: {name}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say by name which engines the run did without."""
+    missing = terminalreporter.config.stash[_MISSING]
+    skipped = [str(report.longrepr) for report in terminalreporter.getreports("skipped")]
+    for name, reason in sorted(missing.items()):
+        count = sum(f"engine not available: {name}" in line for line in skipped)
+        terminalreporter.write_line(f"engine not available: {name} ({reason}); {count} tests skipped", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[PostgresCluster]:
+    """Give a running server; tests that use it directly carry the mark ``postgresql``."""
+    cluster = PostgresCluster()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of an empty database, once for each engine."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'billing.db'}"
+        return
+    cluster: PostgresCluster = request.getfixturevalue("postgres_cluster")
+    url = cluster.new_database()
+    yield url
+    cluster.drop_database(url)
