@@ -18,7 +18,9 @@ def get(context: Context, number_or_id: object, *, customer: str | None = None) 
     Raises:
         NotFound: Unknown, or another customer's.
     """
-    wanted = number_or_id if isinstance(number_or_id, str) and len(number_or_id) <= 64 else ""
+    # What no engine can be asked for, such as a NUL, is nobody's number either.
+    askable = isinstance(number_or_id, str) and len(number_or_id) <= 64 and number_or_id.isprintable()
+    wanted = str(number_or_id) if askable else ""
     found = context.database.read(lambda tx: documents.find(tx, wanted, customer=customer))
     if found is None:
         raise NotFound("There is no such invoice.", field="invoice")

@@ -1,0 +1,1 @@
+"""Invoices as people get them: drawn as PDF, written into a mail, kept and handed out."""

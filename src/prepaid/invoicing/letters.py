@@ -1,0 +1,93 @@
+"""The mail that brings an invoice to its buyer, as text and as simple HTML.
+
+Names of customers and sellers go into templates as values only: the text is
+plain, the HTML escapes all of them, and neither is ever read as a template.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..core.documents import Invoice
+from ..ports import Attachment, MailMessage
+from .words import language_of
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+LONGEST_SUBJECT: Final = 200
+
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+_NOT_IN_FILE_NAMES: Final = re.compile(r"[^A-Z0-9-]+")
+_LONGEST_FILE_NAME: Final = 40
+
+
+def invoice_mail(invoice: Invoice, pdf: bytes, *, to: str) -> MailMessage:
+    """Write the mail that carries ``pdf`` to one address, in the invoice's language."""
+    words = _mail_words(invoice)
+    return MailMessage(
+        to=to,
+        subject=words["subject"],
+        text=_templates().get_template("invoice.txt").render(words),
+        html=_templates().get_template("invoice.html").render(words),
+        attachments=(Attachment(filename=file_name(invoice.number), content=pdf),),
+        message_key=f"invoice/{invoice.id}",
+    )
+
+
+def file_name(number: str) -> str:
+    """Make a file name of capital letters, digits and hyphens from an invoice number.
+
+    >>> file_name("INV26-000007"), file_name("../../etc/7")
+    ('INV26-000007.pdf', 'ETC-7.pdf')
+    """
+    safe = _NOT_IN_FILE_NAMES.sub("-", number.upper()).strip("-")[:_LONGEST_FILE_NAME]
+    return f"{safe or 'INVOICE'}.pdf"
+
+
+def _mail_words(invoice: Invoice) -> dict[str, Any]:
+    """Give everything the templates say, in words of the invoice's language."""
+    language = language_of(invoice.locale)
+    words, seller = language.words, _one_line(invoice.seller.name)
+    number, (gateway, payment) = _one_line(invoice.number), invoice.payment
+    paid = words.paid_by.format(gateway=gateway, payment=payment) if payment else words.unpaid
+    test = invoice.mode == "test"
+    subject = words.subject.format(number=number, seller=seller)
+    return {
+        "words": words,
+        "language": language.code,
+        "test": test,
+        "subject": (f"{words.test_subject} {subject}" if test else subject)[:LONGEST_SUBJECT],
+        "number": number,
+        "seller": seller,
+        "facts": (
+            (words.invoice, number),
+            (words.issued_on, language.day(invoice.issued_on)),
+            (words.billed_to, _one_line(invoice.buyer.name)),
+            (words.total, language.money(invoice.total)),
+            (words.payment, _one_line(paid)),
+        ),
+        "questions": words.questions.format(email=invoice.seller.email) if invoice.seller.email else "",
+    }
+
+
+def _one_line(text: str) -> str:
+    """Turn whatever breaks lines or cannot be seen into single blanks."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

@@ -1,0 +1,187 @@
+r"""What documents say in each language, and numbers and dates as its readers write them.
+
+Words exist in a few languages, numbers and dates in all that Babel knows: a
+French customer reads English words with French figures. An unknown locale is
+no reason to send no invoice; it becomes the nearest known one, in the end English.
+
+>>> german = language_of("de-DE")
+>>> german.words.total, german.percent(Decimal("8.10"))
+('Gesamtbetrag', '8,1\xa0%')
+>>> language_of("xx_YY").locale
+'en'
+
+Sources: Unicode CLDR, through Babel (formats); UTS 35 part 3, ``currencySpacing``.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from attrs import frozen
+
+from ..core.money import Money
+
+_LETTER_BEFORE_DIGIT: Final = re.compile(r"(?<=[A-Za-z])(?=[0-9])")
+
+
+@frozen(kw_only=True)
+class Words:
+    """Everything a document or its mail says, in one language.
+
+    Attributes:
+        invoice: Title.
+        issued_on: Heading of the date.
+        billed_to: Heading of the buyer.
+        payment: Heading of the payment.
+        paid_by: How it was paid; ``{gateway}`` and ``{payment}``.
+        unpaid: What stands there when nothing had to be paid.
+        corrects: ``{number}`` of the document corrected.
+        description: Heading of what was sold.
+        quantity: Heading of how many.
+        net: Heading of amounts without tax.
+        tax: One tax; ``{name}``, ``{rate}`` and ``{base}``.
+        total: Heading of the sum with tax.
+        tax_id: Heading of a tax identification number.
+        page: ``{page}`` of ``{pages}``.
+        test_mark: What a document of test mode says about itself.
+        subject: Subject of the mail; ``{number}`` and ``{seller}``.
+        test_subject: Put before the subject in test mode.
+        thanks: What the mail begins with.
+        attached: What the mail says about the file.
+        questions: Where to write to; ``{email}``.
+    """
+
+    invoice: str
+    issued_on: str
+    billed_to: str
+    payment: str
+    paid_by: str
+    unpaid: str
+    corrects: str
+    description: str
+    quantity: str
+    net: str
+    tax: str
+    total: str
+    tax_id: str
+    page: str
+    test_mark: str
+    subject: str
+    test_subject: str
+    thanks: str
+    attached: str
+    questions: str
+
+
+WORDS: Final[dict[str, Words]] = {
+    "en": Words(
+        invoice="Invoice",
+        issued_on="Invoice date",
+        billed_to="Billed to",
+        payment="Payment",
+        paid_by="Paid by {gateway}, payment {payment}",
+        unpaid="Nothing to pay",
+        corrects="Corrects {number}",
+        description="Description",
+        quantity="Quantity",
+        net="Net",
+        tax="{name} {rate} on {base}",
+        total="Total",
+        tax_id="Tax ID",
+        page="Page {page} of {pages}",
+        test_mark="TEST – not a valid invoice",  # noqa: RUF001 - a dash, on purpose
+        subject="Invoice {number} from {seller}",
+        test_subject="[TEST]",
+        thanks="Thank you for topping up your account.",
+        attached="Your invoice is attached as a PDF file.",
+        questions="Questions? Write to {email}.",
+    ),
+    "de": Words(
+        invoice="Rechnung",
+        issued_on="Rechnungsdatum",
+        billed_to="Rechnung an",
+        payment="Zahlung",
+        paid_by="Bezahlt mit {gateway}, Zahlung {payment}",
+        unpaid="Nichts zu zahlen",
+        corrects="Berichtigt {number}",
+        description="Beschreibung",
+        quantity="Menge",
+        net="Netto",
+        tax="{name} {rate} auf {base}",
+        total="Gesamtbetrag",
+        tax_id="USt-IdNr./Steuernr.",
+        page="Seite {page} von {pages}",
+        test_mark="TEST – keine gültige Rechnung",  # noqa: RUF001
+        subject="Rechnung {number} von {seller}",
+        test_subject="[TEST]",
+        thanks="Vielen Dank, dass Sie Ihr Guthaben aufgeladen haben.",
+        attached="Ihre Rechnung finden Sie als PDF-Datei im Anhang.",
+        questions="Fragen? Schreiben Sie an {email}.",
+    ),
+}
+
+
+@frozen
+class Language:
+    """How one document speaks.
+
+    Attributes:
+        locale: A locale that Babel knows.
+        words: The words, in its language or in English.
+    """
+
+    locale: str
+    words: Words
+
+    @property
+    def code(self) -> str:
+        """The language of the words, by ISO 639-1."""
+        return next(code for code, words in WORDS.items() if words is self.words)
+
+    def money(self, amount: Money) -> str:
+        """Write an amount with all the digits of its currency; a code of letters stands apart from the figure."""
+        return _LETTER_BEFORE_DIGIT.sub("\u00a0", amount.format(self.locale))
+
+    def day(self, day: date) -> str:
+        """Write a date in full."""
+        from babel.dates import format_date
+
+        return format_date(day, "long", locale=self.locale)
+
+    def percent(self, rate: Decimal) -> str:
+        """Write a rate given in percent, with the digits it needs."""
+        from babel.numbers import format_percent
+
+        return format_percent((rate / 100).normalize(), locale=self.locale, decimal_quantization=False)
+
+    def count(self, quantity: int) -> str:
+        """Write a whole number."""
+        from babel.numbers import format_decimal
+
+        return format_decimal(quantity, locale=self.locale)
+
+    def country(self, code: str) -> str:
+        """Give the name of a country by ISO 3166-1; anything else as it is."""
+        from babel import Locale
+
+        return str(Locale.parse(self.locale).territories.get(code, code)) if len(code) == 2 else code
+
+
+def language_of(locale: str) -> Language:
+    """Give the language of documents for a locale; the nearest one if it is unknown."""
+    from babel import Locale, UnknownLocaleError
+
+    wanted = locale.replace("-", "_")
+    for candidate in (wanted, wanted.partition("_")[0]):
+        try:
+            known = Locale.parse(candidate)
+        except (ValueError, UnknownLocaleError):
+            continue
+        return Language(str(known), WORDS.get(known.language, WORDS["en"]))
+    return ENGLISH
+
+
+ENGLISH: Final = Language("en", WORDS["en"])
