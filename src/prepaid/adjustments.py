@@ -42,9 +42,10 @@ def grant(context: Context, customer_id: str, amount: Money, *, kind: str, reaso
         raise InvalidRequest(f"kind is one of {', '.join(_SOURCES)}.", field="kind")
     customer = customers.require(context, customer_id)
     units, currency = require_positive(amount).units, context.currency_or_default(amount.currency)
-    header = _header(context, customer.id, amount, kind, check_key(key), actor)
+    header = _header(context, customer.id, amount, kind=kind, key=check_key(key), actor=actor)
     grant_kind, source = _SOURCES[kind]
     credit = wallets.Credit(
+        currency=currency,
         header=header,
         label=Label(description=audit.check_reason(reason)[:200]),
         lines=_lines(kind, units),
@@ -54,7 +55,7 @@ def grant(context: Context, customer_id: str, amount: Money, *, kind: str, reaso
     system = accounts.system_accounts(context.database, (source,), currency, context.now())
 
     def work(tx: Tx) -> str:
-        wallets.post_credits(tx, context, customer.id, currency, [credit], system)
+        wallets.post_credits(tx, context, customer.id, credits=[credit], system=system)
         after = {"amount": str(amount), "kind": kind, "transaction": header.transaction_id}
         audit.record(tx, context, actor=actor, action="grant", target=customer.id, reason=reason, after=after)
         return header.transaction_id
@@ -72,7 +73,7 @@ def _lines(kind: str, units: int) -> tuple[Line, ...]:
     return goodwill_lines(units) if kind == "goodwill" else bonus_lines(units)
 
 
-def _header(context: Context, customer: str, amount: Money, kind: str, key: str, actor: str) -> Header:
+def _header(context: Context, customer: str, amount: Money, *, kind: str, key: str, actor: str) -> Header:
     now = context.now()
     return Header(
         transaction_id=context.ids.new("txn"),

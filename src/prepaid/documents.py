@@ -56,9 +56,9 @@ def issue(
     tx: Tx,
     context: Context,
     topup: Topup,
+    *,
     customer: Customer,
     profile: TaxProfile | None,
-    *,
     series: Series,
     invoice_id: str,
     payment_id: str,
@@ -98,7 +98,8 @@ def issue(
 
 def _announce(tx: Tx, context: Context, invoice: Invoice, customer: Customer) -> None:
     if customer.email and context.mailer is not None:
-        outbox.add(tx, context, outbox.INVOICE_MAIL, invoice.id, {"invoice": invoice.id, "to": customer.email})
+        payload = {"invoice": invoice.id, "to": customer.email}
+        outbox.add(tx, context, outbox.INVOICE_MAIL, dedupe_key=invoice.id, payload=payload)
     outbox.emit(
         tx,
         context,

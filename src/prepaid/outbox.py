@@ -42,7 +42,7 @@ class PartlyDelivered(Exception):
         self.done = done
 
 
-def add(tx: Tx, context: Context, topic: str, dedupe_key: str, payload: Mapping[str, Any]) -> None:
+def add(tx: Tx, context: Context, topic: str, *, dedupe_key: str, payload: Mapping[str, Any]) -> None:
     """Write an effect; the same key of a topic can be written once."""
     now = context.now()
     outbox.add(tx, id=context.ids.new("out"), topic=topic, dedupe_key=dedupe_key, payload=dict(payload), now=now)
@@ -66,7 +66,7 @@ def emit(
         "amount": None if amount is None else [str(amount.units), amount.currency],
         "details": details,
     }
-    add(tx, context, EVENT, f"{name}/{about}", payload)
+    add(tx, context, EVENT, dedupe_key=f"{name}/{about}", payload=payload)
 
 
 def deliver_event(context: Context, effect: outbox.Effect) -> None:

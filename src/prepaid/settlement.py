@@ -22,7 +22,7 @@ from .core.errors import GatewayError, IntegrityFault, NotFound
 from .core.hashing import fingerprint, key_hash
 from .core.money import Money
 from .core.settlement import Expected, Verdict, judge
-from .core.states import PAID_STATES, TopupState
+from .core.states import PAID_STATES
 from .core.topups import Topup
 from .core.transfers import (
     PROMOTION,
@@ -43,6 +43,8 @@ from .store.topups import StoredTopup
 log = logging.getLogger("prepaid.settlement")
 
 SettlementOutcome = Literal["credited", "duplicate", "review", "pending", "failed", "expired", "canceled", "mismatch"]
+
+UnpaidState = Literal["pending", "processing", "failed", "expired", "canceled"]
 
 _LOOKS: Final = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
 _HOURLY_LOOKS: Final = 24
@@ -71,7 +73,7 @@ def settle(context: Context, topup_id: str, *, close: bool = False) -> Settled:
         NotFound: The book has no such top-up.
         GatewayError: The gateway cannot be asked; the top-up is as it was.
     """
-    stored = _load(context, topup_id)
+    stored = load(context, topup_id)
     if stored.topup.state in PAID_STATES:
         return Settled(stored.topup, "duplicate")
     gateway = _gateway_of(context, stored.topup)
@@ -81,7 +83,12 @@ def settle(context: Context, topup_id: str, *, close: bool = False) -> Settled:
     return _apply(context, stored.topup, payment, verdict)
 
 
-def _load(context: Context, topup_id: str) -> StoredTopup:
+def load(context: Context, topup_id: str) -> StoredTopup:
+    """Read a top-up as it is, without asking anybody.
+
+    Raises:
+        NotFound: The book has no such top-up.
+    """
     stored = context.database.read(lambda tx: topups.find(tx, topup_id))
     if stored is None:
         raise NotFound("There is no such top-up.", field="topup")
@@ -116,7 +123,7 @@ def open_checkout(context: Context, gateway: Gateway, stored: StoredTopup) -> St
         checkout = gateway.create_checkout(stored.request)
     except GatewayError as error:
         if not (error.retryable or error.outcome_unknown):
-            _unpaid(context, stored.topup, "failed", "refused-by-gateway", "failed")
+            _unpaid(context, stored.topup, "failed", failure="refused-by-gateway")
         raise
 
     def work(tx: Tx) -> StoredTopup | None:
@@ -157,11 +164,11 @@ def _apply(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Ve
         case "mismatch":
             return _refuse(context, topup, verdict.reason)
         case "wait":
-            return _unpaid(context, topup, "pending", "", "pending")
+            return _unpaid(context, topup, "pending")
         case "processing":
-            return _unpaid(context, topup, "processing", "", "pending")
+            return _unpaid(context, topup, "processing")
         case "failed" | "expired" | "canceled":
-            return _unpaid(context, topup, verdict.kind, verdict.reason[:32], verdict.kind)
+            return _unpaid(context, topup, verdict.kind, failure=verdict.reason[:32])
 
 
 def _post(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Verdict) -> Settled:
@@ -175,7 +182,7 @@ def _post(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Ver
         if owner != topup.id:
             return _refuse(context, topup, "payment-of-another-topup")
         posted = False
-    after = _load(context, topup.id).topup
+    after = load(context, topup.id).topup
     if not posted:
         return Settled(after, "duplicate")
     return Settled(after, "credited" if verdict.kind == "credit" else "review")
@@ -200,7 +207,7 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot, reason: st
             return False
         topups.add_payment(tx, topup, payment, posted_as="credited", now=now)
         credits = _credits(context, topup, payment)
-        balance = wallets.post_credits(tx, context, topup.customer, currency, credits, system)
+        balance = wallets.post_credits(tx, context, topup.customer, credits=credits, system=system)
         _tell_credited(tx, context, topup, Money(balance, currency))
         customer = customers.get(tx, topup.customer)
         profile = customer_rows.current_profile(tx, topup.customer)
@@ -209,8 +216,8 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot, reason: st
             tx,
             context,
             topup,
-            customer,
-            profile,
+            customer=customer,
+            profile=profile,
             series=series,
             invoice_id=invoice_id,
             payment_id=payment.payment_id or "",
@@ -229,6 +236,7 @@ def _credits(context: Context, topup: Topup, payment: PaymentSnapshot) -> list[w
     bought = topup_lines(topup.gateway, net=topup.net.units, discount=topup.discount.units, tax=topup.tax.total.units)
     credits = [
         wallets.Credit(
+            currency=topup.credit.currency,
             header=_header(context, topup, "topup"),
             label=Label(description=f"Top-up by {topup.gateway}"),
             lines=bought,
@@ -245,6 +253,7 @@ def _credits(context: Context, topup: Topup, payment: PaymentSnapshot) -> list[w
         grant = wallets.GrantSpec(kind="promotional", size=topup.bonus.units, source_topup=topup.id)
         credits.append(
             wallets.Credit(
+                currency=topup.credit.currency,
                 header=_header(context, topup, "bonus"),
                 label=Label(description="Bonus credit"),
                 lines=bonus_lines(topup.bonus.units),
@@ -295,7 +304,7 @@ def _park(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str)
         topups.add_payment(tx, topup, payment, posted_as="suspense", now=now)
         lines = suspense_lines(topup.gateway, captured.units)
         header = _header(context, topup, "topup", parked=True)
-        wallets.post_system(tx, header, lines, captured.currency, system)
+        wallets.post_system(tx, header, lines, currency=captured.currency, system=system)
         outbox.emit(
             tx,
             context,
@@ -321,11 +330,12 @@ def _refuse(context: Context, topup: Topup, reason: str) -> Settled:
 
     with suppress(Duplicate):  # told before
         context.database.write(work)
-    return Settled(_load(context, topup.id).topup, "mismatch")
+    return Settled(load(context, topup.id).topup, "mismatch")
 
 
-def _unpaid(context: Context, topup: Topup, state: TopupState, failure: str, outcome: SettlementOutcome) -> Settled:
+def _unpaid(context: Context, topup: Topup, state: UnpaidState, *, failure: str = "") -> Settled:
     final = state in ("failed", "expired", "canceled")
+    outcome: SettlementOutcome = "pending" if state == "processing" else state
 
     def work(tx: Tx) -> None:
         if topup.state == state:
@@ -345,7 +355,7 @@ def _unpaid(context: Context, topup: Topup, state: TopupState, failure: str, out
 
     with suppress(Duplicate):  # told by another worker at the same moment
         context.database.write(work)
-    return Settled(_load(context, topup.id).topup, outcome)
+    return Settled(load(context, topup.id).topup, outcome)
 
 
 def next_look(stored: StoredTopup) -> timedelta:

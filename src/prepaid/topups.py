@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from attrs import frozen
 
@@ -205,7 +205,7 @@ def start(
     if known is None:
         fresh = _reprice(context, customer, claim)
         urls = (_page_url(return_url, "return_url"), _page_url(cancel_url, "cancel_url"))
-        known = _keep_intent(context, customer, fresh, urls, hashed, print_of)
+        known = _keep_intent(context, customer, fresh, urls=urls, hashed=hashed, print_of=print_of)
     if known.fingerprint != print_of:
         raise KeyConflict("This key started another top-up.", field="key")
     return _open(context, known)
@@ -235,12 +235,13 @@ def _page_url(url: object, field: str) -> str:
 
 def _with_topup(url: str, topup_id: str) -> str:
     parts = urlsplit(url)
-    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("topup", topup_id)])
+    # The host's own query stays byte for byte: it may be signed, or in another encoding than ours.
+    query = f"{parts.query}&topup={topup_id}" if parts.query else f"topup={topup_id}"
     return urlunsplit(parts._replace(query=query))
 
 
 def _keep_intent(
-    context: Context, customer: Customer, fresh: Quote, urls: tuple[str, str], hashed: str, print_of: str
+    context: Context, customer: Customer, fresh: Quote, *, urls: tuple[str, str], hashed: str, print_of: str
 ) -> StoredTopup:
     now, topup_id = context.now(), context.ids.new("top")
     topup = Topup(

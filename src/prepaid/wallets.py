@@ -60,6 +60,7 @@ class GrantSpec:
 class Credit:
     """One transaction that raises a wallet, with the grant it opens."""
 
+    currency: str
     header: Header
     label: Label
     lines: tuple[Line, ...]
@@ -113,8 +114,8 @@ def post_debit(tx: Tx, context: Context, debit: Debit, system: Accounts) -> Done
     lines = charge_lines(tuple(part.amount for part in parts))
     chain = _Chain(wallet, system, before, wallet.seq)
     rows = chain.rows(lines, [part.grant for part in parts])
-    ledger.add_transfers(tx, debit.header, debit.label, currency, rows)
-    _tell_crossings(tx, context, debit.customer, currency, before, wallet.balance, debit.header.transaction_id)
+    ledger.add_transfers(tx, debit.header, debit.label, currency=currency, rows=rows)
+    _tell_crossings(tx, context, wallet, before=before, about=debit.header.transaction_id)
     return Done(wallet.balance)
 
 
@@ -131,9 +132,7 @@ def replay(tx: Tx, context: Context, header: Header) -> Replayed | Conflict | No
     return Replayed(posted.transaction_id, posted.wallet_after)
 
 
-def post_credits(
-    tx: Tx, context: Context, customer: str, currency: str, credits: Sequence[Credit], system: Accounts
-) -> int:
+def post_credits(tx: Tx, context: Context, customer: str, *, credits: Sequence[Credit], system: Accounts) -> int:
     """Raise a wallet by one or more transactions and give the balance after them.
 
     A debt is paid first, by promotional credit before paid credit, so that what
@@ -142,6 +141,7 @@ def post_credits(
     Raises:
         AmountOutOfRange: The balance would leave what 64 bits hold.
     """
+    currency = credits[0].currency
     lines = [line for credit in credits for line in credit.lines if line.wallet_sign]
     total = sum(line.amount for line in lines)
     if not ledger.credit(tx, customer, currency, total, rows=len(lines)):
@@ -153,9 +153,8 @@ def post_credits(
     chain = _Chain(wallet, system, before, wallet.seq - len(lines) + 1)
     for credit, grant in zip(credits, grants, strict=True):
         rows = chain.rows(credit.lines, [grant.id] * len(credit.lines))
-        ledger.add_transfers(tx, credit.header, credit.label, currency, rows)
-    about = credits[0].header.transaction_id
-    _tell_crossings(tx, context, customer, currency, before, wallet.balance, about)
+        ledger.add_transfers(tx, credit.header, credit.label, currency=currency, rows=rows)
+    _tell_crossings(tx, context, wallet, before=before, about=credits[0].header.transaction_id)
     return wallet.balance
 
 
@@ -185,10 +184,10 @@ def _expiry(grant: GrantSpec) -> datetime | None:
     return None if grant.expires_at == NEVER else grant.expires_at
 
 
-def post_system(tx: Tx, header: Header, lines: Sequence[Line], currency: str, system: Accounts) -> None:
+def post_system(tx: Tx, header: Header, lines: Sequence[Line], *, currency: str, system: Accounts) -> None:
     """Move money between the book's own accounts, without a wallet."""
     rows = [Row(debit_id=system[line.debit], credit_id=system[line.credit], amount=line.amount) for line in lines]
-    ledger.add_transfers(tx, header, Label(), currency, rows)
+    ledger.add_transfers(tx, header, Label(), currency=currency, rows=rows)
 
 
 class _Chain:
@@ -232,13 +231,11 @@ def _available(tx: Tx, customer: str, currency: str) -> int:
     return wallet.available if wallet else 0
 
 
-def _tell_crossings(
-    tx: Tx, context: Context, customer: str, currency: str, before: int, after: int, about: str
-) -> None:
+def _tell_crossings(tx: Tx, context: Context, wallet: accounts.Wallet, *, before: int, about: str) -> None:
     levels = operations.read_setting(tx, "thresholds") or {}
-    low = levels.get("low", {}).get(currency)
-    for name in crossings(before=before, after=after, low=low):
-        outbox.emit(tx, context, name, about=about, customer=customer, amount=Money(after, currency))
+    low, balance = levels.get("low", {}).get(wallet.currency), Money(wallet.balance, wallet.currency)
+    for name in crossings(before=before, after=wallet.balance, low=low):
+        outbox.emit(tx, context, name, about=about, customer=wallet.owner, amount=balance)
 
 
 def revenue_accounts(context: Context, currency: str) -> Accounts:

@@ -6,14 +6,12 @@ each closes an attack that happened to a real system.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from attrs import frozen
 
 from .money import Money
-
-if TYPE_CHECKING:
-    from ..ports import PaymentSnapshot
+from .payments import PaymentSnapshot
 
 VerdictKind = Literal["credit", "review", "wait", "processing", "failed", "expired", "canceled", "mismatch"]
 

@@ -5,11 +5,11 @@ a liability, so crediting it raises the customer's balance. All lines of one
 event share a key and are one *transaction* for the customer; a bonus has a key,
 and a line in the history, of its own.
 
->>> for line in topup_lines("stripe", net=45, discount=5, tax=9):
+>>> for line in topup_lines("acme", net=45, discount=5, tax=9):
 ...     print(line.debit, "->", line.credit, line.amount)
-clearing:stripe -> wallet 45
+clearing:acme -> wallet 45
 promotion -> wallet 5
-clearing:stripe -> tax_payable 9
+clearing:acme -> tax_payable 9
 """
 
 from __future__ import annotations

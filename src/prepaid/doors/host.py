@@ -179,5 +179,5 @@ class HostReturns:
             return ReturnResult(None, None)
         except GatewayError as error:
             log.warning("top-up %s cannot be confirmed now: %s", topup_id, error)
-            return ReturnResult(topup_id, "pending")
+            topup = settlement.load(self._context, topup_id).topup
         return ReturnResult(topup.id, topup.state)

@@ -81,7 +81,7 @@ def ensure_wallet(database: Database, customer: str, currency: str, now: datetim
         ConfigurationError: The book keeps the currency at another scale.
     """
     if database.read(lambda tx: find_wallet(tx, customer, currency)) is None:
-        _open(database, "wallet", customer, currency, now)
+        _open(database, AccountRef("wallet", customer), currency, now)
 
 
 def system_accounts(
@@ -109,14 +109,14 @@ def _find_or_open(database: Database, ref: AccountRef, currency: str, now: datet
     )
     found = database.read(lambda tx: tx.execute(wanted.where(_account.c.book_id == tx.book_id)).scalar())
     if found is None:
-        _open(database, ref.kind, ref.owner, currency, now)
+        _open(database, ref, currency, now)
         return _find_or_open(database, ref, currency, now)
     return int(found)
 
 
-def _open(database: Database, kind: str, owner: str, currency: str, now: datetime) -> None:
+def _open(database: Database, ref: AccountRef, currency: str, now: datetime) -> None:
     _ensure_currency(database, currency)
-    row = {"kind": kind, "owner": owner, "currency": currency, "created_at": now}
+    row = {"kind": ref.kind, "owner": ref.owner, "currency": currency, "created_at": now}
     zero = {"balance": 0, "held": 0, "floor": 0, "seq": 0}
     with suppress(Duplicate):  # somebody else opened it meanwhile
         database.write(lambda tx: tx.execute(insert(_account).values(book_id=tx.book_id, **row, **zero)))

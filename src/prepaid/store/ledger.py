@@ -217,7 +217,7 @@ def add_grants(tx: Tx, grants: Sequence[NewGrant], *, now: datetime) -> None:
         tx.execute(insert(_grant), rows)
 
 
-def add_transfers(tx: Tx, header: Header, label: Label, currency: str, rows: Sequence[Row]) -> None:
+def add_transfers(tx: Tx, header: Header, label: Label, *, currency: str, rows: Sequence[Row]) -> None:
     """Write the transfers of one transaction; part 0 carries the label.
 
     Raises:

@@ -13,10 +13,10 @@ from sqlalchemy import and_, func, insert, select, update
 from ..core.hashing import canonical_json
 from ..core.instants import from_micros, to_micros
 from ..core.money import Money
+from ..core.payments import Checkout, CheckoutRequest, PaymentSnapshot
 from ..core.states import OPEN_STATES, TopupState, sources_of
 from ..core.taxation import decision_from_record, decision_record
 from ..core.topups import CheckoutLink, Topup
-from ..ports import Checkout, CheckoutRequest, PaymentSnapshot
 from . import schema
 from .database import Tx
 

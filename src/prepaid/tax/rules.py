@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from attrs import evolve
 
 from .. import audit
@@ -40,7 +42,7 @@ def check_dates(rules: list[TaxRule]) -> None:
         InvalidRequest: Two of them overlap, or days between them have no rule.
     """
     ordered = sorted(rules, key=lambda rule: rule.valid_from)
-    for earlier, later in zip(ordered, ordered[1:], strict=False):
+    for earlier, later in pairwise(ordered):
         if earlier.valid_to is None or earlier.valid_to > later.valid_from:
             raise InvalidRequest(
                 f"Two rules of {later.country} are in force on {later.valid_from}; end the earlier one first.",

@@ -199,13 +199,14 @@ def _bill_meter(
     context: Context, stored: StoredMeter, until: datetime, refused: list[tuple[str, str]]
 ) -> tuple[int, int]:
     """Charge what one meter owes, in transactions of bounded length; gives hours and ledger units."""
-    system = wallets.revenue_accounts(context, stored.meter.rate.currency)
+    # Opened before the transaction that posts to them, and remembered.
+    wallets.revenue_accounts(context, stored.meter.rate.currency)
     charges, units = 0, 0
     current: StoredMeter | None = stored
     while current is not None:
         held = current
         try:
-            done = context.database.write(lambda tx, held=held: _bill_hours(tx, context, held, until, system))  # type: ignore[misc]
+            done = context.database.write(lambda tx, held=held: _bill_hours(tx, context, held, until))  # type: ignore[misc]
         except Duplicate:
             refused.append((stored.meter.resource, "period-charged"))
             break
@@ -223,11 +224,12 @@ class _Done:
     rest: StoredMeter | None
 
 
-def _bill_hours(tx: Tx, context: Context, stored: StoredMeter, until: datetime, system: wallets.Accounts) -> _Done:
+def _bill_hours(tx: Tx, context: Context, stored: StoredMeter, until: datetime) -> _Done:
     held = meters.lock(tx, stored)
     if held is None:  # another worker is at it
         return _Done(0, 0, None)
     meter, charges, units = held.meter, 0, 0
+    system = wallets.revenue_accounts(context, meter.rate.currency)
     first = held.billed_hours
     # Never back: a clock that jumped back must not undo hours that are charged.
     last = max(first, min(_billable(meter, until), first + HOURS_A_TRANSACTION))

@@ -5,106 +5,71 @@ compares the two.
 """
 
 import sqlalchemy as sa
-from alembic import op
-from sqlalchemy.dialects import mysql
+
+from prepaid.store.migrations.building import (
+    BINARY,
+    CODE,
+    DAY,
+    HASH,
+    ID,
+    INSTANT,
+    KEY,
+    NAME,
+    PROSE,
+    SERIAL,
+    WORD,
+    index,
+    keep_history,
+    refers,
+    table,
+)
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
-
-def _text(length: int) -> sa.types.TypeEngine[str]:
-    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
-    return sa.String(length).with_variant(exact, "mysql", "mariadb")
-
-
-ID, WORD, HASH, KEY, NAME = _text(32), _text(32), _text(64), _text(191), _text(254)
-CODE, DAY = sa.String(3), sa.String(10)
-INSTANT = sa.BigInteger()
-PROSE = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
-BINARY = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
-SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-
-INTEGERS = {
-    "account": ("balance", "held", "floor", "seq"),
-    "transfer": ("amount",),
-    "grant": ("size", "remaining", "debt_paid"),
-    "topup": ("credit", "bonus", "discount", "net", "tax", "total"),
-    "payment": ("captured",),
-    "invoice": ("net", "tax", "total", "sequence"),
-}
+WALLET_WHOLE = (
+    "(wallet_id is null and wallet_seq is null and wallet_after is null) or "
+    "(wallet_id in (debit_id, credit_id) and wallet_seq is not null and wallet_after is not null)"
+)
 APPEND_ONLY = ("transfer", "audit", "invoice", "document_file", "tax_profile")
 
 
 def upgrade() -> None:
     """Make every table and the triggers that keep history unchanged."""
-    _books_and_customers()
-    _ledger()
-    _topups()
-    _usage()
-    _documents()
-    _operations()
-    for table in APPEND_ONLY:
-        _keep_history(f"prepaid_{table}")
+    for make in TABLES:
+        make()
+    for name in APPEND_ONLY:
+        keep_history(name)
 
 
-def _table(name: str, *parts: sa.schema.SchemaItem) -> None:
-    checks = []
-    if op.get_bind().dialect.name == "sqlite":
-        checks = [
-            sa.CheckConstraint(f"typeof({column}) = 'integer'", name=op.f(f"ck_prepaid_{name}_{column}_integer"))
-            for column in INTEGERS.get(name, ())
-        ]
-    op.create_table(f"prepaid_{name}", *parts, *checks, mysql_engine="InnoDB", mysql_charset="utf8mb4")
-
-
-def _keep_history(table: str) -> None:
-    dialect = op.get_bind().dialect.name
-    refusal = f"{table} is append-only"
-    if dialect == "postgresql":
-        op.execute(
-            "CREATE OR REPLACE FUNCTION prepaid_refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$"
-        )
-        op.execute(
-            f"CREATE TRIGGER {table}_keep BEFORE UPDATE OR DELETE ON {table} "
-            "FOR EACH ROW EXECUTE FUNCTION prepaid_refuse_change()"
-        )
-        op.execute(
-            f"CREATE TRIGGER {table}_keep_all BEFORE TRUNCATE ON {table} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION prepaid_refuse_change()"
-        )
-        return
-    for verb in ("UPDATE", "DELETE"):
-        body = (
-            f"BEGIN SELECT RAISE(ABORT, '{refusal}'); END"
-            if dialect == "sqlite"
-            else f"FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{refusal}'"
-        )
-        op.execute(f"CREATE TRIGGER {table}_keep_{verb.lower()} BEFORE {verb} ON {table} {body}")
-
-
-def _books_and_customers() -> None:
-    _table(
+def _book() -> None:
+    table(
         "book",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", KEY, nullable=False),
         sa.Column("mode", WORD, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_prepaid_book"),
-        sa.UniqueConstraint("name", "mode", name="uq_prepaid_book_name_mode"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("name", "mode"),
     )
-    _table(
+
+
+def _currency() -> None:
+    table(
         "currency",
         sa.Column("book_id", sa.Integer(), nullable=False),
         sa.Column("code", CODE, nullable=False),
         sa.Column("scale", sa.SmallInteger(), nullable=False),
         sa.Column("minor_digits", sa.SmallInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("book_id", "code", name="pk_prepaid_currency"),
-        sa.ForeignKeyConstraint(["book_id"], ["prepaid_book.id"], name="fk_prepaid_currency_book_id"),
+        sa.PrimaryKeyConstraint("book_id", "code"),
+        refers("book"),
     )
-    _table(
+
+
+def _customer() -> None:
+    table(
         "customer",
         sa.Column("book_id", sa.Integer(), nullable=False),
         sa.Column("id", KEY, nullable=False),
@@ -115,10 +80,13 @@ def _books_and_customers() -> None:
         sa.Column("group_names", PROSE, nullable=False),
         sa.Column("since", INSTANT, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("book_id", "id", name="pk_prepaid_customer"),
-        sa.ForeignKeyConstraint(["book_id"], ["prepaid_book.id"], name="fk_prepaid_customer_book_id"),
+        sa.PrimaryKeyConstraint("book_id", "id"),
+        refers("book"),
     )
-    _table(
+
+
+def _tax_profile() -> None:
+    table(
         "tax_profile",
         sa.Column("book_id", sa.Integer(), nullable=False),
         sa.Column("customer", KEY, nullable=False),
@@ -126,17 +94,13 @@ def _books_and_customers() -> None:
         sa.Column("content", PROSE, nullable=False),
         sa.Column("actor", KEY, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("book_id", "customer", "version", name="pk_prepaid_tax_profile"),
-        sa.ForeignKeyConstraint(
-            ["book_id", "customer"],
-            ["prepaid_customer.book_id", "prepaid_customer.id"],
-            name="fk_prepaid_tax_profile_book_id_customer",
-        ),
+        sa.PrimaryKeyConstraint("book_id", "customer", "version"),
+        refers("customer", "customer", "id"),
     )
 
 
-def _ledger() -> None:
-    _table(
+def _account() -> None:
+    table(
         "account",
         sa.Column("id", SERIAL, nullable=False, autoincrement=True),
         sa.Column("book_id", sa.Integer(), nullable=False),
@@ -149,23 +113,18 @@ def _ledger() -> None:
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("replayed_at", INSTANT),
         sa.Column("created_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_prepaid_account"),
-        sa.UniqueConstraint("book_id", "id", name="uq_prepaid_account_book_id_id"),
-        sa.UniqueConstraint(
-            "book_id", "kind", "owner", "currency", name="uq_prepaid_account_book_id_kind_owner_currency"
-        ),
-        sa.CheckConstraint("held >= 0", name=op.f("ck_prepaid_account_ck_prepaid_account_held_not_negative")),
-        sa.CheckConstraint(
-            "kind = 'wallet' or (balance = 0 and seq = 0)",
-            name=op.f("ck_prepaid_account_ck_prepaid_account_only_wallets_have_balances"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["book_id", "currency"],
-            ["prepaid_currency.book_id", "prepaid_currency.code"],
-            name="fk_prepaid_account_book_id_currency",
-        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("book_id", "id"),
+        sa.UniqueConstraint("book_id", "kind", "owner", "currency"),
+        sa.CheckConstraint("held >= 0", name="held_not_negative"),
+        sa.CheckConstraint("kind = 'wallet' or (balance = 0 and seq = 0)", name="only_wallets_have_balances"),
+        refers("currency", "currency", "code"),
+        integers=("balance", "held", "floor", "seq"),
     )
-    _table(
+
+
+def _grant() -> None:
+    table(
         "grant",
         sa.Column("id", ID, nullable=False),
         sa.Column("book_id", sa.Integer(), nullable=False),
@@ -183,28 +142,18 @@ def _ledger() -> None:
         sa.Column("effective_at", INSTANT, nullable=False),
         sa.Column("expires_at", INSTANT, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_prepaid_grant"),
-        sa.UniqueConstraint("book_id", "id", name="uq_prepaid_grant_book_id_id"),
-        sa.CheckConstraint(
-            "(open = 1 and remaining > 0) or (open = 0 and remaining = 0)",
-            name=op.f("ck_prepaid_grant_ck_prepaid_grant_open_is_remaining"),
-        ),
-        sa.CheckConstraint(
-            "size > 0 and remaining >= 0 and remaining <= size and debt_paid >= 0",
-            name=op.f("ck_prepaid_grant_ck_prepaid_grant_within_size"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["book_id", "wallet_id"],
-            ["prepaid_account.book_id", "prepaid_account.id"],
-            name="fk_prepaid_grant_book_id_wallet_id",
-        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("book_id", "id"),
+        sa.CheckConstraint("(open = 1 and remaining > 0) or (open = 0 and remaining = 0)", name="open_is_remaining"),
+        sa.CheckConstraint("size > 0 and remaining >= 0 and remaining <= size and debt_paid >= 0", name="within_size"),
+        refers("account", "wallet_id", "id"),
+        integers=("size", "remaining", "debt_paid"),
     )
-    op.create_index(
-        "ix_prepaid_grant_wallet_id_open_priority_expires_at_id",
-        "prepaid_grant",
-        ["wallet_id", "open", "priority", "expires_at", "id"],
-    )
-    _table(
+    index("grant", "wallet_id", "open", "priority", "expires_at", "id")
+
+
+def _transfer() -> None:
+    table(
         "transfer",
         sa.Column("id", SERIAL, nullable=False, autoincrement=True),
         sa.Column("book_id", sa.Integer(), nullable=False),
@@ -234,38 +183,27 @@ def _ledger() -> None:
         sa.Column("period_start", INSTANT),
         sa.Column("period_end", INSTANT),
         sa.Column("charge_period_key", HASH),
-        sa.PrimaryKeyConstraint("id", name="pk_prepaid_transfer"),
-        sa.UniqueConstraint("book_id", "charge_period_key", name="uq_prepaid_transfer_book_id_charge_period_key"),
-        sa.UniqueConstraint("book_id", "key_hash", "part", name="uq_prepaid_transfer_book_id_key_hash_part"),
-        sa.UniqueConstraint("wallet_id", "wallet_seq", name="uq_prepaid_transfer_wallet_id_wallet_seq"),
-        sa.CheckConstraint("amount > 0", name=op.f("ck_prepaid_transfer_ck_prepaid_transfer_amount_positive")),
-        sa.CheckConstraint("debit_id <> credit_id", name=op.f("ck_prepaid_transfer_ck_prepaid_transfer_two_accounts")),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("book_id", "charge_period_key"),
+        sa.UniqueConstraint("book_id", "key_hash", "part"),
+        sa.UniqueConstraint("wallet_id", "wallet_seq"),
+        sa.CheckConstraint("amount > 0", name="amount_positive"),
+        sa.CheckConstraint("debit_id <> credit_id", name="two_accounts"),
         sa.CheckConstraint(
-            "(wallet_id is null and wallet_seq is null and wallet_after is null) or (wallet_id in (debit_id, credit_id) and wallet_seq is not null and wallet_after is not null)",
-            name=op.f("ck_prepaid_transfer_ck_prepaid_transfer_wallet_whole"),
+            WALLET_WHOLE,
+            name="wallet_whole",
         ),
-        sa.ForeignKeyConstraint(
-            ["book_id", "credit_id"],
-            ["prepaid_account.book_id", "prepaid_account.id"],
-            name="fk_prepaid_transfer_book_id_credit_id",
-        ),
-        sa.ForeignKeyConstraint(
-            ["book_id", "debit_id"],
-            ["prepaid_account.book_id", "prepaid_account.id"],
-            name="fk_prepaid_transfer_book_id_debit_id",
-        ),
-        sa.ForeignKeyConstraint(
-            ["book_id", "grant_id"],
-            ["prepaid_grant.book_id", "prepaid_grant.id"],
-            name="fk_prepaid_transfer_book_id_grant_id",
-        ),
+        refers("account", "credit_id", "id"),
+        refers("account", "debit_id", "id"),
+        refers("grant", "grant_id", "id"),
+        integers=("amount",),
     )
-    op.create_index("ix_prepaid_transfer_book_id_posted_at", "prepaid_transfer", ["book_id", "posted_at"])
-    op.create_index("ix_prepaid_transfer_book_id_transaction_id", "prepaid_transfer", ["book_id", "transaction_id"])
+    index("transfer", "book_id", "posted_at")
+    index("transfer", "book_id", "transaction_id")
 
 
-def _topups() -> None:
-    _table(
+def _topup() -> None:
+    table(
         "topup",
         sa.Column("id", ID, nullable=False),
         sa.Column("book_id", sa.Integer(), nullable=False),
@@ -293,23 +231,21 @@ def _topups() -> None:
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("expires_at", INSTANT, nullable=False),
         sa.Column("settled_at", INSTANT),
-        sa.PrimaryKeyConstraint("id", name="pk_prepaid_topup"),
-        sa.UniqueConstraint("book_id", "gateway", "checkout_id", name="uq_prepaid_topup_book_id_gateway_checkout_id"),
-        sa.UniqueConstraint("book_id", "id", name="uq_prepaid_topup_book_id_id"),
-        sa.UniqueConstraint("book_id", "key_hash", name="uq_prepaid_topup_book_id_key_hash"),
-        sa.CheckConstraint(
-            "credit > 0 and total >= 0 and net + tax = total", name=op.f("ck_prepaid_topup_ck_prepaid_topup_adds_up")
-        ),
-        sa.ForeignKeyConstraint(
-            ["book_id", "customer"],
-            ["prepaid_customer.book_id", "prepaid_customer.id"],
-            name="fk_prepaid_topup_book_id_customer",
-        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("book_id", "gateway", "checkout_id"),
+        sa.UniqueConstraint("book_id", "id"),
+        sa.UniqueConstraint("book_id", "key_hash"),
+        sa.CheckConstraint("credit > 0 and total >= 0 and net + tax = total", name="adds_up"),
+        refers("customer", "customer", "id"),
+        integers=("credit", "bonus", "discount", "net", "tax", "total"),
     )
-    op.create_index("ix_prepaid_topup_book_id_customer_id", "prepaid_topup", ["book_id", "customer", "id"])
-    op.create_index("ix_prepaid_topup_book_id_next_poll_at", "prepaid_topup", ["book_id", "next_poll_at"])
-    op.create_index("ix_prepaid_topup_book_id_state", "prepaid_topup", ["book_id", "state"])
-    _table(
+    index("topup", "book_id", "customer", "id")
+    index("topup", "book_id", "next_poll_at")
+    index("topup", "book_id", "state")
+
+
+def _payment() -> None:
+    table(
         "payment",
         sa.Column("id", SERIAL, nullable=False, autoincrement=True),
         sa.Column("book_id", sa.Integer(), nullable=False),
@@ -323,17 +259,17 @@ def _topups() -> None:
         sa.Column("fee_currency", CODE),
         sa.Column("posted_as", WORD, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_prepaid_payment"),
-        sa.UniqueConstraint("book_id", "gateway", "payment_id", name="uq_prepaid_payment_book_id_gateway_payment_id"),
-        sa.UniqueConstraint("book_id", "topup_id", name="uq_prepaid_payment_book_id_topup_id"),
-        sa.CheckConstraint("captured > 0", name=op.f("ck_prepaid_payment_ck_prepaid_payment_captured_positive")),
-        sa.ForeignKeyConstraint(
-            ["book_id", "topup_id"],
-            ["prepaid_topup.book_id", "prepaid_topup.id"],
-            name="fk_prepaid_payment_book_id_topup_id",
-        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("book_id", "gateway", "payment_id"),
+        sa.UniqueConstraint("book_id", "topup_id"),
+        sa.CheckConstraint("captured > 0", name="captured_positive"),
+        refers("topup", "topup_id", "id"),
+        integers=("captured",),
     )
-    _table(
+
+
+def _webhook_event() -> None:
+    table(
         "webhook_event",
         sa.Column("id", SERIAL, nullable=False, autoincrement=True),
         sa.Column("book_id", sa.Integer(), nullable=False),
@@ -345,11 +281,14 @@ def _topups() -> None:
         sa.Column("outcome", WORD, nullable=False),
         sa.Column("received_at", INSTANT, nullable=False),
         sa.Column("processed_at", INSTANT),
-        sa.PrimaryKeyConstraint("id", name="pk_prepaid_webhook_event"),
-        sa.UniqueConstraint("book_id", "gateway", "event_id", name="uq_prepaid_webhook_event_book_id_gateway_event_id"),
-        sa.ForeignKeyConstraint(["book_id"], ["prepaid_book.id"], name="fk_prepaid_webhook_event_book_id"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("book_id", "gateway", "event_id"),
+        refers("book"),
     )
-    _table(
+
+
+def _tax_rule() -> None:
+    table(
         "tax_rule",
         sa.Column("id", ID, nullable=False),
         sa.Column("book_id", sa.Integer(), nullable=False),
@@ -357,14 +296,14 @@ def _topups() -> None:
         sa.Column("content", PROSE, nullable=False),
         sa.Column("retired_at", INSTANT),
         sa.Column("created_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_prepaid_tax_rule"),
-        sa.ForeignKeyConstraint(["book_id"], ["prepaid_book.id"], name="fk_prepaid_tax_rule_book_id"),
+        sa.PrimaryKeyConstraint("id"),
+        refers("book"),
     )
-    op.create_index("ix_prepaid_tax_rule_book_id_country", "prepaid_tax_rule", ["book_id", "country"])
+    index("tax_rule", "book_id", "country")
 
 
-def _usage() -> None:
-    _table(
+def _meter() -> None:
+    table(
         "meter",
         sa.Column("id", ID, nullable=False),
         sa.Column("book_id", sa.Integer(), nullable=False),
@@ -378,46 +317,44 @@ def _usage() -> None:
         sa.Column("stopped_at", INSTANT),
         sa.Column("billed_hours", sa.Integer(), nullable=False),
         sa.Column("due_at", INSTANT),
-        sa.PrimaryKeyConstraint("id", name="pk_prepaid_meter"),
-        sa.UniqueConstraint("book_id", "id", name="uq_prepaid_meter_book_id_id"),
-        sa.UniqueConstraint("book_id", "resource", "started_at", name="uq_prepaid_meter_book_id_resource_started_at"),
-        sa.UniqueConstraint("book_id", "running", name="uq_prepaid_meter_book_id_running"),
-        sa.ForeignKeyConstraint(
-            ["book_id", "customer"],
-            ["prepaid_customer.book_id", "prepaid_customer.id"],
-            name="fk_prepaid_meter_book_id_customer",
-        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("book_id", "id"),
+        sa.UniqueConstraint("book_id", "resource", "started_at"),
+        sa.UniqueConstraint("book_id", "running"),
+        refers("customer", "customer", "id"),
     )
-    op.create_index("ix_prepaid_meter_book_id_customer", "prepaid_meter", ["book_id", "customer"])
-    op.create_index("ix_prepaid_meter_book_id_due_at", "prepaid_meter", ["book_id", "due_at"])
-    _table(
+    index("meter", "book_id", "customer")
+    index("meter", "book_id", "due_at")
+
+
+def _meter_segment() -> None:
+    table(
         "meter_segment",
         sa.Column("book_id", sa.Integer(), nullable=False),
         sa.Column("meter_id", ID, nullable=False),
         sa.Column("starts_at", INSTANT, nullable=False),
         sa.Column("ends_at", INSTANT),
         sa.Column("rate", WORD, nullable=False),
-        sa.PrimaryKeyConstraint("book_id", "meter_id", "starts_at", name="pk_prepaid_meter_segment"),
-        sa.ForeignKeyConstraint(
-            ["book_id", "meter_id"],
-            ["prepaid_meter.book_id", "prepaid_meter.id"],
-            name="fk_prepaid_meter_segment_book_id_meter_id",
-        ),
+        sa.PrimaryKeyConstraint("book_id", "meter_id", "starts_at"),
+        refers("meter", "meter_id", "id"),
     )
 
 
-def _documents() -> None:
-    _table(
+def _invoice_series() -> None:
+    table(
         "invoice_series",
         sa.Column("book_id", sa.Integer(), nullable=False),
         sa.Column("kind", WORD, nullable=False),
         sa.Column("year", sa.Integer(), nullable=False, autoincrement=False),
         sa.Column("last", sa.BigInteger(), nullable=False),
         sa.Column("last_on", DAY, nullable=False),
-        sa.PrimaryKeyConstraint("book_id", "kind", "year", name="pk_prepaid_invoice_series"),
-        sa.ForeignKeyConstraint(["book_id"], ["prepaid_book.id"], name="fk_prepaid_invoice_series_book_id"),
+        sa.PrimaryKeyConstraint("book_id", "kind", "year"),
+        refers("book"),
     )
-    _table(
+
+
+def _invoice() -> None:
+    table(
         "invoice",
         sa.Column("id", ID, nullable=False),
         sa.Column("book_id", sa.Integer(), nullable=False),
@@ -435,22 +372,20 @@ def _documents() -> None:
         sa.Column("issued_at", INSTANT, nullable=False),
         sa.Column("snapshot", PROSE, nullable=False),
         sa.Column("sha256", HASH, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_prepaid_invoice"),
-        sa.UniqueConstraint("book_id", "id", name="uq_prepaid_invoice_book_id_id"),
-        sa.UniqueConstraint(
-            "book_id", "kind", "year", "sequence", name="uq_prepaid_invoice_book_id_kind_year_sequence"
-        ),
-        sa.UniqueConstraint("book_id", "number", name="uq_prepaid_invoice_book_id_number"),
-        sa.CheckConstraint("net + tax = total", name=op.f("ck_prepaid_invoice_ck_prepaid_invoice_adds_up")),
-        sa.ForeignKeyConstraint(
-            ["book_id", "topup_id"],
-            ["prepaid_topup.book_id", "prepaid_topup.id"],
-            name="fk_prepaid_invoice_book_id_topup_id",
-        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("book_id", "id"),
+        sa.UniqueConstraint("book_id", "kind", "year", "sequence"),
+        sa.UniqueConstraint("book_id", "number"),
+        sa.CheckConstraint("net + tax = total", name="adds_up"),
+        refers("topup", "topup_id", "id"),
+        integers=("net", "tax", "total", "sequence"),
     )
-    op.create_index("ix_prepaid_invoice_book_id_customer_id", "prepaid_invoice", ["book_id", "customer", "id"])
-    op.create_index("ix_prepaid_invoice_book_id_topup_id", "prepaid_invoice", ["book_id", "topup_id"])
-    _table(
+    index("invoice", "book_id", "customer", "id")
+    index("invoice", "book_id", "topup_id")
+
+
+def _document_file() -> None:
+    table(
         "document_file",
         sa.Column("book_id", sa.Integer(), nullable=False),
         sa.Column("invoice_id", ID, nullable=False),
@@ -459,17 +394,13 @@ def _documents() -> None:
         sa.Column("sha256", HASH, nullable=False),
         sa.Column("renderer", KEY, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("book_id", "invoice_id", "media_type", name="pk_prepaid_document_file"),
-        sa.ForeignKeyConstraint(
-            ["book_id", "invoice_id"],
-            ["prepaid_invoice.book_id", "prepaid_invoice.id"],
-            name="fk_prepaid_document_file_book_id_invoice_id",
-        ),
+        sa.PrimaryKeyConstraint("book_id", "invoice_id", "media_type"),
+        refers("invoice", "invoice_id", "id"),
     )
 
 
-def _operations() -> None:
-    _table(
+def _outbox() -> None:
+    table(
         "outbox",
         sa.Column("id", ID, nullable=False),
         sa.Column("book_id", sa.Integer(), nullable=False),
@@ -483,12 +414,15 @@ def _operations() -> None:
         sa.Column("last_error", NAME, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("done_at", INSTANT),
-        sa.PrimaryKeyConstraint("id", name="pk_prepaid_outbox"),
-        sa.UniqueConstraint("book_id", "topic", "dedupe_key", name="uq_prepaid_outbox_book_id_topic_dedupe_key"),
-        sa.ForeignKeyConstraint(["book_id"], ["prepaid_book.id"], name="fk_prepaid_outbox_book_id"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("book_id", "topic", "dedupe_key"),
+        refers("book"),
     )
-    op.create_index("ix_prepaid_outbox_book_id_state_next_at", "prepaid_outbox", ["book_id", "state", "next_at"])
-    _table(
+    index("outbox", "book_id", "state", "next_at")
+
+
+def _audit() -> None:
+    table(
         "audit",
         sa.Column("id", SERIAL, nullable=False, autoincrement=True),
         sa.Column("book_id", sa.Integer(), nullable=False),
@@ -499,11 +433,14 @@ def _operations() -> None:
         sa.Column("reason", PROSE, nullable=False),
         sa.Column("state_before", PROSE, nullable=False),
         sa.Column("state_after", PROSE, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_prepaid_audit"),
-        sa.ForeignKeyConstraint(["book_id"], ["prepaid_book.id"], name="fk_prepaid_audit_book_id"),
+        sa.PrimaryKeyConstraint("id"),
+        refers("book"),
     )
-    op.create_index("ix_prepaid_audit_book_id_at", "prepaid_audit", ["book_id", "at"])
-    _table(
+    index("audit", "book_id", "at")
+
+
+def _job_lease() -> None:
+    table(
         "job_lease",
         sa.Column("book_id", sa.Integer(), nullable=False),
         sa.Column("name", WORD, nullable=False),
@@ -511,15 +448,42 @@ def _operations() -> None:
         sa.Column("expires_at", INSTANT, nullable=False),
         sa.Column("token", sa.BigInteger(), nullable=False),
         sa.Column("finished_at", INSTANT),
-        sa.PrimaryKeyConstraint("book_id", "name", name="pk_prepaid_job_lease"),
-        sa.ForeignKeyConstraint(["book_id"], ["prepaid_book.id"], name="fk_prepaid_job_lease_book_id"),
+        sa.PrimaryKeyConstraint("book_id", "name"),
+        refers("book"),
     )
-    _table(
+
+
+def _setting() -> None:
+    table(
         "setting",
         sa.Column("book_id", sa.Integer(), nullable=False),
         sa.Column("name", WORD, nullable=False),
         sa.Column("value", PROSE, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("book_id", "name", name="pk_prepaid_setting"),
-        sa.ForeignKeyConstraint(["book_id"], ["prepaid_book.id"], name="fk_prepaid_setting_book_id"),
+        sa.PrimaryKeyConstraint("book_id", "name"),
+        refers("book"),
     )
+
+
+TABLES = (
+    _book,
+    _currency,
+    _customer,
+    _tax_profile,
+    _account,
+    _grant,
+    _transfer,
+    _topup,
+    _payment,
+    _webhook_event,
+    _tax_rule,
+    _meter,
+    _meter_segment,
+    _invoice_series,
+    _invoice,
+    _document_file,
+    _outbox,
+    _audit,
+    _job_lease,
+    _setting,
+)

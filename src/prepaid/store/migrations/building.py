@@ -1,0 +1,73 @@
+"""What migrations build with: column types that mean the same on every engine, and triggers.
+
+Released migrations rest on it, so that it grows and never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import mysql
+
+
+def _text(length: int) -> sa.types.TypeEngine[str]:
+    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
+    return sa.String(length).with_variant(exact, "mysql", "mariadb")
+
+
+ID, WORD, HASH, KEY, NAME = _text(32), _text(32), _text(64), _text(191), _text(254)
+CODE, DAY = sa.String(3), sa.String(10)
+INSTANT = sa.BigInteger()
+PROSE = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+BINARY = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def table(name: str, *parts: sa.schema.SchemaItem, integers: Sequence[str] = ()) -> None:
+    """Make a table; SQLite, whose columns take anything, checks that ``integers`` are."""
+    checks = []
+    if op.get_bind().dialect.name == "sqlite":
+        checks = [sa.CheckConstraint(f"typeof({column}) = 'integer'", name=f"{column}_integer") for column in integers]
+    op.create_table(f"prepaid_{name}", *parts, *checks, mysql_engine="InnoDB", mysql_charset="utf8mb4")
+
+
+def refers(table: str, column: str | None = None, remote: str | None = None) -> sa.ForeignKeyConstraint:
+    """Refer to a book, or to a row of the same book in another table."""
+    if column is None:
+        return sa.ForeignKeyConstraint(["book_id"], [f"prepaid_{table}.id"])
+    return sa.ForeignKeyConstraint(["book_id", column], [f"prepaid_{table}.book_id", f"prepaid_{table}.{remote}"])
+
+
+def index(table: str, *columns: str) -> None:
+    """Make an index named after its table and columns."""
+    op.create_index(f"ix_prepaid_{table}_{'_'.join(columns)}", f"prepaid_{table}", list(columns))
+
+
+def keep_history(table: str) -> None:
+    """Let triggers refuse every change and removal of a table's rows."""
+    name, dialect = f"prepaid_{table}", op.get_bind().dialect.name
+    if dialect == "postgresql":
+        _keep_history_on_postgresql(name)
+        return
+    for verb in ("UPDATE", "DELETE"):
+        refusal = f"{name} is append-only"
+        body = (
+            f"BEGIN SELECT RAISE(ABORT, '{refusal}'); END"
+            if dialect == "sqlite"
+            else f"FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{refusal}'"
+        )
+        op.execute(f"CREATE TRIGGER {name}_keep_{verb.lower()} BEFORE {verb} ON {name} {body}")
+
+
+def _keep_history_on_postgresql(name: str) -> None:
+    op.execute(
+        "CREATE OR REPLACE FUNCTION prepaid_refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$"
+    )
+    for when, level in (("UPDATE OR DELETE", "ROW"), ("TRUNCATE", "STATEMENT")):
+        op.execute(
+            f"CREATE TRIGGER {name}_keep_{level.lower()} BEFORE {when} ON {name} "
+            f"FOR EACH {level} EXECUTE FUNCTION prepaid_refuse_change()"
+        )
