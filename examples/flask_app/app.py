@@ -1,0 +1,137 @@
+"""A small cloud panel with prepaid billing in it; start it with ``python examples/flask_app/app.py``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, flash, redirect, render_template, request, send_file, session, url_for
+from prepaid import NotFound, RequestRefused
+from werkzeug.exceptions import HTTPException, abort
+from werkzeug.serving import make_server
+
+import customer_pages
+import display
+import operator_pages
+import security
+import simulated_pages
+from forms import sentence
+from seed import seeded
+from wiring import Panel, open_panel, panel
+
+HOST = "127.0.0.1"
+USUAL_PORT = 8000
+STEPS_H = (1, 3)
+
+
+def create_app(data: Path, *, clock: Any = None) -> Flask:
+    """Make the panel upon a data directory, which is filled the first time."""
+    app = Flask(__name__)
+    opened = app.extensions["panel"] = open_panel(seeded(data), clock)
+    opened.billing.upgrade_database()
+    security.protect(app, opened.secret_key)
+    display.register(app)
+    for pages in (customer_pages.pages, operator_pages.pages, simulated_pages.pages):
+        app.register_blueprint(pages)
+    app.add_url_rule("/role", view_func=change_role, methods=["POST"])
+    app.add_url_rule("/demo/advance", view_func=advance, methods=["POST"])
+    app.add_url_rule("/demo/mails/<name>", view_func=mail)
+    app.context_processor(_demo)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(RequestRefused, _refused)
+    return app
+
+
+def change_role() -> Any:
+    """Switch between the demo's two people; a real panel signs people in."""
+    role = request.form.get("role")
+    if role not in ("customer", "operator"):
+        abort(400)
+    session["role"] = role
+    return redirect(url_for("operator.dashboard" if role == "operator" else "customer.overview"))
+
+
+def advance() -> Any:
+    """Move the demo's clock hour by hour and run what has become due, as a scheduler would."""
+    hours = request.form.get("hours", type=int)
+    if hours not in STEPS_H:
+        abort(400)
+    charged = 0
+    for _ in range(hours):
+        panel().clock.advance(hours=1)
+        charged += sum(run.count for run in panel().billing.run_due() if run.name == "meters")
+    flash(f"{hours} hour{'s' if hours > 1 else ''} later: {charged} hourly charges posted.")
+    return redirect(url_for("operator.dashboard" if session.get("role") == "operator" else "customer.overview"))
+
+
+def mail(name: str) -> Any:
+    """Hand out a mail that was sent."""
+    file = panel().outbox.file(name)
+    if file is None:
+        abort(404)
+    return send_file(file, mimetype="message/rfc822", as_attachment=True)
+
+
+def _demo() -> dict[str, Any]:
+    return {
+        "demo_now": panel().clock.now(),
+        "demo_mails": panel().outbox.files(),
+        "demo_steps": STEPS_H,
+        "role": session.get("role", "customer"),
+    }
+
+
+def _http_error(error: HTTPException) -> Any:
+    return render_template("error.html", title=error.name, text=error.description), error.code
+
+
+def _refused(refused: RequestRefused) -> Any:
+    if isinstance(refused, NotFound):
+        return render_template("error.html", title="Not found", text=sentence(refused)), 404
+    return render_template("error.html", title="That cannot be done", text=sentence(refused)), 400
+
+
+def main() -> None:
+    """Serve the panel on loopback until interrupted."""
+    options = _options()
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with tempfile.TemporaryDirectory(prefix="prepaid-example-") as fresh, _listen(options.port) as listening:
+        app = create_app(options.data or Path(fresh))
+        port = listening.getsockname()[1]
+        server = make_server(HOST, port, app, threaded=True, fd=listening.fileno())
+        print(f"Nimbus runs at http://{HOST}:{port}/ (Ctrl+C ends it)", flush=True)
+        if options.data is None:
+            print("Everything is forgotten at the end; keep it with --data DIR.", flush=True)
+        try:
+            server.serve_forever()
+        finally:
+            opened: Panel = app.extensions["panel"]
+            opened.billing.close()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="A cloud panel with prepaid billing, for a look around.")
+    parser.add_argument("--port", type=int, help=f"port to listen on ({USUAL_PORT}, or any free one)")
+    parser.add_argument("--data", type=Path, help="directory to keep the demo in (a temporary one)")
+    return parser.parse_args()
+
+
+def _listen(port: int | None) -> socket.socket:
+    """Take the port that was asked for, else the usual one, else any."""
+    for wanted in (USUAL_PORT, 0) if port is None else (port,):
+        try:
+            return socket.create_server((HOST, wanted))
+        except OSError as error:
+            problem = error
+    sys.exit(f"Port {port} of {HOST} cannot be used: {problem.strerror}.")
+
+
+if __name__ == "__main__":
+    main()

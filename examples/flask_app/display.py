@@ -1,0 +1,118 @@
+"""How amounts, times and states read: exact, aligned, and never by colour alone."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from email.parser import BytesHeaderParser
+from email.policy import default
+from pathlib import Path
+from typing import Any
+
+from babel import Locale
+from markupsafe import Markup
+from prepaid import Money, Rate
+
+from wiring import ZONE
+
+_CENTS = re.compile(r"(.*?[.][0-9]{2})([0-9]*)")
+
+KINDS = {
+    "topup": "Top-up",
+    "charge": "Usage",
+    "bonus": "Promotional credit",
+    "goodwill": "Goodwill",
+    "refund": "Refund",
+    "reversal": "Correction",
+    "adjustment": "Adjustment",
+}
+
+STATES = {
+    "starting": ("wait", "Being prepared"),
+    "pending": ("wait", "Waiting for payment"),
+    "processing": ("wait", "Payment in progress"),
+    "credited": ("good", "Credited"),
+    "failed": ("bad", "Declined"),
+    "expired": ("bad", "Lapsed"),
+    "canceled": ("off", "Cancelled"),
+    "review": ("wait", "In review"),
+    "refunded": ("off", "Refunded"),
+}
+
+COUNTRIES = sorted(
+    (
+        (code, name)
+        for code, name in Locale("en").territories.items()
+        if re.fullmatch("[A-Z]{2}", code) and code not in {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}
+    ),
+    key=lambda country: country[1],
+)
+
+
+def money(amount: Money, *, signed: bool = False) -> Markup:
+    """Write an amount exactly; what is finer than a cent is set apart, so that columns stay aligned."""
+    sign = "−" if amount.units < 0 else "+" if signed and amount.units else ""
+    shown = abs(amount).format("en")
+    whole, fine = match.groups() if (match := _CENTS.fullmatch(shown)) else (shown, "")
+    return Markup('<data class="money" value="{}">{}{}<span class="fine">{}</span></data>').format(
+        f"{amount.amount:f}", sign, whole, fine
+    )
+
+
+def plain_money(amount: Money) -> str:
+    """Write an amount as plain text."""
+    return f"{'−' if amount.units < 0 else ''}{abs(amount).format('en')}"
+
+
+def hourly(rate: Rate) -> Markup:
+    """Write a price per hour, exactly."""
+    return Markup('<data class="money" value="{0}">{1}{0}</data>').format(f"{rate.amount:f}", _symbol(rate.currency))
+
+
+def _symbol(currency: str) -> str:
+    return Money.zero(currency).format("en").rstrip("0.")
+
+
+def when(instant: datetime) -> Markup:
+    """Write an instant in the seller's zone."""
+    local = instant.astimezone(ZONE)
+    return Markup('<time datetime="{}">{}</time>').format(local.isoformat(timespec="seconds"), f"{local:%-d %b %Y, %H:%M}")
+
+
+def clock(instant: datetime) -> str:
+    """Write the time of day in the seller's zone."""
+    return f"{instant.astimezone(ZONE):%H:%M}"
+
+
+def day(date: date) -> str:
+    """Write a date."""
+    return f"{date:%-d %b %Y}"
+
+
+def percent(value: Decimal) -> str:
+    """Write a rate without needless zeros."""
+    return f"{value.normalize():f}"
+
+
+def mail_head(file: Path) -> dict[str, Any]:
+    """Read what a list of mails shows of one."""
+    head = BytesHeaderParser(policy=default).parsebytes(file.read_bytes())
+    return {"subject": head["Subject"], "to": head["To"], "at": head["Date"].datetime}
+
+
+def lasting(hours: int) -> str:
+    """Say how long a balance lasts."""
+    if hours < 1:
+        return "less than an hour"
+    if hours < 48:
+        return f"about {hours} hour{'s' if hours > 1 else ''}"
+    return f"about {hours // 24:,} days"
+
+
+def register(app: Any) -> None:
+    """Give the templates of an app these words."""
+    filters = (money, plain_money, hourly, when, clock, day, percent, lasting)
+    app.jinja_env.filters.update({function.__name__: function for function in filters}, country=dict(COUNTRIES).get)
+    app.jinja_env.globals.update(KINDS=KINDS, STATES=STATES, COUNTRIES=COUNTRIES, demo_mail=mail_head)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -1,0 +1,85 @@
+// Shows the summary while an order is typed, and looks after a waiting top-up.
+// Without this file the same pages work by their buttons.
+"use strict";
+
+const PAUSE_MS = 200;
+const POLL_MS = 2000;
+const POLLS = 150;
+
+function liveSummary(form) {
+  const summary = document.getElementById("summary");
+  const spoken = document.getElementById("spoken");
+  const amount = form.elements.amount;
+  let timer = 0;
+  let running = null;
+
+  function showError(name, message) {
+    const place = document.getElementById(`${name}-error`);
+    if (!place) return;
+    place.textContent = message || "";
+    place.hidden = !message;
+    const input = document.getElementById(name);
+    if (input) input.toggleAttribute("aria-invalid", Boolean(message));
+    if (input && message) input.setAttribute("aria-invalid", "true");
+  }
+
+  async function refresh() {
+    if (running) running.abort();
+    running = new AbortController();
+    const fields = new FormData(form);
+    const query = new URLSearchParams();
+    for (const name of ["amount", "gateway", "code"]) query.set(name, fields.get(name) || "");
+    try {
+      const answer = await fetch(`${form.dataset.quoteUrl}?${query}`, { signal: running.signal });
+      if (!answer.ok) throw new Error(answer.status);
+      const priced = await answer.json();
+      summary.innerHTML = priced.summary;
+      spoken.textContent = priced.spoken;
+      for (const name of ["amount", "gateway", "code"]) showError(name, priced.errors[name]);
+      summary.removeAttribute("aria-busy");
+    } catch (problem) {
+      if (problem.name !== "AbortError") for (const button of withoutScript) button.hidden = false;
+    }
+  }
+
+  function typed() {
+    // What is shown is no longer what stands in the form: nobody pays it.
+    summary.setAttribute("aria-busy", "true");
+    const pay = summary.querySelector("button");
+    if (pay) pay.disabled = true;
+    for (const chip of chips) chip.setAttribute("aria-pressed", String(chip.value === amount.value));
+    clearTimeout(timer);
+    timer = setTimeout(refresh, PAUSE_MS);
+  }
+
+  const withoutScript = form.querySelectorAll("[data-without-script]");
+  const chips = form.querySelectorAll("button[name=chip]");
+  for (const button of withoutScript) button.hidden = true;
+  for (const chip of chips) {
+    chip.setAttribute("aria-pressed", String(chip.value === amount.value));
+    chip.addEventListener("click", (event) => {
+      event.preventDefault();
+      amount.value = chip.value;
+      typed();
+    });
+  }
+  form.addEventListener("input", typed);
+  form.addEventListener("submit", (event) => {
+    if (event.submitter && event.submitter.value === "pay") return;
+    event.preventDefault();
+    typed();
+  });
+}
+
+function watch(place) {
+  let left = POLLS;
+  const timer = setInterval(async () => {
+    left -= 1;
+    if (left <= 0) clearInterval(timer);
+    const answer = await fetch(place.dataset.pollUrl).catch(() => null);
+    if (answer && answer.ok && (await answer.json()).state !== place.dataset.state) location.reload();
+  }, POLL_MS);
+}
+
+for (const form of document.querySelectorAll("form[data-quote-url]")) liveSummary(form);
+for (const place of document.querySelectorAll("[data-poll-url]")) watch(place);

@@ -1,0 +1,163 @@
+"""The host's side of the wiring: one seller, one gateway, a mailer and a clock, made into a `Prepaid`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import threading
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from attrs import field, frozen
+from flask import current_app
+from prepaid import Address, Prepaid, Seller, permissions
+from prepaid.gateways import SimulatedGateway
+
+CURRENCY = "EUR"
+CUSTOMER = "ada"
+OPERATOR = "alice"
+SELLER = Seller(
+    name="Nimbus GmbH",
+    address=Address(line1="Invalidenstr. 1", city="Berlin", postcode="10115", country="DE"),
+    tax_ids=("DE136695976",),
+    email="billing@nimbus.example",
+    website="nimbus.example",
+    timezone="Europe/Berlin",
+)
+ZONE = ZoneInfo(SELLER.timezone)
+_MAIL_FILE = re.compile(r"[0-9]{8}T[0-9]{12}-[0-9a-f]{16}\.eml", re.ASCII)
+
+
+class DemoClock:
+    """The machine's clock and an offset that only ever grows, kept in a file."""
+
+    def __init__(self, kept_in: Path) -> None:
+        """Go on from the offset that was kept, or from none."""
+        self._kept_in, self._lock = kept_in, threading.Lock()
+        self._offset = timedelta(seconds=int(kept_in.read_text()) if kept_in.exists() else 0)
+
+    def now(self) -> datetime:
+        """Give the demo's instant."""
+        return datetime.now(UTC) + self._offset  # noqa: TID251 - this is the clock
+
+    def advance(self, hours: int) -> datetime:
+        """Move on by whole hours and give the new instant."""
+        with self._lock:
+            self._offset += timedelta(hours=hours)
+            fresh = self._kept_in.with_suffix(".new")
+            fresh.write_text(str(int(self._offset.total_seconds())))
+            fresh.replace(self._kept_in)
+        return self.now()
+
+
+class Outbox:
+    """A mailer that leaves every mail as a file, so that the demo needs no mail account."""
+
+    def __init__(self, folder: Path, clock: Any) -> None:
+        """Send into a folder."""
+        self._folder, self._clock = folder, clock
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def send(self, message: Any) -> None:
+        """Write a `prepaid.ports.MailMessage`; one that was sent before is not sent twice."""
+        digest = hashlib.sha256(message.message_key.encode()).hexdigest()[:16]
+        if next(self._folder.glob(f"*-{digest}.eml"), None):
+            return
+        now = self._clock.now()
+        mail = EmailMessage()
+        mail["From"], mail["To"], mail["Subject"] = SELLER.email, message.to, message.subject
+        mail["Date"], mail["Message-ID"] = format_datetime(now), f"<{digest}@nimbus.example>"
+        mail.set_content(message.text)
+        for file in message.attachments:
+            kind, subkind = file.media_type.split("/")
+            mail.add_attachment(file.content, maintype=kind, subtype=subkind, filename=file.filename)
+        fresh = self._folder / f"{now:%Y%m%dT%H%M%S%f}-{digest}.part"
+        fresh.write_bytes(mail.as_bytes())
+        fresh.replace(fresh.with_suffix(".eml"))
+
+    def files(self) -> list[Path]:
+        """Give the mails that were sent, newest first."""
+        return sorted(self._folder.glob("*.eml"), reverse=True)
+
+    def file(self, name: str) -> Path | None:
+        """Give one mail by the name of its file."""
+        path = self._folder / name
+        return path if _MAIL_FILE.fullmatch(name) and path.is_file() else None
+
+
+@frozen(kw_only=True)
+class Panel:
+    """A cloud panel's billing, ready to use.
+
+    Attributes:
+        billing: The library.
+        gateway: The simulated provider, from the payer's side.
+        clock: What time it is in the demo.
+        outbox: Mails that were sent.
+        secret_key: Signs sessions.
+    """
+
+    billing: Prepaid
+    gateway: SimulatedGateway
+    clock: Any
+    outbox: Outbox
+    secret_key: str = field(repr=False)
+
+    def ada(self) -> Any:
+        """Open the customer's door; a real panel passes the id of whoever is signed in."""
+        return self.billing.customer(CUSTOMER)
+
+    def alice(self) -> Any:
+        """Open the operator's door; a real panel passes the permissions of whoever is signed in."""
+        return self.billing.operator(OPERATOR, permissions=permissions.ALL)
+
+    def today(self) -> Any:
+        """Give the seller's date."""
+        return self.clock.now().astimezone(ZONE).date()
+
+
+def open_panel(state: Path, clock: Any = None) -> Panel:
+    """Wire everything upon a directory that holds the demo's whole state."""
+    state.mkdir(parents=True, exist_ok=True)
+    now = clock if clock is not None else DemoClock(state / "clock-offset")
+    gateway = SimulatedGateway(
+        state=str(state / "simulated.db"),
+        webhook_secrets=(_kept_secret(state / "webhook-secret"),),
+        page_url="/simulated/{checkout_id}",
+        label="Simulated card",
+        clock=now,
+    )
+    outbox = Outbox(state / "outbox", now)
+    billing = Prepaid(
+        database=f"sqlite:///{state / 'billing.db'}",
+        mode="test",
+        seller=SELLER,
+        currencies=(CURRENCY,),
+        gateways=[gateway],
+        mailer=outbox,
+        load_plugins=False,
+        clock=now,
+    )
+    return Panel(
+        billing=billing, gateway=gateway, clock=now, outbox=outbox, secret_key=_kept_secret(state / "session-secret")
+    )
+
+
+def _kept_secret(file: Path) -> str:
+    """Give the secret in a file that only its owner reads; a random one the first time."""
+    if not file.exists():
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as fresh:
+            fresh.write(secrets.token_urlsafe(32))
+    return file.read_text()
+
+
+def panel() -> Panel:
+    """Give the panel of the app that serves this request."""
+    found: Panel = current_app.extensions["panel"]
+    return found
