@@ -1,0 +1,86 @@
+"""The operations of a host that faults are let loose on: settle, charge, start, bill."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from prepaid import Rate, Thresholds, permissions
+
+from .harness import Operation
+from .world import Host, eur
+
+CUSTOMER = "ada"
+
+
+def _customer(host: Host) -> None:
+    host.register(CUSTOMER)
+    operator = host.billing.operator("alice", permissions=permissions.ALL)
+    operator.settings.thresholds(Thresholds(low=eur("2.00")))
+
+
+def _give(host: Host, amount: str, kind: str) -> None:
+    operator = host.billing.operator("alice", permissions=permissions.ALL)
+    operator.customers.grant(CUSTOMER, eur(amount), kind=kind, reason="welcome", key=kind)
+
+
+def _prepare_settle(host: Host) -> None:
+    _customer(host)
+    host.paid_topup(CUSTOMER, eur("20.00"), key="order-1")
+
+
+def _deliver(host: Host) -> object:
+    return [result.status for result in host.deliver()]
+
+
+def _settle(host: Host) -> object:
+    host.deliver()
+    return host.billing.run_due()
+
+
+SETTLE = Operation(name="settle", prepare=_prepare_settle, run=_settle, again=_deliver)
+"""A webhook tells of a paid top-up; the first credit, invoice and mail of a new book."""
+
+
+def _prepare_charge(host: Host) -> None:
+    _customer(host)
+    _give(host, "3.00", "promotional")
+    _give(host, "5.00", "goodwill")
+
+
+def _charge_again(host: Host) -> object:
+    outcome = host.billing.usage.charge(CUSTOMER, eur("7.00"), key="charge-1")
+    return str(outcome.balance_after)
+
+
+def _charge(host: Host) -> object:
+    _charge_again(host)
+    return host.billing.run_due("outbox")
+
+
+CHARGE = Operation(name="charge", prepare=_prepare_charge, run=_charge, again=_charge_again)
+"""A charge that empties one grant and half of another, and crosses the low threshold."""
+
+
+def _start(host: Host) -> object:
+    topup = host.start(CUSTOMER, eur("20.00"), key="order-1")
+    return topup.state, topup.checkout.redirect_url is not None
+
+
+START_TOPUP = Operation(name="start", prepare=_customer, run=_start, again=_start)
+"""A top-up is started: the intent is kept, the gateway makes a checkout, its answer is kept."""
+
+
+def _prepare_bill(host: Host) -> None:
+    _customer(host)
+    _give(host, "1.00", "goodwill")
+    host.billing.meters.start(CUSTOMER, resource="vm-1", rate=Rate.hourly("0.40", "EUR"))
+    host.billing.meters.start(CUSTOMER, resource="vm-2", rate=Rate.hourly("0.30", "EUR"))
+
+
+def _bill(host: Host) -> object:
+    host.billing.meters.bill()
+    return str(host.billing.customer(CUSTOMER).balance().settled)
+
+
+BILL = Operation(name="bill", prepare=_prepare_bill, run=_bill, again=_bill, after=timedelta(hours=2))
+"""Two meters owe two hours each, the last of them below zero."""

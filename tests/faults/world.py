@@ -1,0 +1,248 @@
+"""A world in which faults happen: what outlives a process, and a host's process in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import field, frozen
+from sqlalchemy import Engine, event, text
+
+from prepaid import Address, Money, Prepaid, Seller, Topup, WebhookResult
+from prepaid.core.events import EVENT_NAMES
+from prepaid.core.events import Event as ToldEvent
+from prepaid.gateways.simulated import SimulatedGateway
+from prepaid.ports import Checkout, CheckoutRequest, MailMessage, PaymentRef, PaymentSnapshot
+from prepaid.store.engines import READ_ONLY
+from prepaid.testing.clock import START, MovableClock
+
+SELLER: Final = Seller(
+    name="Nimbus GmbH",
+    address=Address(line1="Invalidenstr. 1", city="Berlin", postcode="10115", country="DE"),
+    timezone="Europe/Berlin",
+)
+
+
+def eur(amount: str) -> Money:
+    """Give euros."""
+    return Money.of(amount, "EUR")
+
+
+class Fuse:
+    """Counts the steps of a process and strikes at one of them.
+
+    Attributes:
+        steps: Names of the steps so far.
+    """
+
+    def __init__(self, at: int, strike: Callable[[str, Any], None], counts: Callable[[str], bool]) -> None:
+        """Strike at the step with number ``at``, from 1, of those that count."""
+        self._at, self._strike, self._counts = at, strike, counts
+        self.steps: list[str] = []
+
+    def step(self, name: str, connection: Any = None) -> None:
+        """Say that the process is at a step; ``connection`` is the driver's, if a database is involved."""
+        if self._counts(name):
+            self.steps.append(name)
+            if len(self.steps) == self._at:
+                self._strike(name, connection)
+
+    @contextmanager
+    def around(self, name: str) -> Iterator[None]:
+        """Make the instants before and after something steps."""
+        self.step(f"before {name}")
+        yield
+        self.step(f"after {name}")
+
+    def watch(self, engine: Engine) -> None:
+        """Make every statement and COMMIT of an engine a step; for the rest of the process."""
+        dialect, commit = engine.dialect, engine.dialect.do_commit
+
+        def stepping_commit(connection: Any) -> None:
+            self.step("before COMMIT", connection.driver_connection)
+            commit(connection)
+            self.step("after COMMIT", connection.driver_connection)
+
+        dialect.do_commit = stepping_commit  # type: ignore[method-assign]
+        for moment in ("before", "after"):
+            event.listen(engine, f"{moment}_cursor_execute", self._statement(moment))
+
+    def _statement(self, moment: str) -> Callable[..., None]:
+        def step(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+            words = statement.replace("\n", " ").split(" ")
+            named = next((word for word in words if word.startswith("prepaid_")), "")
+            self.step(f"{moment} {words[0]} {named.split('.')[0]}".strip(), connection.connection.driver_connection)
+
+        return step
+
+
+@frozen(kw_only=True)
+class TappedGateway(SimulatedGateway):
+    """The simulated gateway; its calls over the network are steps of a fuse."""
+
+    fuse: Fuse = field(repr=False)
+
+    def create_checkout(self, request: CheckoutRequest) -> Checkout:
+        """Prepare a payment."""
+        with self.fuse.around("gateway create_checkout"):
+            return super().create_checkout(request)
+
+    def fetch_payment(self, ref: PaymentRef) -> PaymentSnapshot:
+        """Re-read a payment."""
+        with self.fuse.around("gateway fetch_payment"):
+            return super().fetch_payment(ref)
+
+    def cancel(self, ref: PaymentRef) -> PaymentSnapshot:
+        """Make a checkout unpayable."""
+        with self.fuse.around("gateway cancel"):
+            return super().cancel(ref)
+
+
+class Diary:
+    """What the outside was told, one line each, on disk at once."""
+
+    def __init__(self, path: Path, fuse: Fuse | None = None) -> None:
+        """Write to ``path``; telling is a step of the fuse."""
+        self._path, self._fuse = path, fuse
+
+    def send(self, message: MailMessage) -> None:
+        """Take a mail, as a mailer does."""
+        self._tell("mail", message.message_key)
+
+    def hear(self, told: ToldEvent) -> None:
+        """Take an event, as a listener does."""
+        self._tell("event", told.name, told.id)
+
+    def _tell(self, *words: str) -> None:
+        with nullcontext() if self._fuse is None else self._fuse.around(words[0]):
+            line = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            os.write(line, (json.dumps(words) + "\n").encode())
+            os.close(line)
+
+    def told(self) -> Counter[tuple[str, ...]]:
+        """Count what was told."""
+        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        return Counter(tuple(json.loads(line)) for line in lines)
+
+
+class PlainText:
+    """Renders an invoice quickly: what a file looks like is no matter of these tests."""
+
+    media_type, version = "text/plain", "1"
+
+    def render(self, invoice: Any) -> bytes:
+        """Give the figures."""
+        return f"{invoice.number} {invoice.total}".encode()
+
+
+@frozen
+class World:
+    """What outlives a process.
+
+    Attributes:
+        engine: Of the database. No connection of it may be open while a process is forked.
+        folder: Where the provider's memory and the diary lie.
+    """
+
+    engine: Engine = field(repr=False)
+    folder: Path
+
+    @property
+    def diary(self) -> Diary:
+        """What was told so far."""
+        return Diary(self.folder / "diary")
+
+    def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Ask the database in SQL of one's own."""
+        with self.engine.connect() as connection, connection.execution_options(**{READ_ONLY: True}).begin():
+            return [tuple(row) for row in connection.execute(text(statement), values)]
+
+    def checkouts(self) -> list[tuple[Any, ...]]:
+        """Ask the provider's own memory for its checkouts: top-up, state, minor units."""
+        path = self.folder / "provider.db"
+        if not path.exists():
+            return []
+        provider = sqlite3.connect(path)
+        try:
+            return provider.execute("SELECT told_topup, state, minor FROM checkout ORDER BY id").fetchall()
+        finally:
+            provider.close()
+
+    def close(self) -> None:
+        """Close every connection of this process."""
+        self.engine.dispose()
+
+
+class Host:
+    """One process of a host: its `Prepaid`, and what a panel has at hand.
+
+    Attributes:
+        billing: The library.
+        clock: Its clock.
+        provider: The payer's side of the simulated gateway.
+    """
+
+    def __init__(self, world: World, *, at: datetime = START, fuse: Fuse | None = None) -> None:
+        """Start in a world; with a fuse, everything the process does is a step of it."""
+        self.world, self.clock = world, MovableClock(at)
+        state = world.folder / "provider.db"
+        gateway = SimulatedGateway(state=state) if fuse is None else TappedGateway(state=state, fuse=fuse)
+        diary = Diary(world.folder / "diary", fuse)
+        if fuse is not None:
+            fuse.watch(world.engine)
+        self.provider = SimulatedGateway(state=state).bind("test", self.clock)
+        self.billing = Prepaid(
+            database=world.engine,
+            mode="test",
+            seller=SELLER,
+            gateways=[gateway],
+            mailer=diary,
+            renderer=PlainText(),
+            load_plugins=False,
+            clock=self.clock,
+        )
+        for name in EVENT_NAMES:
+            self.billing.on(name, diary.hear)
+
+    def register(self, customer: str) -> None:
+        """Register a customer with an address to mail to."""
+        self.billing.customers.register(customer, email=f"{customer}@example.com", name=customer)
+
+    def start(self, customer: str, amount: Money, *, key: str) -> Topup:
+        """Start a top-up as a billing page does."""
+        door = self.billing.customer(customer)
+        back, away = "https://panel.example/back", "https://panel.example/billing"
+        return door.topups.start(door.topups.quote(amount), return_url=back, cancel_url=away, key=key)
+
+    def pay(self, topup: Topup, **lies: Any) -> None:
+        """Pay a top-up on the provider's page."""
+        self.provider.pay(checkout_of(topup), **lies)
+
+    def paid_topup(self, customer: str, amount: Money, *, key: str) -> Topup:
+        """Start a top-up and pay it; nobody has told the library."""
+        topup = self.start(customer, amount, key=key)
+        self.pay(topup)
+        return topup
+
+    def deliver(self, topup: Topup | None = None) -> list[WebhookResult]:
+        """Deliver every webhook there is, or those about one top-up."""
+        wanted = None if topup is None else topup.id
+        results = []
+        for delivery in self.provider.events():
+            if wanted is None or json.loads(delivery.body)["topup_id"] == wanted:
+                headers, body = delivery.request(at=self.clock.now())
+                results.append(self.billing.webhooks.receive("simulated", body=body, headers=headers))
+        return results
+
+
+def checkout_of(topup: Topup) -> str:
+    """Give the provider's id of a top-up's checkout, as its payment page's URL shows it."""
+    assert topup.checkout.redirect_url is not None
+    return topup.checkout.redirect_url.rsplit("/", 1)[1]

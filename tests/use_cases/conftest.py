@@ -1,0 +1,102 @@
+"""Billing systems to tell stories about: one book per test, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+
+import pytest
+
+from prepaid import Prepaid
+from prepaid.gateways import SimulatedGateway
+from prepaid.store import upgrade_schema
+from prepaid.testing.clock import MovableClock
+from prepaid.testing.mail import RecordingMailer
+from tests.use_cases.steps import ADA, EVE, Place, PlainRenderer, seller
+
+_books = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def upgraded_file(tmp_path_factory):
+    """Give a SQLite file that was upgraded once, to be copied."""
+    path = tmp_path_factory.mktemp("upgraded") / "billing.db"
+    upgrade_schema(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def upgraded_postgres(postgres_cluster):
+    """Give one upgraded PostgreSQL database; each test has a book of its own in it."""
+    url = postgres_cluster.new_database()
+    upgrade_schema(url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def place(request, tmp_path):
+    if request.param == "postgresql":
+        return Place(request.getfixturevalue("upgraded_postgres"), f"book-{next(_books)}")
+    path = tmp_path / "billing.db"
+    shutil.copy(request.getfixturevalue("upgraded_file"), path)
+    return Place(f"sqlite:///{path}", "main")
+
+
+@pytest.fixture
+def clock():
+    return MovableClock()
+
+
+@pytest.fixture
+def mailer():
+    return RecordingMailer()
+
+
+@pytest.fixture
+def renderer():
+    return PlainRenderer()
+
+
+@pytest.fixture
+def simulated(tmp_path, clock):
+    return SimulatedGateway(state=tmp_path / "simulated.db", clock=clock, timeout_s=1)
+
+
+@pytest.fixture
+def open_billing(place, clock, mailer, renderer, simulated):
+    """Give a function that wires a `Prepaid` like `billing`, but for what it is told to change."""
+    opened = []
+
+    def open_one(**changes):
+        options = {
+            "database": place.url,
+            "book": place.book,
+            "mode": "test",
+            "seller": seller(),
+            "currencies": ("EUR", "USD", "JPY"),
+            "gateways": [simulated],
+            "mailer": mailer,
+            "renderer": renderer,
+            "clock": clock,
+            "load_plugins": False,
+        }
+        opened.append(Prepaid(**{**options, **changes}))
+        return opened[-1]
+
+    yield open_one
+    for billing in opened:
+        billing.close()
+
+
+@pytest.fixture
+def billing(open_billing):
+    """Give a billing system with two customers; one of them only looks on."""
+    billing = open_billing()
+    billing.customers.register(ADA, email="ada@example.com", name="Ada", currency="EUR", locale="en")
+    billing.customers.register(EVE, email="eve@example.com", name="Eve")
+    return billing
+
+
+@pytest.fixture
+def ada(billing):
+    return billing.customer(ADA)

@@ -1,0 +1,63 @@
+"""Simulated providers with a will of their own: some take less than everything, some lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from prepaid import Money
+from prepaid.core.hashing import canonical_json
+from prepaid.core.instants import to_micros
+from prepaid.gateways import SimulatedGateway
+from prepaid.gateways.signed import sign
+from prepaid.ports import CurrencyLimits
+
+
+@frozen(kw_only=True)
+class NarrowGateway(SimulatedGateway):
+    """Takes only `takes`, a mapping of currency to (minimum, maximum, step)."""
+
+    takes: dict[str, tuple[str, str, str]] = attrs.field(factory=dict)
+    keys_valid_s: int = 10 * 365 * 86_400
+
+    def capabilities(self):
+        limits = {
+            currency: CurrencyLimits(
+                minimum=Money.of(least, currency), maximum=Money.of(most, currency), step=Money.of(step, currency)
+            )
+            for currency, (least, most, step) in self.takes.items()
+        }
+        return attrs.evolve(super().capabilities(), currencies=limits, create_key_valid_s=self.keys_valid_s)
+
+
+@frozen(kw_only=True)
+class LyingGateway(SimulatedGateway):
+    """Answers look-ups with some fields replaced by `lies`, and counts them in `asked`."""
+
+    lies: dict[str, Any] = attrs.field(factory=dict)
+    asked: list[str] = attrs.field(factory=list)
+    on_create: list[Callable[[Any], Any]] = attrs.field(factory=list)
+
+    def create_checkout(self, request):
+        checkout = super().create_checkout(request)
+        return self.on_create.pop()(checkout) if self.on_create else checkout
+
+    def fetch_payment(self, ref):
+        self.asked.append(ref.topup_id)
+        return attrs.evolve(super().fetch_payment(ref), **self.lies)
+
+
+def signed(content, *, at, secret="simulated-secret"):
+    """Give headers and body of a webhook that the simulated provider might have sent."""
+    body = content if isinstance(content, bytes) else canonical_json(content).encode()
+    return {"Simulated-Signature": sign(body, secret, at=to_micros(at) // 1_000_000)}, body
+
+
+def event(topup, *, type="payment.captured", id="evt_1", **changes):
+    """Give the content of a webhook about a top-up."""
+    checkout_id = topup.checkout.redirect_url.rsplit("/", 1)[1]
+    known = {"id": id, "type": type, "mode": "test", "checkout_id": checkout_id, "topup_id": topup.id}
+    return {**known, **changes}

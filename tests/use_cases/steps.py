@@ -1,0 +1,174 @@
+"""Steps that many scenarios begin with, and the questions they end with."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy import text
+
+from prepaid import Address, Money, Prepaid, Seller, TaxProfile, TaxRule, permissions
+
+BACK = "https://panel.example/back"
+BILLING = "https://panel.example/billing"
+ADA = "user-42"
+EVE = "eve"
+BOOK_TABLES = (
+    "currency customer tax_profile account topup payment grant transfer webhook_event tax_rule meter meter_segment "
+    "invoice_series invoice document_file outbox audit job_lease setting"
+).split()
+
+SQLITE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+"""For a test whose subject does not depend on the engine."""
+
+_numbers = itertools.count(1)
+
+
+class Place(NamedTuple):
+    """Where a book lives: an upgraded database, and a name that no other test uses in it."""
+
+    url: str
+    book: str
+
+
+class PlainRenderer:
+    """A renderer that costs nothing and counts how often it was asked."""
+
+    media_type = "application/pdf"
+    version = "plain-1"
+
+    def __init__(self):
+        self.rendered = 0
+
+    def render(self, invoice):
+        self.rendered += 1
+        return f"%PDF {invoice.number} {invoice.total} #{self.rendered}".encode()
+
+
+def seller(**changes):
+    values = {
+        "name": "Nimbus GmbH",
+        "address": Address(line1="Invalidenstr. 1", city="Berlin", postcode="10115", country="DE"),
+        "tax_ids": ("DE136695976",),
+        "email": "billing@nimbus.example",
+        "timezone": "Europe/Berlin",
+    }
+    return Seller(**{**values, **changes})
+
+
+def eur(amount):
+    return Money.of(amount, "EUR")
+
+
+def at(*parts):
+    return datetime(*parts, tzinfo=UTC)
+
+
+def start(billing, amount="50.00", *, customer=ADA, currency="EUR", gateway=None, key=None):
+    """Start a top-up that waits for its payment."""
+    door = billing.customer(customer)
+    quote = door.topups.quote(Money.of(amount, currency), gateway=gateway)
+    return door.topups.start(quote, return_url=BACK, cancel_url=BILLING, key=key or f"form-{next(_numbers)}")
+
+
+def checkout_of(topup):
+    return topup.checkout.redirect_url.rsplit("/", 1)[1]
+
+
+def top_up(billing, gateway, amount="50.00", **options):
+    """Start, pay and confirm: the whole way in one call."""
+    topup = start(billing, amount, **options)
+    gateway.pay(checkout_of(topup))
+    credited = billing.customer(topup.customer).topups.confirm(topup.id)
+    assert credited.state == "credited"
+    return credited
+
+
+def give(billing, amount, *, customer=ADA, kind="promotional", key=None):
+    """Give credit that nobody paid for."""
+    return operator(billing).customers.grant(
+        customer, eur(amount), kind=kind, reason="welcome", key=key or f"gift-{next(_numbers)}"
+    )
+
+
+def charge(billing, amount, *, key=None, customer=ADA, **options):
+    return billing.usage.charge(customer, eur(amount), key=key or f"use-{next(_numbers)}", **options)
+
+
+def operator(billing, actor="alice@nimbus.example", granted=permissions.ALL):
+    return billing.operator(actor, permissions=granted)
+
+
+def add_rule(billing, country="FR", components=(("TVA", "20"),), since=date(2014, 1, 1), **more):
+    return operator(billing).tax.add(TaxRule(country=country, components=components, valid_from=since, **more))
+
+
+def live_in(billing, country, customer=ADA):
+    return billing.customer(customer).tax_profile.set(TaxProfile(address=Address(country=country)))
+
+
+def deliver(billing, delivery, *, to="simulated", **how):
+    """Bring one webhook of the simulated provider to the host's endpoint."""
+    headers, body = delivery.request(**how)
+    return billing.webhooks.receive(to, body=body, headers=headers)
+
+
+def database(billing):
+    return billing._context.database
+
+
+def rows(billing, statement, **parameters):
+    """Ask the database itself; ``:book`` is the book's row id."""
+    parameters["book"] = database(billing).book_id
+    return database(billing).read(lambda tx: tx.execute(text(statement), parameters).all())
+
+
+def value(billing, statement, **parameters):
+    [[found]] = rows(billing, statement, **parameters)
+    return found
+
+
+def counts(billing):
+    """Count the rows of every table of the book."""
+    tables = " UNION ALL ".join(
+        f"SELECT '{table}', count(*) FROM prepaid_{table} WHERE book_id = :book" for table in BOOK_TABLES
+    )
+    return {name: int(number) for name, number in rows(billing, tables)}
+
+
+def told(billing, name):
+    """Give the details of every event of one name that was written to the outbox."""
+    import json
+
+    found = rows(billing, "SELECT payload FROM prepaid_outbox WHERE book_id = :book AND topic = 'event' ORDER BY id")
+    payloads = [json.loads(payload) for (payload,) in found]
+    return [payload["details"] for payload in payloads if payload["name"] == name]
+
+
+def alarms(billing):
+    """Give the reasons of the security audit rows, after making sure each was told as an event too."""
+    entries = [entry for entry in operator(billing).audit.list().items if entry.action == "security"]
+    assert all(entry.actor.startswith("gateway:") for entry in entries)
+    reasons = sorted(entry.reason for entry in entries)
+    assert sorted(event["reason"] for event in told(billing, "security")) == reasons
+    return reasons
+
+
+def assert_nothing_credited(billing, customer=ADA):
+    balance = billing.customer(customer).balance()
+    assert (balance.settled, balance.available) == (eur("0"), eur("0"))
+    assert billing.customer(customer).transactions().items == ()
+    assert billing.customer(customer).invoices.list().items == ()
+    assert billing.check().ok
+
+
+def walk(list_page, **options):
+    """Read a whole list page by page."""
+    items, page = [], list_page(**options)
+    items.extend(page.items)
+    while page.next is not None:
+        page = list_page(cursor=page.next, **options)
+        items.extend(page.items)
+    return items
