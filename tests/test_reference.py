@@ -1,0 +1,80 @@
+"""The reference pages name what there is: hooks, events, commands, states, tables, permissions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from prepaid import hookspecs
+from prepaid.cli import main
+from prepaid.core.events import EVENT_NAMES
+from prepaid.core.states import TOPUP_STEPS
+from prepaid.jobs import JOBS
+from prepaid.store import schema
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def words_in_code(page: str) -> set[str]:
+    return set(re.findall(r"`([a-z_-]+)`", (DOCS / page).read_text()))
+
+
+def test_every_hook_is_documented_and_no_other():
+    real = {name for name in vars(hookspecs) if name.startswith("prepaid_")}
+    listed = re.search(r":members: PluginSetup, (.*)", (DOCS / "reference/hooks.md").read_text())
+
+    assert listed is not None
+    assert set(listed[1].split(", ")) == real
+
+
+def test_every_event_is_documented_and_no_other():
+    first_column = re.findall(r"^\| `([a-z-]+)` \|", (DOCS / "reference/events.md").read_text(), re.MULTILINE)
+
+    assert sorted(first_column) == sorted(EVENT_NAMES)
+
+
+def test_every_state_is_documented_with_where_it_may_go():
+    page = (DOCS / "reference/states.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \| .*? \| (.*) \|$", page, re.MULTILINE)
+    documented = {}
+    for names, targets in rows:
+        for name in re.findall(r"`([a-z]+)`", names):
+            documented[name] = frozenset(word for word in re.findall(r"[a-z]+", targets) if word in TOPUP_STEPS)
+
+    assert documented == TOPUP_STEPS
+
+
+def commands(group: click.Group, prefix: str) -> dict[str, click.Command]:
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found |= commands(command, f"{prefix} {name}")
+        else:
+            found[f"{prefix} {name}"] = command
+    return found
+
+
+def test_every_command_is_documented_with_its_options():
+    page = (DOCS / "reference/cli.md").read_text()
+
+    for name, command in commands(main, "prepaid").items():
+        line = re.search(rf"^\| `{name} (.*?)` \|", page, re.MULTILINE)
+        assert line is not None, name
+        for parameter in command.params:
+            assert parameter.opts[0] in line[1], (name, parameter.opts[0])
+
+
+def test_every_job_is_documented():
+    assert words_in_code("how-to/jobs.md") >= set(JOBS)
+
+
+def test_every_table_is_documented_and_those_that_never_change_are_said_to():
+    page = (DOCS / "reference/schema.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \| .*? \| (.*?) ?\|$", page, re.MULTILINE)
+    tables = {name for names, _ in rows for name in re.findall(r"`([a-z_]+)`", names)}
+    kept = {name for _, last in rows for name in re.findall(r"[a-z_]+", last)}
+
+    assert {f"prepaid_{name}" for name in tables} == set(schema.metadata.tables)
+    assert {f"prepaid_{name}" for name in kept} == set(schema.APPEND_ONLY)
