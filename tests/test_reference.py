@@ -37,7 +37,7 @@ def test_every_event_is_documented_and_no_other():
 
 def test_every_state_is_documented_with_where_it_may_go():
     page = (DOCS / "reference/states.md").read_text()
-    rows = re.findall(r"^\| (`.*?) \| .*? \| (.*) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| (`.*?) \| .*? \|(.*)\|$", page, re.MULTILINE)
     documented = {}
     for names, targets in rows:
         for name in re.findall(r"`([a-z]+)`", names):
