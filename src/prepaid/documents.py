@@ -13,6 +13,7 @@ from .core.documents import (
     Invoice,
     InvoiceLine,
     buyer_party,
+    check_figures,
     fiscal_year,
     number_in_series,
     seller_party,
@@ -69,23 +70,25 @@ def issue(
     the counter row stays locked until the commit.
     """
     now, seller = context.now(), context.seller
-    draft = Invoice(
-        id=invoice_id,
-        number="",
-        issued_at=now,
-        issued_on=series.today,
-        customer=customer.id,
-        buyer=buyer_party(customer, profile),
-        seller=seller_party(seller),
-        lines=lines_of(topup),
-        tax=topup.tax,
-        net=topup.net,
-        total=topup.total,
-        currency=topup.total.currency,
-        mode=context.mode,
-        locale=customer.locale,
-        topup_id=topup.id,
-        payment=(topup.gateway, payment_id),
+    draft = check_figures(
+        Invoice(
+            id=invoice_id,
+            number="",
+            issued_at=now,
+            issued_on=series.today,
+            customer=customer.id,
+            buyer=buyer_party(customer, profile),
+            seller=seller_party(seller),
+            lines=lines_of(topup),
+            tax=topup.tax,
+            net=topup.net,
+            total=topup.total,
+            currency=topup.total.currency,
+            mode=context.mode,
+            locale=customer.locale,
+            topup_id=topup.id,
+            payment=(topup.gateway, payment_id),
+        )
     )
     _announce(tx, context, draft, customer)
     place = documents.take_number(tx, INVOICE, series.year, series.today)

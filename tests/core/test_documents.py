@@ -17,13 +17,14 @@ from prepaid.core.documents import (
     InvoiceLine,
     Party,
     buyer_party,
+    check_figures,
     fiscal_year,
     invoice_from_record,
     invoice_record,
     number_in_series,
     seller_party,
 )
-from prepaid.core.errors import InvalidAmount
+from prepaid.core.errors import IntegrityFault, InvalidAmount
 from prepaid.core.hashing import canonical_json, sha256
 from prepaid.core.money import Money
 from prepaid.core.parties import Address, Customer, Seller, TaxProfile
@@ -296,3 +297,31 @@ class TestNumbers:
 
         assert (numbers[0] == numbers[1]) == (one == other)
         assert max(map(len, numbers)) <= 16
+
+
+class TestFigures:
+    def test_a_document_whose_figures_agree_passes_unchanged(self) -> None:
+        net = InvoiceLine(description="Account credit", net=_money(1200))
+        discount = InvoiceLine(description="Promotion discount", net=_money(-200))
+        invoice = _invoice(lines=(net, discount), tax=_decision(1000, 190), net=_money(1000), total=_money(1190))
+
+        assert check_figures(invoice) is invoice
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"net": Money.of("9.99", "EUR")},
+            {"total": Money.of("11.91", "EUR")},
+            {"tax": _decision(1000, 191)},
+            {"lines": (InvoiceLine(description="Account credit", net=Money.of("10.01", "EUR")),)},
+            {"lines": (InvoiceLine(description="Account credit", net=Money.of("10.00", "USD")),)},
+            {"lines": ()},
+        ],
+        ids=["net", "total", "tax", "line", "currency", "no-lines"],
+    )
+    def test_a_document_whose_figures_disagree_is_never_issued(self, wrong: dict[str, Any]) -> None:
+        line = InvoiceLine(description="Account credit", net=_money(1000))
+        figures = {"lines": (line,), "tax": _decision(1000, 190), "net": _money(1000), "total": _money(1190)}
+
+        with pytest.raises(IntegrityFault, match="do not agree"):
+            check_figures(_invoice(**{**figures, **wrong}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from typing import Any
 
@@ -125,3 +126,26 @@ def test_an_aborted_transaction_says_whether_to_run_it_again(retry: bool) -> Non
 def test_what_is_not_for_customers_is_no_refusal(kind: type[PrepaidError]) -> None:
     assert issubclass(kind, PrepaidError)
     assert not issubclass(kind, RequestRefused)
+
+
+def every_error() -> list[PrepaidError]:
+    eur = Money.of("1.50", "EUR")
+    return [
+        InvalidAmount("Too fine.", field="amount", digits=2),
+        InsufficientCredit("Not enough.", available=eur),
+        PromotionRefused("Unknown.", reason="unknown"),
+        GatewayError("Down.", retryable=True, outcome_unknown=True, code="x"),
+        GatewayUnavailable("Down.", topup_id="top_1", outcome_unknown=True),
+        TransactionAborted("Again.", retry_whole=True),
+        ConfigurationError("Change this."),
+    ]
+
+
+@pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)
+def test_an_error_crosses_processes_whole(error: PrepaidError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert {**vars(copy), "params": None} == {**vars(error), "params": None}
+    assert dict(getattr(copy, "params", {})) == dict(getattr(error, "params", {}))

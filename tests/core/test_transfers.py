@@ -114,6 +114,8 @@ class TestLine:
     def test_a_line_joins_two_accounts(self) -> None:
         with pytest.raises(IntegrityFault, match="two different accounts"):
             Line(STRIPE, clearing("stripe"), 1)
+        with pytest.raises(IntegrityFault, match="two different accounts"):
+            Line(AccountRef("wallet", "ada"), AccountRef("wallet", "bob"), 1)
 
         assert Line(STRIPE, clearing("paypal"), 1).wallet_sign == 0
 

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
+from .errors import IntegrityFault
 from .instants import from_micros, to_micros
 from .money import Money
 from .parties import Customer, Seller, TaxProfile
@@ -103,6 +104,19 @@ class Invoice:
     payment: tuple[str, str]
     corrects: str | None = None
     sha256: str = ""
+
+
+def check_figures(invoice: Invoice) -> Invoice:
+    """Return a document whose lines, tax and sums agree; the last look before it gets a number.
+
+    Raises:
+        IntegrityFault: They do not.
+    """
+    lines = Money(sum(line.net.units for line in invoice.lines), invoice.currency)
+    sums = (invoice.net, invoice.total) == (invoice.tax.net, invoice.tax.gross)
+    if not sums or lines != invoice.net or any(line.net.currency != invoice.currency for line in invoice.lines):
+        raise IntegrityFault("The figures of a document do not agree with each other.")
+    return invoice
 
 
 def seller_party(seller: Seller) -> Party:

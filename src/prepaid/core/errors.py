@@ -40,7 +40,20 @@ if TYPE_CHECKING:
 
 
 class PrepaidError(Exception):
-    """Base of everything the library raises on purpose."""
+    """Base of everything the library raises on purpose; may be pickled, so that it crosses processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {name: dict(value) if name == "params" else value for name, value in vars(self).items()}
+        return _rebuild, (type(self), self.args, state)
+
+
+def _rebuild(kind: type[PrepaidError], args: tuple[Any, ...], state: dict[str, Any]) -> PrepaidError:
+    # Not through the constructor: each error has arguments of its own.
+    error = kind.__new__(kind, *args)
+    if "params" in state:
+        state["params"] = MappingProxyType(state["params"])
+    vars(error).update(state)
+    return error
 
 
 class RequestRefused(PrepaidError):

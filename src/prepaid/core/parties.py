@@ -94,7 +94,8 @@ class Seller:
         website: Address to print, or empty.
         timezone: IANA zone in which the seller's days begin.
         prices: ``"exclusive"`` adds tax to the amount typed, ``"inclusive"`` contains it.
-        rounding: How tax is rounded to minor units: ``"half_up"``, ``"half_even"``, ``"down"``.
+        rounding: How tax, or with inclusive prices the net, is rounded to minor
+            units: ``"half_up"``, ``"half_even"``, ``"down"``.
         fiscal_year_start: Month and day on which invoice numbers begin anew.
     """
 

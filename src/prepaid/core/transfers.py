@@ -102,8 +102,8 @@ class Line:
     def _positive(self, attribute: object, amount: int) -> None:
         if type(amount) is not int or not 0 < amount <= MAX_UNITS:
             raise IntegrityFault("A transfer moves a positive 64-bit amount.")
-        if self.debit == self.credit:
-            raise IntegrityFault("A transfer joins two different accounts.")
+        if self.debit == self.credit or self.debit.kind == self.credit.kind == "wallet":
+            raise IntegrityFault("A transfer joins two different accounts, at most one of them a wallet.")
 
     @property
     def wallet_sign(self) -> int:

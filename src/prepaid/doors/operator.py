@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import date, datetime
 
 from attrs import frozen
@@ -47,10 +47,7 @@ class OperatorDoor:
         Raises:
             InvalidRequest: No actor, or a permission that does not exist.
         """
-        unknown = set(granted) - permissions.ALL
-        if unknown or isinstance(granted, str):
-            raise InvalidRequest(f"There is no permission {', '.join(sorted(unknown))}.", field="permissions")
-        self._context, self._plugins, self._granted = context, plugins, frozenset(granted)
+        self._context, self._plugins, self._granted = context, plugins, _known(granted)
         self.actor = check_key(actor, field="actor")
         self.audit = OperatorAudit(self)
         self.customers = OperatorCustomers(self)
@@ -78,6 +75,16 @@ class OperatorDoor:
         """
         self.allow(permissions.PLUGINS_READ)
         return self._plugins.listing()
+
+
+def _known(granted: object) -> frozenset[str]:
+    if isinstance(granted, str) or not isinstance(granted, Iterable):
+        raise InvalidRequest("permissions is a collection of names.", field="permissions")
+    names = tuple(granted)
+    unknown = sorted(str(name)[:32] for name in names if not isinstance(name, str) or name not in permissions.ALL)
+    if unknown:
+        raise InvalidRequest(f"There is no permission {', '.join(unknown)}.", field="permissions")
+    return frozenset(names)
 
 
 class OperatorAudit:

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import and_, insert, select, update
 
+from ..core.money import EXACT
 from ..core.rates import Rate
 from ..core.usage import Meter
 from . import schema
@@ -75,7 +76,9 @@ def add(tx: Tx, meter_id: str, meter: Meter) -> None:
         "due_at": meter.started_at + HOUR,
     }
     tx.execute(insert(_meter).values(row))
-    segment = {"meter_id": meter_id, "starts_at": meter.started_at, "rate": format(meter.rate.amount, "f")}
+    # Without trailing zeros it always fits its column.
+    rate = format(meter.rate.amount.normalize(EXACT), "f")
+    segment = {"meter_id": meter_id, "starts_at": meter.started_at, "rate": rate}
     tx.execute(insert(_segment).values(book_id=tx.book_id, **segment))
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from attrs import evolve
 
 from .. import audit
-from ..config import Context
+from ..config import Context, object_id
 from ..core.errors import InvalidRequest, NotFound
 from ..core.taxation import TaxRule
 from ..store import Tx, tax_rules
@@ -60,11 +60,12 @@ def retire(context: Context, rule_id: str, *, actor: str) -> None:
     Raises:
         NotFound: No rule in use has that id.
     """
+    wanted = object_id(rule_id, field="rule_id")
 
     def work(tx: Tx) -> bool:
-        retired = tax_rules.retire(tx, rule_id, context.now())
+        retired = tax_rules.retire(tx, wanted, context.now())
         if retired:
-            audit.record(tx, context, actor=actor, action="tax-rule-retire", target=rule_id)
+            audit.record(tx, context, actor=actor, action="tax-rule-retire", target=wanted)
         return retired
 
     if not context.database.write(work):

@@ -68,7 +68,7 @@ def _outcome(
 def _debit(context: Context, wanted: Charge) -> wallets.Debit:
     now, book = context.now(), context.database.book_id
     start, end = wanted.period or (None, None)
-    period = "" if start is None else f"{to_micros(start)}"
+    period, ended = ("" if at is None else str(to_micros(at)) for at in (start, end))
     charged_period = wanted.resource and start is not None
     header = Header(
         transaction_id=context.ids.new("txn"),
@@ -76,7 +76,9 @@ def _debit(context: Context, wanted: Charge) -> wallets.Debit:
         cause_type="usage",
         cause_id=wanted.key,
         key_hash=key_hash(book, "charge", wanted.customer, wanted.key),
-        fingerprint=fingerprint("charge", str(wanted.amount), wanted.resource, wanted.kind, period),
+        fingerprint=fingerprint(
+            "charge", str(wanted.amount), wanted.resource, wanted.kind, wanted.project, period, ended
+        ),
         actor="host",
         effective_at=end or now,
         posted_at=now,

@@ -10,12 +10,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from datetime import datetime
+from functools import partial
 
 from attrs import evolve, frozen
 
 from .. import customers, wallets
 from ..config import Context
-from ..core.errors import InvalidRequest, NotFound, WrongState
+from ..core.errors import AmountOutOfRange, InvalidRequest, NotFound, RequestRefused, WrongState
 from ..core.hashing import fingerprint, key_hash
 from ..core.ids import check_key, check_text
 from ..core.instants import check_instant, to_micros
@@ -201,14 +202,22 @@ def _bill_meter(
     """Charge what one meter owes, in transactions of bounded length; gives hours and ledger units."""
     # Opened before the transaction that posts to them, and remembered.
     wallets.revenue_accounts(context, stored.meter.rate.currency)
-    charges, units = 0, 0
+    charges, units, most = 0, 0, HOURS_A_TRANSACTION
     current: StoredMeter | None = stored
     while current is not None:
-        held = current
+        post = partial(_bill_hours, context=context, stored=current, until=until, most=most)
         try:
-            done = context.database.write(lambda tx, held=held: _bill_hours(tx, context, held, until))  # type: ignore[misc]
+            done = context.database.write(post)
         except Duplicate:
+            # The host charged one of these hours itself: find it hour by hour, and leave it at that charge.
+            if most > 1:
+                most = 1
+                continue
             refused.append((stored.meter.resource, "period-charged"))
+            done = context.database.write(partial(post, charged=True))
+            most = HOURS_A_TRANSACTION
+        except RequestRefused as error:  # no amount that 64 bits hold; the other meters go on
+            refused.append((stored.meter.resource, error.code))
             break
         charges, units = charges + done.charges, units + done.units
         current = done.rest
@@ -224,7 +233,14 @@ class _Done:
     rest: StoredMeter | None
 
 
-def _bill_hours(tx: Tx, context: Context, stored: StoredMeter, until: datetime) -> _Done:
+def _bill_hours(
+    tx: Tx, *, context: Context, stored: StoredMeter, until: datetime, most: int, charged: bool = False
+) -> _Done:
+    """Post up to ``most`` hours of a meter, or pass over those that are ``charged`` already.
+
+    Raises:
+        RequestRefused: The cost, or the debt after it, is larger than the ledger can hold.
+    """
     held = meters.lock(tx, stored)
     if held is None:  # another worker is at it
         return _Done(0, 0, None)
@@ -232,11 +248,13 @@ def _bill_hours(tx: Tx, context: Context, stored: StoredMeter, until: datetime) 
     system = wallets.revenue_accounts(context, meter.rate.currency)
     first = held.billed_hours
     # Never back: a clock that jumped back must not undo hours that are charged.
-    last = max(first, min(_billable(meter, until), first + HOURS_A_TRANSACTION))
+    last = max(first, min(_billable(meter, until), first + most))
     for number in range(first, last):
         cost = meter.rate.cost_of_hour(number)
-        if cost:
-            wallets.post_debit(tx, context, _hour_debit(context, meter, number, cost), system)
+        if cost and not charged:
+            posted = wallets.post_debit(tx, context, _hour_debit(context, meter, number, cost), system)
+            if not isinstance(posted, wallets.Done):
+                raise AmountOutOfRange("The debt would be larger than the ledger can hold.", field="amount")
             charges, units = charges + 1, units + cost.units
     meters.advance(tx, held.id, billed_hours=last, due_at=_due_at(meter, last))
     left = last < _billable(meter, until)
