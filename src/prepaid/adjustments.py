@@ -38,7 +38,7 @@ def grant(context: Context, customer_id: str, amount: Money, *, kind: str, reaso
         KeyConflict: The key gave something else.
         NotFound: The customer is not registered.
     """
-    if kind not in _SOURCES:
+    if not isinstance(kind, str) or kind not in _SOURCES:
         raise InvalidRequest(f"kind is one of {', '.join(_SOURCES)}.", field="kind")
     customer = customers.require(context, customer_id)
     units, currency = require_positive(amount).units, context.currency_or_default(amount.currency)
@@ -122,6 +122,6 @@ def recheck(context: Context, topup_id: str, *, actor: str) -> Topup:
         NotFound: There is none of that id.
         GatewayError: The gateway cannot be asked.
     """
-    wanted = object_id(topup_id, field="topup")
+    wanted = settlement.load(context, object_id(topup_id, field="topup")).topup.id
     context.database.write(lambda tx: audit.record(tx, context, actor=actor, action="recheck", target=wanted))
     return settlement.settle(context, wanted).topup

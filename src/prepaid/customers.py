@@ -40,7 +40,7 @@ def register(
     Raises:
         InvalidRequest: An argument has the wrong form; ``field`` names it.
     """
-    if isinstance(groups, str):
+    if isinstance(groups, str | bytes) or not isinstance(groups, Iterable):
         raise InvalidRequest("groups is a list of names.", field="groups")
     customer = Customer(
         id=customer_id,

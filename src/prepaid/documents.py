@@ -87,7 +87,7 @@ def issue(
             mode=context.mode,
             locale=customer.locale,
             topup_id=topup.id,
-            payment=(topup.gateway, payment_id),
+            payment=(context.gateway(topup.gateway).label, payment_id),
         )
     )
     _announce(tx, context, draft, customer)

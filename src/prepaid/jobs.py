@@ -56,7 +56,7 @@ def run_due(context: Context, *, only: str | None = None, budget_s: int | None =
         InvalidRequest: There is no job of that name.
         ConfigurationError: The database is not the one of this library.
     """
-    if only is not None and only not in JOBS:
+    if only is not None and (not isinstance(only, str) or only not in JOBS):
         raise InvalidRequest(f"only is one of {', '.join(JOBS)}.", field="only")
     if budget_s is not None and (type(budget_s) is not int or budget_s < 1):
         raise InvalidRequest("budget_s is a whole number of seconds.", field="budget_s")

@@ -26,6 +26,7 @@ from attrs import field, frozen
 
 from .core.errors import ConfigurationError, InvalidRequest
 from .core.hashing import sha256
+from .core.parties import check_email
 from .ports import Attachment, Clock, MailMessage
 from .system import SystemClock
 
@@ -33,7 +34,6 @@ LONGEST_HEADER: Final = 400
 """Characters of a header value that are sent."""
 
 # Narrower than RFC 5322: no quotes, comments, groups or routes, which servers and parsers read differently.
-_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _PRINTABLE = re.compile(r"[ -~]*")
 _MEDIA_TYPE = re.compile(r"([a-z0-9.+-]{1,60})/([a-z0-9.+-]{1,60})")
@@ -167,8 +167,10 @@ def _attach(mail: EmailMessage, attachment: Attachment) -> None:
 
 def _domain(address: object) -> str | None:
     """Give the domain of one plain address, or None if it is none."""
-    found = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
-    return found[1] if found else None
+    try:
+        return check_email(address).partition("@")[2]
+    except InvalidRequest:
+        return None
 
 
 def _read_url(url: object) -> _Server:

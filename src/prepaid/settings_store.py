@@ -18,11 +18,13 @@ def set_thresholds(context: Context, thresholds: object, *, actor: str) -> None:
     """Set the levels of balances that emit events.
 
     Raises:
-        InvalidRequest: Not `Thresholds`, or levels that cannot be.
+        InvalidRequest: Not `Thresholds`, levels that cannot be, or a currency not in use.
     """
     if not isinstance(thresholds, Thresholds):
         raise InvalidRequest("thresholds is a Thresholds.", field="thresholds")
     value = {"low": thresholds.low_by_currency()}
+    for currency in value["low"]:
+        context.currency_or_default(currency)
 
     def work(tx: Tx) -> None:
         before = operations.read_setting(tx, THRESHOLDS) or {}

@@ -67,7 +67,13 @@ def long_everything():
     """Every text longer than its place."""
     party = Party(
         name="Very long company " * 12,
-        address=("Donaudampfschifffahrtsgesellschaft" * 5, "Second line " * 20, "99999 " + "Llanfair" * 14, "US-TX", "US"),
+        address=(
+            "Donaudampfschifffahrtsgesellschaft" * 5,
+            "Second line " * 20,
+            "99999 " + "Llanfair" * 14,
+            "US-TX",
+            "US",
+        ),
         tax_ids=("X" * 60, "DE1", "DE2"),
     )
     return invoice(
@@ -350,7 +356,11 @@ def collide(one, other):
 def test_nothing_overlaps_and_nothing_leaves_the_page(document):
     for words in boxes(render(document)):
         assert len(words) > 20
-        assert [word for word in words if not (55 < word[0] and word[2] < 541 and 20 < word[1] and word[3] < 822)] == []
+        for left, top, right, bottom, word in words:
+            assert left > 55, word
+            assert top > 20, word
+            assert right < 541, word
+            assert bottom < 822, word
         assert [(a, b) for i, a in enumerate(words) for b in words[i + 1 :] if collide(a, b)] == []
 
 

@@ -80,7 +80,7 @@ class Invoice:
         mode: ``"test"`` documents say so and are worth nothing.
         locale: Language and number format.
         topup_id: The top-up it documents.
-        payment: Gateway name and payment id, for the line *paid by*.
+        payment: Gateway label and payment id, for the line *paid by*.
         corrects: Number of the document it corrects, or None.
         sha256: Hash of the frozen record.
     """

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from .. import customers, settlement, webhooks
 from ..config import Context
-from ..core.errors import GatewayError, NotFound
+from ..core.errors import GatewayError, InvalidRequest, NotFound
 from ..core.ids import looks_like_id
 from ..core.money import Money
 from ..core.parties import Customer
@@ -169,7 +169,13 @@ class HostReturns:
         self._context = context
 
     def receive(self, params: Mapping[str, str]) -> ReturnResult:
-        """Settle the top-up that a return URL names; trusts nothing sent and reveals only its state."""
+        """Settle the top-up that a return URL names; trusts nothing sent and reveals only its state.
+
+        Raises:
+            InvalidRequest: ``params`` is no mapping of the URL's parameters.
+        """
+        if not isinstance(params, Mapping):
+            raise InvalidRequest("params is the mapping of the URL's parameters.", field="params")
         topup_id = params.get("topup")
         if not isinstance(topup_id, str) or not looks_like_id(topup_id):
             return ReturnResult(None, None)

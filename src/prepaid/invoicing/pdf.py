@@ -229,7 +229,7 @@ class _Sheet:
                 super()._finalize_catalog(catalog_obj, *objects, **named)
                 catalog_obj.open_action = None  # fpdf2 always sets one, and has no switch for it
 
-        return bytes(cast("bytearray", self._pdf.output(output_producer_class=NothingOnOpening)))
+        return bytes(self._pdf.output(output_producer_class=NothingOnOpening))
 
 
 _ROW_PAD: Final = 2.0

@@ -76,9 +76,7 @@ def _debit(context: Context, wanted: Charge) -> wallets.Debit:
         cause_type="usage",
         cause_id=wanted.key,
         key_hash=key_hash(book, "charge", wanted.customer, wanted.key),
-        fingerprint=fingerprint(
-            "charge", str(wanted.amount), wanted.resource, wanted.kind, wanted.project, period, ended
-        ),
+        fingerprint=fingerprint("charge", str(wanted.amount), wanted.resource, wanted.kind, period, ended),
         actor="host",
         effective_at=end or now,
         posted_at=now,
