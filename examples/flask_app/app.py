@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import socket
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, flash, redirect, render_template, request, send_file, session, url_for
-from prepaid import NotFound, RequestRefused
-from werkzeug.exceptions import HTTPException, abort
-from werkzeug.serving import make_server
+from werkzeug.exceptions import HTTPException, SecurityError, abort
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 import customer_pages
 import display
@@ -22,6 +23,7 @@ import operator_pages
 import security
 import simulated_pages
 from forms import sentence
+from prepaid import NotFound, RequestRefused
 from seed import seeded
 from wiring import Panel, open_panel, panel
 
@@ -88,6 +90,8 @@ def _demo() -> dict[str, Any]:
 
 
 def _http_error(error: HTTPException) -> Any:
+    if isinstance(error, SecurityError):
+        return error  # for another host than ours there are no addresses to draw a page with
     return render_template("error.html", title=error.name, text=error.description), error.code
 
 
@@ -97,6 +101,18 @@ def _refused(refused: RequestRefused) -> Any:
     return render_template("error.html", title="That cannot be done", text=sentence(refused)), 400
 
 
+class _Handler(WSGIRequestHandler):
+    """Lets go of connections that browsers open in advance, so that they do not hold up the end."""
+
+    timeout = 2
+
+
+class _Server(ThreadedWSGIServer):
+    """Finishes the requests under way before it ends."""
+
+    daemon_threads = False
+
+
 def main() -> None:
     """Serve the panel on loopback until interrupted."""
     options = _options()
@@ -104,16 +120,26 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="prepaid-example-") as fresh, _listen(options.port) as listening:
         app = create_app(options.data or Path(fresh))
+        opened: Panel = app.extensions["panel"]
+        opened.billing.run_due()  # hours that passed since the last time
         port = listening.getsockname()[1]
-        server = make_server(HOST, port, app, threaded=True, fd=listening.fileno())
+        server = _Server(HOST, port, app, _Handler, fd=listening.fileno())
+        _end_by_signal(server)
         print(f"Nimbus runs at http://{HOST}:{port}/ (Ctrl+C ends it)", flush=True)
         if options.data is None:
             print("Everything is forgotten at the end; keep it with --data DIR.", flush=True)
-        try:
-            server.serve_forever()
-        finally:
-            opened: Panel = app.extensions["panel"]
-            opened.billing.close()
+        server.serve_forever()
+        opened.billing.close()
+
+
+def _end_by_signal(server: _Server) -> None:
+    """End the loop from outside it: an exception in the middle of it would tear a request apart."""
+
+    def end(*_: Any) -> None:
+        threading.Thread(target=server.shutdown).start()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, end)
 
 
 def _options() -> argparse.Namespace:
@@ -130,7 +156,7 @@ def _listen(port: int | None) -> socket.socket:
             return socket.create_server((HOST, wanted))
         except OSError as error:
             problem = error
-    sys.exit(f"Port {port} of {HOST} cannot be used: {problem.strerror}.")
+    sys.exit(f"Port {port} of {HOST} cannot be used: {os.strerror(problem.errno or 0)}.")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import secrets
 from typing import Any
 
 from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, session, url_for
+
+from forms import CHIPS, Order, Priced, price, profile_values, read_profile, sentence
 from prepaid import (
     GatewayError,
     GatewayUnavailable,
@@ -16,8 +18,6 @@ from prepaid import (
     QuoteExpired,
     RequestRefused,
 )
-
-from forms import CHIPS, Order, Priced, price, profile_values, read_profile, sentence
 from wiring import CURRENCY, panel
 
 pages = Blueprint("customer", __name__)
@@ -148,7 +148,7 @@ def _is_of(token: str, priced: Priced) -> bool:
 def come_back() -> Any:
     """Meet whoever comes back from paying; what the URL says is looked up, not believed."""
     panel().billing.returns.receive(request.args)
-    _send_mail()
+    panel().billing.run_due(only="outbox", budget_s=1)
     return _topup_page(request.args.get("topup", ""))
 
 
@@ -176,11 +176,6 @@ def cancel_topup(topup_id: str) -> Any:
     """Give a top-up up; what was paid meanwhile is credited."""
     panel().ada().topups.cancel(topup_id)
     return redirect(url_for(".come_back", topup=topup_id))
-
-
-def _send_mail() -> None:
-    """Let the invoice go out at once rather than with the next run of the scheduler."""
-    panel().billing.run_due(only="outbox", budget_s=1)
 
 
 @pages.get("/transactions")

@@ -12,8 +12,8 @@ from typing import Any
 
 from babel import Locale
 from markupsafe import Markup
-from prepaid import Money, Rate
 
+from prepaid import Money, Rate
 from wiring import ZONE
 
 _CENTS = re.compile(r"(.*?[.][0-9]{2})([0-9]*)")
@@ -77,7 +77,9 @@ def _symbol(currency: str) -> str:
 def when(instant: datetime) -> Markup:
     """Write an instant in the seller's zone."""
     local = instant.astimezone(ZONE)
-    return Markup('<time datetime="{}">{}</time>').format(local.isoformat(timespec="seconds"), f"{local:%-d %b %Y, %H:%M}")
+    return Markup('<time datetime="{}">{}</time>').format(
+        local.isoformat(timespec="seconds"), f"{local:%-d %b %Y, %H:%M}"
+    )
 
 
 def clock(instant: datetime) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
-from prepaid import Address, Money, PromotionRefused, Quote, RequestRefused, TaxProfile
 
+from prepaid import Address, Money, PromotionRefused, Quote, RequestRefused, TaxProfile
 from wiring import CURRENCY
 
 CHIPS = ("10.00", "25.00", "50.00", "100.00")
@@ -41,12 +41,13 @@ class Order:
         return cls(amount=amount, gateway=gateway, code=code)
 
     def money(self) -> Money:
-        """Give the amount; ``50,00`` is as good as ``50.00``.
+        """Give the amount; ``50,00`` is as good as ``50.00``, but ``1,000`` could be either.
 
         Raises:
             InvalidAmount: It is none.
         """
-        return Money.of(_WITH_COMMA.sub(r"\1.\2", self.amount), CURRENCY)
+        comma = _WITH_COMMA.fullmatch(self.amount)
+        return Money.of(".".join(comma.groups()) if comma else self.amount, CURRENCY)
 
 
 @frozen(kw_only=True)
@@ -107,4 +108,3 @@ def read_profile(values: Mapping[str, str]) -> TaxProfile:
         tax_id=sent["tax_id"],
         address=address,
     )
-

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
-from prepaid import GatewayError
 
+from prepaid import GatewayError
 from wiring import panel
 
 pages = Blueprint("operator", __name__, url_prefix="/operator")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from prepaid import Address, Money, Rate, TaxProfile, TaxRule, Thresholds
 from prepaid.testing.clock import MovableClock
-
 from wiring import CURRENCY, CUSTOMER, DemoClock, Panel, open_panel
 
 RESOURCES = (
@@ -52,7 +51,9 @@ def _fill(state: Path, now: datetime) -> None:
 def _configure(panel: Panel) -> None:
     alice = panel.alice()
     alice.tax.add(TaxRule(country="DE", components=(("VAT", "19"),), valid_from=date(2021, 1, 1), source="UStG § 12"))
-    alice.tax.add(TaxRule(country="FR", components=(("TVA", "20"),), valid_from=date(2014, 1, 1), source="CGI art. 278"))
+    alice.tax.add(
+        TaxRule(country="FR", components=(("TVA", "20"),), valid_from=date(2014, 1, 1), source="CGI art. 278")
+    )
     alice.settings.thresholds(Thresholds(low=Money.of("5.00", CURRENCY)))
 
 
@@ -71,5 +72,5 @@ def _top_up(panel: Panel, customer: str, amount: str) -> None:
     quote = door.topups.quote(Money.of(amount, CURRENCY))
     back = "http://localhost/"
     topup = door.topups.start(quote.token, return_url=back, cancel_url=back, key="first")
-    panel.gateway.pay(topup.checkout.redirect_url.rsplit("/", 1)[1])
+    panel.gateway.pay(str(topup.checkout.redirect_url).rsplit("/", 1)[1])
     door.topups.confirm(topup.id)

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 from flask import current_app
+
 from prepaid import Address, Prepaid, Seller, permissions
 from prepaid.gateways import SimulatedGateway
 

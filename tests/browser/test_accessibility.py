@@ -1,0 +1,130 @@
+"""Every page by axe in light, dark and on a phone, and a top-up by keyboard alone.
+
+Sources: WCAG 2.2, levels A and AA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.chromium
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+LOOKS = {
+    "light": {"color_scheme": "light", "reduced_motion": "reduce"},
+    "dark": {"color_scheme": "dark", "reduced_motion": "reduce"},
+    "phone": {"color_scheme": "light", "reduced_motion": "reduce", "viewport": {"width": 390, "height": 844}},
+}
+MANY_TABS = 60
+
+
+def _pay(act: str) -> Callable[[Any], None]:
+    def steps(page: Any) -> None:
+        page.goto("/add-funds?amount=50.00")
+        page.click("button[value=pay]")
+        if act:
+            page.click(f"button[value={act}]")
+
+    return steps
+
+
+def _become_operator(page: Any) -> None:
+    page.goto("/")
+    page.click("button:has-text('Operator (Alice)')")
+
+
+def _wrong_profile(page: Any) -> None:
+    page.goto("/tax-profile")
+    page.check("input[value=business]")
+    page.click("button:has-text('Save')")
+
+
+def _first_invoice(page: Any) -> None:
+    page.goto("/invoices")
+    page.click("tbody th a >> nth=0")
+
+
+# In this order: the last ones need what happened before.
+PAGES: dict[str, Callable[[Any], Any]] = {
+    "overview": lambda page: page.goto("/"),
+    "overview with the outbox open": lambda page: page.click("summary:has-text('Outbox')"),
+    "overview after a step in time": lambda page: page.click("text=Advance 1 hour"),
+    "empty form": lambda page: page.goto("/add-funds"),
+    "summary": lambda page: page.goto("/add-funds?amount=50.00"),
+    "wrong amount": lambda page: page.goto("/add-funds?amount=fifty"),
+    "refused code": lambda page: page.goto("/add-funds?amount=50.00&code=WELCOME"),
+    "provider": _pay(""),
+    "credited": _pay("pay"),
+    "processing": _pay("later"),
+    "left": _pay("cancel"),
+    "declined": _pay("decline"),
+    "in review": _pay("short"),
+    "transactions": lambda page: page.goto("/transactions"),
+    "nothing of a kind": lambda page: page.goto("/transactions?kind=bonus"),
+    "invoices": lambda page: page.goto("/invoices"),
+    "invoice": _first_invoice,
+    "tax profile": lambda page: page.goto("/tax-profile"),
+    "wrong tax profile": _wrong_profile,
+    "not found": lambda page: page.goto("/invoices/none"),
+    "not for this role": lambda page: page.goto("/operator/"),
+    "dashboard": _become_operator,
+    "tax rules": lambda page: page.goto("/operator/tax-rules"),
+    "audit trail": lambda page: page.goto("/operator/audit"),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_is_accessible_and_fits(visit: Any, look: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    faults = {}
+    page = visit("/", expect=(403, 404, 422), **LOOKS[look])
+    for name, steps in PAGES.items():
+        steps(page)
+        page.wait_for_load_state()
+        found = Axe().run(page, options=RULES)
+        if found.violations_count:
+            faults[name] = found.generate_report()
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            faults[f"{name} (width)"] = "wider than the window"
+
+    assert faults == {}
+
+
+def test_a_topup_needs_no_pointer(visit: Any) -> None:
+    page = visit("/")
+    _tab_to(page, "main a.primary")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/add-funds")
+    _tab_to(page, "#amount")
+    page.keyboard.type("50.00")
+    page.wait_for_selector("button[value=pay]:enabled")
+    _tab_to(page, "button[value=pay]")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/simulated/*")
+    _tab_to(page, "button[value=pay]")
+    page.keyboard.press("Enter")
+
+    page.wait_for_selector("h1:has-text('€50.00 added')")
+
+
+def _tab_to(page: Any, selector: str) -> None:
+    """Press Tab until an element has the focus, which must be visible."""
+    for _ in range(MANY_TABS):
+        page.keyboard.press("Tab")
+        if page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
+            assert page.evaluate("parseFloat(getComputedStyle(document.activeElement).outlineWidth)") >= 2
+            return
+    raise AssertionError(f"{selector} cannot be reached by the Tab key")
+
+
+def test_the_first_tab_offers_to_skip_to_the_content(visit: Any) -> None:
+    page = visit("/")
+
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+
+    assert page.evaluate("document.activeElement.id") == "main"
