@@ -42,15 +42,17 @@ from .core.quotes import Quote
 from .core.rates import Rate
 from .core.taxation import TaxComponent, TaxDecision, TaxLine, TaxRule
 from .core.thresholds import Thresholds
-from .core.topups import Topup
+from .core.topups import CheckoutLink, Topup
 from .core.usage import Balance, BillingRun, Charge, ChargeOutcome, Meter, Transaction
 from .doors.host import ReturnResult
 from .hookspecs import PluginSetup, hookimpl
 from .integrity import Finding, IntegrityReport
 from .jobs import JobRun
 from .mail import SmtpMailer
+from .plugins import PluginInfo
 from .reporting.summary import Summary
 from .store import configure_sqlite
+from .topups import GatewayOffer
 from .webhooks import WebhookResult
 
 __version__ = "0.1.0"
@@ -62,12 +64,14 @@ __all__ = [
     "BillingRun",
     "Charge",
     "ChargeOutcome",
+    "CheckoutLink",
     "ConfigurationError",
     "CurrencyMismatch",
     "Customer",
     "Event",
     "Finding",
     "GatewayError",
+    "GatewayOffer",
     "GatewayUnavailable",
     "InsufficientCredit",
     "IntegrityFault",
@@ -84,6 +88,7 @@ __all__ = [
     "NotFound",
     "Page",
     "Party",
+    "PluginInfo",
     "PluginSetup",
     "Prepaid",
     "PrepaidError",

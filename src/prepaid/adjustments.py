@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from . import audit, customers, settlement, wallets
 from .config import Context, object_id
-from .core.errors import InvalidAmount, InvalidRequest, KeyConflict
+from .core.errors import AmountOutOfRange, InvalidAmount, InvalidRequest, KeyConflict
 from .core.grants import GrantKind
 from .core.hashing import fingerprint, key_hash
 from .core.ids import check_key
-from .core.money import Money, require_positive
+from .core.money import MAX_UNITS, Money, require_positive
 from .core.topups import Topup
 from .core.transfers import GOODWILL, PROMOTION, AccountRef, Line, bonus_lines, goodwill_lines
 from .store import Duplicate, Tx, accounts
 from .store.ledger import Header, Label
+
+MAX_OVERDRAFT: Final = MAX_UNITS // 4
 
 _SOURCES: dict[str, tuple[GrantKind, AccountRef]] = {
     "goodwill": ("goodwill", GOODWILL),
@@ -93,18 +97,21 @@ def overdraft(context: Context, customer_id: str, amount: Money, *, reason: str,
 
     Raises:
         InvalidAmount: Not money of zero or more.
+        AmountOutOfRange: More than a quarter of what 64 bits hold.
         InvalidRequest: No reason, or a currency not in use.
         NotFound: The customer is not registered.
     """
     if not isinstance(amount, Money) or amount.units < 0:
         raise InvalidAmount("amount is Money of zero or more.", field="amount")
+    if amount.units > MAX_OVERDRAFT:
+        raise AmountOutOfRange("The overdraft is larger than the ledger can add to a balance.", field="amount")
     customer = customers.require(context, customer_id)
     currency, why = context.currency_or_default(amount.currency), audit.check_reason(reason)
     accounts.ensure_wallet(context.database, customer.id, currency, context.now())
 
     def work(tx: Tx) -> None:
         wallet = accounts.find_wallet(tx, customer.id, currency)
-        if wallet is None:
+        if wallet is None or wallet.floor == -amount.units:
             return
         accounts.set_floor(tx, wallet.id, -amount.units)
         before, after = {"overdraft": str(Money(-wallet.floor, currency))}, {"overdraft": str(amount)}

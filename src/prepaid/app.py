@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import integrity, jobs
 from .config import Context
@@ -22,10 +22,12 @@ from .jobs import JobRun
 from .plugins import Plugins
 from .ports import Clock, Gateway, InvoiceRenderer, Mailer, Mode
 from .store import Database
-from .system import RandomIds, SystemClock
+from .system import RandomIds, SystemClock, UtcClock
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+T = TypeVar("T")
 
 _GATEWAY_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 
@@ -80,20 +82,22 @@ class Prepaid:
         Raises:
             ConfigurationError: Anything that cannot work; says what to change.
         """
-        now = clock if clock is not None else SystemClock()
-        self._plugins = Plugins(plugins, load=load_plugins, only=plugin_names)
+        now = UtcClock(clock if clock is not None else SystemClock())
+        self._plugins = Plugins(_several("plugins", plugins), load=load_plugins, only=plugin_names)
         if not isinstance(seller, Seller):
             raise ConfigurationError("seller is a Seller.")
         if mode not in ("test", "live"):
             raise ConfigurationError("mode is 'test' or 'live', and must be given.")
-        setup = PluginSetup(book=check_key(book, field="book"), mode=mode, currencies=tuple(currencies))
+        codes = _several("currencies", currencies)
+        setup = PluginSetup(book=check_key(book, field="book"), mode=mode, currencies=codes)
+        given = [("the host", gateway) for gateway in _several("gateways", gateways)]
         self._context = Context(
             database=Database(database, book=book, mode=mode, now=now.now),
             book=book,
             mode=mode,
             seller=seller,
-            currencies=tuple(currencies),
-            gateways=_bind([("the host", gateway) for gateway in gateways] + self._plugins.gateways(setup), mode, now),
+            currencies=codes,
+            gateways=_bind([*given, *self._plugins.gateways(setup)], mode, now),
             mailer=mailer,
             renderer=renderer if renderer is not None else PdfRenderer(),
             listeners=self._plugins,
@@ -154,6 +158,9 @@ class Prepaid:
 
         Args:
             on_step: Told what is being proved, for a progress display.
+
+        Raises:
+            InvalidRequest: ``on_step`` cannot be called.
         """
         return integrity.check(self._context, on_step)
 
@@ -164,6 +171,12 @@ class Prepaid:
             ConfigurationError: The schema is not the one of this library.
         """
         return integrity.health(self._context)
+
+
+def _several(name: str, values: Iterable[T]) -> tuple[T, ...]:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise ConfigurationError(f"{name} is a list or a tuple.")
+    return tuple(values)
 
 
 def _bind(found: Sequence[tuple[str, Gateway]], mode: Mode, clock: Clock) -> dict[str, Gateway]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from . import outbox
-from .config import Context
+from .config import Context, page_limit
 from .core.errors import InvalidRequest
 from .core.ids import check_text
+from .core.pages import Page, make_cursor, read_number_cursor
 from .store import Tx, operations
 
 MAX_REASON = 500
@@ -50,6 +51,23 @@ def security(tx: Tx, context: Context, *, gateway: str, reason: str, target: str
     """
     record(tx, context, actor=f"gateway:{gateway}", action="security", target=target, reason=reason)
     outbox.emit(tx, context, "security", about=about, gateway=gateway, reason=reason, target=target)
+
+
+def is_told(tx: Tx, about: str) -> bool:
+    """Tell whether a security event of that name is written, without waiting for any lock."""
+    return outbox.exists(tx, "security", about)
+
+
+def entries(context: Context, *, cursor: str | None, limit: int) -> Page[operations.AuditEntry]:
+    """List audit rows, newest first.
+
+    Raises:
+        InvalidRequest: A cursor of another list, or a limit out of range.
+    """
+    size, before = page_limit(limit), read_number_cursor("a", cursor)
+    rows = context.database.read(lambda tx: operations.audit_page(tx, before_id=before, limit=size + 1))
+    following = make_cursor("a", rows[size - 1][0]) if len(rows) > size else None
+    return Page(tuple(entry for _, entry in rows[:size]), following)
 
 
 def check_reason(reason: object) -> str:

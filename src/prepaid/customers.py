@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from .config import Context
+from attrs import evolve
+
+from .config import Context, page_limit
 from .core.errors import InvalidRequest, NotFound
-from .core.ids import check_key
+from .core.ids import check_key, check_text
 from .core.instants import check_instant
 from .core.parties import Customer, TaxProfile
 from .store import Duplicate, Tx, accounts, customers
@@ -18,52 +20,59 @@ def register(
     context: Context,
     customer_id: str,
     *,
-    email: str = "",
-    name: str = "",
+    email: str | None = None,
+    name: str | None = None,
     currency: str | None = None,
-    locale: str = "en",
-    groups: Iterable[str] = (),
+    locale: str | None = None,
+    groups: Iterable[str] | None = None,
     since: datetime | None = None,
 ) -> Customer:
-    """Register a customer or bring them up to date; the same call again changes nothing.
+    """Register a customer or bring them up to date; what is None stays as it was.
 
     Args:
         context: The billing system.
         customer_id: The host's own id, 1 to 191 printable characters.
-        email: Where invoices go.
+        email: Where invoices go; nowhere if it was never given.
         name: Name for invoices.
-        currency: Their currency; the book's default if None.
-        locale: Language of documents and mail.
+        currency: Their currency; the book's default if it was never given.
+        locale: Language of documents and mail; ``"en"`` if it was never given.
         groups: Names of groups.
         since: When the customer joined the host; now if None. Kept from the first call.
 
     Raises:
         InvalidRequest: An argument has the wrong form; ``field`` names it.
     """
-    if isinstance(groups, str | bytes) or not isinstance(groups, Iterable):
+    if groups is not None and (isinstance(groups, str | bytes) or not isinstance(groups, Iterable)):
         raise InvalidRequest("groups is a list of names.", field="groups")
-    customer = Customer(
-        id=customer_id,
-        email=email,
-        name=name,
-        currency=context.currency_or_default(currency),
-        locale=locale,
-        groups=tuple(groups),
-    )
     joined = context.now() if since is None else check_instant(since, field="since")
-    _upsert(context, customer, joined)
+    told = {
+        "email": email,
+        "name": name,
+        "currency": None if currency is None else context.currency_or_default(currency),
+        "locale": locale,
+        "groups": None if groups is None else tuple(groups),
+    }
+    customer = _upsert(context, check_key(customer_id, field="customer"), told, joined)
     accounts.ensure_wallet(context.database, customer.id, customer.currency, context.now())
     return customer
 
 
-def _upsert(context: Context, customer: Customer, since: datetime) -> None:
-    database = context.database
-    if database.write(lambda tx: customers.update_known(tx, customer)):
-        return
+def _upsert(context: Context, customer_id: str, told: dict[str, Any], since: datetime) -> Customer:
+    fresh = Customer(id=customer_id, currency=context.currencies[0])
+
+    def work(tx: Tx) -> Customer:
+        known = customers.find(tx, customer_id)
+        customer = evolve(known or fresh, **{name: value for name, value in told.items() if value is not None})
+        if known is None:
+            customers.add(tx, customer, since=since, now=context.now())
+        elif customer != known:
+            customers.update_known(tx, customer)
+        return customer
+
     try:
-        database.write(lambda tx: customers.add(tx, customer, since=since, now=context.now()))
+        return context.database.write(work)
     except Duplicate:  # registered by somebody else meanwhile
-        database.write(lambda tx: customers.update_known(tx, customer))
+        return context.database.write(work)
 
 
 def get(tx: Tx, customer_id: str) -> Customer:
@@ -101,7 +110,8 @@ def set_profile(context: Context, customer_id: str, profile: Any, *, actor: str)
 
     def work(tx: Tx) -> TaxProfile:
         get(tx, customer_id)
-        if customers.current_profile(tx, customer_id) != profile:
+        known = customers.current_profile(tx, customer_id)
+        if known is None or known[1] != profile:
             customers.add_profile(tx, customer_id, profile, actor=actor, now=context.now())
         return profile
 
@@ -113,4 +123,15 @@ def set_profile(context: Context, customer_id: str, profile: Any, *, actor: str)
 
 def profile(context: Context, customer_id: str) -> TaxProfile | None:
     """Read a customer's latest tax profile."""
-    return context.database.read(lambda tx: customers.current_profile(tx, customer_id))
+    known = context.database.read(lambda tx: customers.current_profile(tx, customer_id))
+    return None if known is None else known[1]
+
+
+def search(context: Context, words: str, *, limit: int) -> tuple[Customer, ...]:
+    """Find customers by part of their id, name or mail address, whatever the case of A to Z.
+
+    Raises:
+        InvalidRequest: Nothing to search for, or a limit out of range.
+    """
+    wanted, size = check_text(words, field="words", longest=100, empty=False), page_limit(limit)
+    return tuple(context.database.read(lambda tx: customers.search(tx, wanted, limit=size)))

@@ -6,6 +6,7 @@ nothing is ever mended silently.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -13,6 +14,8 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from .config import Context
+from .core.documents import invoice_from_record
+from .core.errors import InvalidRequest
 from .core.hashing import sha256
 from .core.money import scale_of
 from .store import Tx, outbox, proofs
@@ -56,7 +59,12 @@ def check(context: Context, on_step: Callable[[str], None] | None = None) -> Int
     Args:
         context: The billing system.
         on_step: Told what is being proved, for a progress display.
+
+    Raises:
+        InvalidRequest: ``on_step`` cannot be called.
     """
+    if on_step is not None and not callable(on_step):
+        raise InvalidRequest("on_step is a function of one word.", field="on_step")
 
     def work(tx: Tx) -> IntegrityReport:
         findings: list[Finding] = []
@@ -64,6 +72,8 @@ def check(context: Context, on_step: Callable[[str], None] | None = None) -> Int
             if on_step is not None:
                 on_step(name)
             findings.extend(proof(tx))
+            if name == "numbers" and findings:
+                break  # nothing can be summed over what is no number
         counted = {name: proofs.count(tx, name) for name in ("transfer", "grant", "topup", "payment", "invoice")}
         return IntegrityReport(ok=not findings, findings=tuple(findings), counted=counted)
 
@@ -171,6 +181,8 @@ def _documents(tx: Tx) -> Iterator[Finding]:
             yield _finding("B5", ("invoice", row.number), "net + tax = total", (row.net, row.tax, row.total))
         if sha256(row.snapshot) != row.sha256:
             yield _finding("B5", ("invoice", row.number), "the hash it was issued with", "another")
+        elif (differing := _unlike_snapshot(row)) is not None:
+            yield _finding("B5", ("invoice", row.number), *differing)
         last[series] = (row.sequence, row.issued_on)
     for row in proofs.series_rows(tx):
         number, _ = last.get((row.kind, row.year), (0, ""))
@@ -181,12 +193,21 @@ def _documents(tx: Tx) -> Iterator[Finding]:
             yield _finding("B5", ("file", row.invoice_id), "the hash it was rendered with", "another")
 
 
+def _unlike_snapshot(row: Any) -> tuple[object, object] | None:
+    """Give what was frozen and what its row says, where the two differ."""
+    invoice = invoice_from_record(json.loads(row.snapshot), sha256=row.sha256)
+    issued_on, units = invoice.issued_on.isoformat(), (invoice.net.units, invoice.total.units)
+    frozen = (invoice.id, invoice.kind, invoice.number, invoice.customer, invoice.topup_id, issued_on, *units)
+    shown = (row.id, row.kind, row.number, row.customer, row.topup_id, row.issued_on, row.net, row.total)
+    return None if frozen == shown else (frozen, shown)
+
+
 PROOFS: Final[dict[str, Callable[[Tx], Iterator[Finding]]]] = {
+    "numbers": _numbers,
     "transfers": _transfers,
     "wallet chains": _chains,
     "grants": _grants,
     "keys": _keys,
-    "numbers": _numbers,
     "top-ups": _topups,
     "documents": _documents,
 }

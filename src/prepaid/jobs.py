@@ -20,7 +20,11 @@ from .usage import meters
 log = logging.getLogger("prepaid.jobs")
 
 LEASE_FOR: Final = timedelta(minutes=15)
+MAX_BUDGET_S: Final = 86_400
 LOOKS_AT_ONCE: Final = 50
+
+LONGEST_STEP: Final = timedelta(minutes=5)
+"""What one step of a job may take at most: a mail or a gateway call with its retries."""
 
 HANDLERS: Final[dict[str, outbox.Handler]] = {
     outbox.EVENT: outbox.deliver_event,
@@ -58,8 +62,8 @@ def run_due(context: Context, *, only: str | None = None, budget_s: int | None =
     """
     if only is not None and (not isinstance(only, str) or only not in JOBS):
         raise InvalidRequest(f"only is one of {', '.join(JOBS)}.", field="only")
-    if budget_s is not None and (type(budget_s) is not int or budget_s < 1):
-        raise InvalidRequest("budget_s is a whole number of seconds.", field="budget_s")
+    if budget_s is not None and (type(budget_s) is not int or not 1 <= budget_s <= MAX_BUDGET_S):
+        raise InvalidRequest(f"budget_s is a whole number of seconds, at most {MAX_BUDGET_S}.", field="budget_s")
     until = None if budget_s is None else context.now() + timedelta(seconds=budget_s)
     context.database.book_id  # noqa: B018 - the schema is checked before any job hides the error
     return tuple(_run(context, name, until) for name in ([only] if only else JOBS))
@@ -70,6 +74,9 @@ def _run(context: Context, name: str, until: datetime | None) -> JobRun:
     token = _take_lease(context, name, holder, now)
     if token is None:
         return JobRun(name=name, status="busy")
+    # Begin nothing that could outlive the lease.
+    lease_ends = now + LEASE_FOR - LONGEST_STEP
+    until = lease_ends if until is None else min(until, lease_ends)
     try:
         return JobRun(name=name, status="done", count=JOBS[name](context, until))
     except Exception:
@@ -107,6 +114,8 @@ def _look_at_topups(context: Context, until: datetime | None) -> int:
         if not due:
             break
         for stored in due:
+            if until is not None and context.now() >= until:
+                break
             _look(context, stored, now)
             looked += 1
     return looked
@@ -125,6 +134,9 @@ def _look(context: Context, stored: StoredTopup, now: datetime) -> None:
         settlement.settle(context, topup.id, close=now >= topup.expires_at)
     except GatewayError as error:
         log.warning("top-up %s cannot be looked at now: %s", topup.id, error)
+        if not (error.retryable or error.outcome_unknown):
+            reason = (error.code or "gateway-error")[:32]
+            context.database.write(lambda tx: topups.mark(tx, topup.id, reason))
 
 
 def _deliver_outbox(context: Context, until: datetime | None) -> int:

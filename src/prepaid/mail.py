@@ -27,6 +27,7 @@ from attrs import field, frozen
 from .core.errors import ConfigurationError, InvalidRequest
 from .core.hashing import sha256
 from .core.parties import check_email
+from .core.secret import Secret
 from .ports import Attachment, Clock, MailMessage
 from .system import SystemClock
 
@@ -48,7 +49,7 @@ class _Server:
     port: int
     security: Literal["none", "starttls", "tls"]
     user: str = field(repr=False)
-    password: str = field(repr=False)
+    password: Secret | None
 
 
 class SmtpMailer:
@@ -136,10 +137,10 @@ class SmtpMailer:
     def _prepare(self, connection: smtplib.SMTP) -> None:
         if self._server.security == "starttls":
             connection.starttls(context=ssl.create_default_context())
-        if not self._server.user:
+        if self._server.password is None:
             return
         try:
-            connection.login(self._server.user, self._server.password)
+            connection.login(self._server.user, self._server.password.reveal())
         except smtplib.SMTPAuthenticationError as error:
             refused = smtplib.SMTPAuthenticationError(error.smtp_code, "The mail server refuses our credentials.")
         else:
@@ -197,7 +198,8 @@ def _parse(url: str) -> _Server | None:
     if not _PRINTABLE.fullmatch(user + password) or bool(user) != bool(password):
         return None
     default = 465 if security == "tls" else 25
-    return _Server(host=host, port=port or default, security=security, user=user, password=password)
+    hidden = Secret(password, blanks=True) if password else None
+    return _Server(host=host, port=port or default, security=security, user=user, password=hidden)
 
 
 def _security(parts: SplitResult) -> Literal["none", "starttls", "tls"] | None:

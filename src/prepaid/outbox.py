@@ -69,6 +69,11 @@ def emit(
     add(tx, context, EVENT, dedupe_key=f"{name}/{about}", payload=payload)
 
 
+def exists(tx: Tx, name: str, about: str) -> bool:
+    """Tell whether an event was written."""
+    return outbox.exists(tx, EVENT, f"{name}/{about}")
+
+
 def deliver_event(context: Context, effect: outbox.Effect) -> None:
     """Tell an event to every listener that has not heard it yet.
 
@@ -123,9 +128,11 @@ def drain(context: Context, handlers: Mapping[str, Handler], *, until: datetime 
         for effect in effects:
             if until is not None and context.now() >= until:
                 return delivered
-            if _claim(context, effect):
+            if effect.attempts > len(RETRY_AFTER):
+                _park(context, effect)
+            elif (claimed := _claim(context, effect)) is not None:
                 tried += 1
-                delivered += _deliver(context, effect, handlers[effect.topic])
+                delivered += _deliver(context, claimed, handlers[claimed.topic])
         if not tried:
             return delivered
 
@@ -134,9 +141,18 @@ def _due(context: Context, topics: tuple[str, ...], now: datetime, batch: int) -
     return context.database.read(lambda tx: outbox.due(tx, topics, now, limit=batch))
 
 
-def _claim(context: Context, effect: outbox.Effect) -> bool:
+def _claim(context: Context, effect: outbox.Effect) -> outbox.Effect | None:
     now = context.now()
     return context.database.write(lambda tx: outbox.claim(tx, effect, now + CLAIM_FOR, now))
+
+
+def _park(context: Context, effect: outbox.Effect) -> None:
+    """Give up an effect that takes its worker down each time, before it can say why."""
+    context.database.write(
+        lambda tx: outbox.postpone(
+            tx, effect, next_at=None, error="its worker ended each time", progress=effect.progress
+        )
+    )
 
 
 def _deliver(context: Context, effect: outbox.Effect, handler: Handler) -> bool:
@@ -148,14 +164,14 @@ def _deliver(context: Context, effect: outbox.Effect, handler: Handler) -> bool:
         _postpone(context, effect, error)
         return False
     now = context.now()
-    context.database.write(lambda tx: outbox.finish(tx, effect.id, now))
+    context.database.write(lambda tx: outbox.finish(tx, effect, now))
     return True
 
 
 def _postpone(context: Context, effect: outbox.Effect, error: Exception) -> None:
     done = error.done if isinstance(error, PartlyDelivered) else effect.progress
-    last = effect.attempts >= len(RETRY_AFTER)
-    next_at = None if last else context.now() + RETRY_AFTER[effect.attempts]
+    last = effect.attempts > len(RETRY_AFTER)
+    next_at = None if last else context.now() + RETRY_AFTER[effect.attempts - 1]
     # The class only: a driver's message may carry an address or a password.
     text = str(error) if isinstance(error, PartlyDelivered) else type(error).__name__
-    context.database.write(lambda tx: outbox.postpone(tx, effect.id, next_at=next_at, error=text, progress=done))
+    context.database.write(lambda tx: outbox.postpone(tx, effect, next_at=next_at, error=text, progress=done))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from . import audit
 from .config import Context
 from .core.errors import InvalidRequest
 from .core.money import Money
-from .core.thresholds import Thresholds
-from .store import Tx, operations
-
-THRESHOLDS: Final = "thresholds"
+from .core.thresholds import SETTING, Thresholds
+from .store import Duplicate, Tx, operations
 
 
 def set_thresholds(context: Context, thresholds: object, *, actor: str) -> None:
@@ -27,15 +23,18 @@ def set_thresholds(context: Context, thresholds: object, *, actor: str) -> None:
         context.currency_or_default(currency)
 
     def work(tx: Tx) -> None:
-        before = operations.read_setting(tx, THRESHOLDS) or {}
-        operations.write_setting(tx, THRESHOLDS, value, context.now())
-        audit.record(tx, context, actor=actor, action="settings", target=THRESHOLDS, before=before, after=value)
+        before = operations.read_setting(tx, SETTING) or {}
+        operations.write_setting(tx, SETTING, value, context.now())
+        audit.record(tx, context, actor=actor, action="settings", target=SETTING, before=before, after=value)
 
-    context.database.write(work)
+    try:
+        context.database.write(work)
+    except Duplicate:  # set for the first time by two operators at once
+        context.database.write(work)
 
 
 def thresholds(context: Context) -> Thresholds:
     """Read the levels in force."""
-    value = context.database.read(lambda tx: operations.read_setting(tx, THRESHOLDS)) or {}
+    value = context.database.read(lambda tx: operations.read_setting(tx, SETTING)) or {}
     levels = tuple(Money(units, currency) for currency, units in sorted(value.get("low", {}).items()))
     return Thresholds(low=levels or None)

@@ -9,7 +9,7 @@ grants, issues the invoice and writes what is to be told.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Literal
@@ -18,11 +18,11 @@ from attrs import frozen
 
 from . import audit, customers, documents, outbox, wallets
 from .config import Context
-from .core.errors import GatewayError, IntegrityFault, NotFound
+from .core.errors import AmountOutOfRange, GatewayError, IntegrityFault, NotFound
 from .core.hashing import fingerprint, key_hash
 from .core.money import Money
 from .core.settlement import Expected, Verdict, judge
-from .core.states import PAID_STATES
+from .core.states import PAID_STATES, TopupState
 from .core.topups import Topup
 from .core.transfers import (
     PROMOTION,
@@ -42,7 +42,9 @@ from .store.topups import StoredTopup
 
 log = logging.getLogger("prepaid.settlement")
 
-SettlementOutcome = Literal["credited", "duplicate", "review", "pending", "failed", "expired", "canceled", "mismatch"]
+SettlementOutcome = Literal[
+    "credited", "duplicate", "review", "pending", "failed", "expired", "canceled", "mismatch", "unreachable"
+]
 
 UnpaidState = Literal["pending", "processing", "failed", "expired", "canceled"]
 
@@ -74,13 +76,37 @@ def settle(context: Context, topup_id: str, *, close: bool = False) -> Settled:
         GatewayError: The gateway cannot be asked; the top-up is as it was.
     """
     stored = load(context, topup_id)
-    if stored.topup.state in PAID_STATES:
-        return Settled(stored.topup, "duplicate")
-    gateway = _gateway_of(context, stored.topup)
+    topup = stored.topup
+    if topup.state in PAID_STATES:
+        return Settled(topup, "duplicate")
+    gateway = _gateway_of(context, topup)
+    if stored.checkout_id is None and topup.state != "starting":
+        # It ended before a checkout was known; asking now would open one that nobody sees.
+        return _unpaid(context, topup, _ended(topup.state))
+    if stored.checkout_id is None and _is_forgotten(context, gateway, topup) and context.now() >= topup.expires_at:
+        return _unpaid(context, topup, "expired", failure="never-opened")
     stored = open_checkout(context, gateway, stored)
     payment = _ask(gateway, stored, close=close)
     verdict = judge(payment, _expected(context, gateway, stored))
     return _apply(context, stored.topup, payment, verdict)
+
+
+def try_settle(context: Context, topup_id: str) -> Settled:
+    """Settle if the gateway can be asked; if it cannot, leave the top-up and have a job look soon.
+
+    A gateway that sent a webhook may not send it again: also a top-up that had
+    ended is looked at until the gateway was asked.
+
+    Raises:
+        NotFound: The book has no such top-up.
+    """
+    try:
+        return settle(context, topup_id)
+    except GatewayError as error:
+        log.warning("top-up %s waits for its gateway: %s", topup_id, error)
+        soon = context.now() + _LOOKS[0]
+        context.database.write(lambda tx: topups.schedule_look(tx, topup_id, soon, 0))
+        return Settled(load(context, topup_id).topup, "unreachable")
 
 
 def load(context: Context, topup_id: str) -> StoredTopup:
@@ -114,8 +140,7 @@ def open_checkout(context: Context, gateway: Gateway, stored: StoredTopup) -> St
     """
     if stored.checkout_id is not None:
         return stored
-    age = context.now() - stored.topup.created_at
-    if age > max(timedelta(seconds=gateway.capabilities().create_key_valid_s), _FIRST_TRY):
+    if _is_forgotten(context, gateway, stored.topup):
         raise GatewayError(
             "The gateway does not remember the request any more.", outcome_unknown=True, code="key-too-old"
         )
@@ -135,6 +160,20 @@ def open_checkout(context: Context, gateway: Gateway, stored: StoredTopup) -> St
     if kept is None or kept.checkout_id != checkout.checkout_id:
         raise GatewayError("The gateway made a second checkout for one key.", code="checkout-differs")
     return kept
+
+
+def _is_forgotten(context: Context, gateway: Gateway, topup: Topup) -> bool:
+    """Tell whether the gateway may take the same key for a new request by now."""
+    kept_for = timedelta(seconds=gateway.capabilities().create_key_valid_s)
+    return context.now() - topup.created_at > max(kept_for, _FIRST_TRY)
+
+
+def _ended(state: TopupState) -> UnpaidState:
+    match state:
+        case "failed" | "expired" | "canceled":
+            return state
+        case _:
+            raise IntegrityFault("An open top-up has no checkout.")
 
 
 def _ask(gateway: Gateway, stored: StoredTopup, *, close: bool) -> PaymentSnapshot:
@@ -158,9 +197,9 @@ def _expected(context: Context, gateway: Gateway, stored: StoredTopup) -> Expect
 def _apply(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Verdict) -> Settled:
     match verdict.kind:
         case "credit":
-            return _post(context, topup, payment, verdict)
+            return _credit_or_park(context, topup, payment)
         case "review":
-            return _post(context, topup, payment, verdict)
+            return _review(context, topup, payment, verdict.reason)
         case "mismatch":
             return _refuse(context, topup, verdict.reason)
         case "wait":
@@ -171,10 +210,29 @@ def _apply(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Ve
             return _unpaid(context, topup, verdict.kind, failure=verdict.reason[:32])
 
 
-def _post(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Verdict) -> Settled:
-    post = _credit if verdict.kind == "credit" else _park
+def _credit_or_park(context: Context, topup: Topup, payment: PaymentSnapshot) -> Settled:
     try:
-        posted = post(context, topup, payment, verdict.reason)
+        return _once(context, topup, payment, post=lambda: _credit(context, topup, payment), outcome="credited")
+    except AmountOutOfRange:
+        # Captured money is never refused: what a wallet cannot hold waits for an operator.
+        return _review(context, topup, payment, "balance-full")
+
+
+def _review(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str) -> Settled:
+    return _once(context, topup, payment, post=lambda: _park(context, topup, payment, reason), outcome="review")
+
+
+def _once(
+    context: Context,
+    topup: Topup,
+    payment: PaymentSnapshot,
+    *,
+    post: Callable[[], bool],
+    outcome: SettlementOutcome,
+) -> Settled:
+    """Post a payment unless it was posted, by this top-up or, which is an attack, by another."""
+    try:
+        posted = post()
     except Duplicate:
         owner = _owner(context, topup.gateway, payment)
         if owner is None:
@@ -183,9 +241,7 @@ def _post(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Ver
             return _refuse(context, topup, "payment-of-another-topup")
         posted = False
     after = load(context, topup.id).topup
-    if not posted:
-        return Settled(after, "duplicate")
-    return Settled(after, "credited" if verdict.kind == "credit" else "review")
+    return Settled(after, outcome if posted else "duplicate")
 
 
 def _owner(context: Context, gateway: str, payment: PaymentSnapshot) -> str | None:
@@ -193,11 +249,11 @@ def _owner(context: Context, gateway: str, payment: PaymentSnapshot) -> str | No
     return context.database.read(lambda tx: topups.payment_owner(tx, gateway, payment_id))
 
 
-def _credit(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str) -> bool:
+def _credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> bool:
     currency, now = topup.total.currency, context.now()
     accounts.ensure_wallet(context.database, topup.customer, currency, now)
     system = _accounts(context, topup, currency)
-    series = documents.open_series(context)
+    series, stored = documents.open_series(context), load(context, topup.id)
     invoice_id = context.ids.new("inv")
 
     def work(tx: Tx) -> bool:
@@ -210,7 +266,7 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot, reason: st
         balance = wallets.post_credits(tx, context, topup.customer, credits=credits, system=system)
         _tell_credited(tx, context, topup, Money(balance, currency))
         customer = customers.get(tx, topup.customer)
-        profile = customer_rows.current_profile(tx, topup.customer)
+        profile = customer_rows.profile_version(tx, topup.customer, stored.profile_version)
         # The number last: its counter row is locked until the commit.
         documents.issue(
             tx,
@@ -238,7 +294,7 @@ def _credits(context: Context, topup: Topup, payment: PaymentSnapshot) -> list[w
         wallets.Credit(
             currency=topup.credit.currency,
             header=_header(context, topup, "topup"),
-            label=Label(description=f"Top-up by {topup.gateway}"),
+            label=Label(description=f"Top-up, {context.gateway(topup.gateway).label}"),
             lines=bought,
             grant=wallets.GrantSpec(
                 kind="paid",
@@ -326,6 +382,7 @@ def _refuse(context: Context, topup: Topup, reason: str) -> Settled:
     about = f"{topup.id}/{reason}"
 
     def work(tx: Tx) -> None:
+        topups.mark(tx, topup.id, reason)
         audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=about)
 
     with suppress(Duplicate):  # told before
@@ -338,10 +395,10 @@ def _unpaid(context: Context, topup: Topup, state: UnpaidState, *, failure: str 
     outcome: SettlementOutcome = "pending" if state == "processing" else state
 
     def work(tx: Tx) -> None:
-        if topup.state == state:
-            return
-        values = {"next_poll_at": None} if final else {}
-        if topups.step(tx, topup.id, state, failure=failure, **values) and final:
+        stepped = topup.state != state and topups.step(tx, topup.id, state, failure=failure)
+        if final:
+            topups.stop_looking(tx, topup.id)
+        if stepped and final:
             outbox.emit(
                 tx,
                 context,

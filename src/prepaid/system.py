@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from datetime import UTC, datetime
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
-from attrs import frozen
-
+from .core.errors import ConfigurationError
 from .core.ids import ENTROPY_BYTES, make_id
 from .ports import Clock
+
+_LARGEST: Final = 256**ENTROPY_BYTES - 1
+_STEP_BYTES: Final = 5
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class SystemClock:
@@ -19,12 +25,62 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-@frozen
-class RandomIds:
-    """Ids that sort by the clock's time and cannot be guessed."""
+class UtcClock:
+    """A host's clock, held to its promise: aware instants, given in UTC."""
 
-    clock: Clock
+    def __init__(self, clock: Clock) -> None:
+        """Wrap a clock.
+
+        Raises:
+            ConfigurationError: It has no ``now``.
+        """
+        if not callable(getattr(clock, "now", None)):
+            raise ConfigurationError("clock is an object with now() -> datetime.")
+        self._clock = clock
+
+    def now(self) -> datetime:
+        """Give the current instant in UTC.
+
+        Raises:
+            ConfigurationError: The clock gives something else than an aware datetime.
+        """
+        instant = self._clock.now()
+        if not isinstance(instant, datetime) or instant.utcoffset() is None:
+            raise ConfigurationError("clock.now() gives aware datetimes; a naive one names no instant.")
+        return instant.astimezone(UTC)
+
+
+class RandomIds:
+    """Ids that cannot be guessed and, within a process, sort in the order in which they were made.
+
+    Also within one millisecond, and when the clock is set back: lists and the
+    burn of grants go by id.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin with a clock."""
+        self._clock, self._lock = clock, threading.Lock()
+        self._process, self._at, self._entropy = 0, datetime.min.replace(tzinfo=UTC), _LARGEST
 
     def new(self, kind: str) -> str:
         """Make a new id with the prefix ``kind``."""
-        return make_id(kind, self.clock.now(), secrets.token_bytes(ENTROPY_BYTES))
+        with self._lock:
+            at, entropy = self._next()
+        return make_id(kind, at, entropy.to_bytes(ENTROPY_BYTES, "big"))
+
+    def _next(self) -> tuple[datetime, int]:
+        now = self._clock.now()
+        if self._process != os.getpid():  # a forked child must not go on where its parent does too
+            self._process, self._at, self._entropy = os.getpid(), now, self._random()
+        elif now >= self._at + _MILLISECOND:
+            self._at, self._entropy = now, self._random()
+        else:
+            self._entropy += 1 + int.from_bytes(secrets.token_bytes(_STEP_BYTES), "big")
+            if self._entropy > _LARGEST:
+                self._at, self._entropy = self._at + _MILLISECOND, self._random()
+        return self._at, self._entropy
+
+    @staticmethod
+    def _random() -> int:
+        # From the lower half, so that there is room to count up.
+        return int.from_bytes(secrets.token_bytes(ENTROPY_BYTES), "big") >> 1

@@ -7,7 +7,6 @@ leaves a top-up that the same key resumes.
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -36,15 +35,13 @@ from .core.pages import Page, make_cursor, read_cursor
 from .core.parties import Customer, TaxProfile
 from .core.quotes import Quote, QuoteClaim, claim_of
 from .core.states import PAID_STATES
-from .core.taxation import TaxDecision
+from .core.taxation import TaxDecision, TaxRule
 from .core.topups import Topup
 from .ports import CheckoutRequest, CurrencyLimits, Gateway
 from .store import Duplicate, Tx, tax_rules, topups
 from .store import customers as customer_rows
 from .store.topups import StoredTopup
 from .tax.engine import Sale, decide
-
-log = logging.getLogger("prepaid.topups")
 
 MAX_URL: Final = 2000
 
@@ -74,7 +71,7 @@ def offers(context: Context, customer: Customer, amount: Money) -> tuple[Gateway
     """
     price = _price(context, amount)
     try:
-        total = _taxed(context, customer, price).gross
+        total = _taxed(context, customer, price).decision.gross
     except TaxProfileInvalid:
         total = price  # what can be offered is shown before the customer told their country
     found = []
@@ -106,16 +103,23 @@ def quote(
         TaxProfileInvalid: The tax cannot be decided without a tax profile.
         PromotionRefused: The code does not apply.
     """
+    return _priced(context, customer, amount, gateway=gateway, code=code)[0]
+
+
+def _priced(
+    context: Context, customer: Customer, amount: Money, *, gateway: str | None, code: str | None
+) -> tuple[Quote, int | None]:
     price = _price(context, amount)
     if code is not None and code != "":
         raise PromotionRefused("This code is not known or does not apply to you.", reason="unknown")
-    tax = _taxed(context, customer, price)
+    taxed = _taxed(context, customer, price)
+    tax = taxed.decision
     if tax.net.units <= 0:
         raise AmountOutOfRange("Nothing would be left of this amount after tax.", field="amount")
     chosen = _choose(context, gateway, tax.gross)
     zero = Money.zero(price.currency)
     balance = context.database.read(lambda tx: wallets.balance(tx, customer.id, price.currency))
-    return Quote(
+    priced = Quote(
         amount=price,
         gateway=chosen.name,
         code=None,
@@ -128,6 +132,7 @@ def quote(
         balance_after=balance.settled + tax.net,
         expires_at=context.now() + context.quote_valid_for,
     )
+    return priced, taxed.profile_version
 
 
 def _price(context: Context, amount: object) -> Money:
@@ -136,13 +141,22 @@ def _price(context: Context, amount: object) -> Money:
     return price
 
 
-def _taxed(context: Context, customer: Customer, price: Money) -> TaxDecision:
-    def facts(tx: Tx) -> tuple[TaxProfile | None, tuple[object, ...]]:
+@frozen
+class _Taxed:
+    """A tax decision, and the version of the profile that it rests on."""
+
+    decision: TaxDecision
+    profile_version: int | None
+
+
+def _taxed(context: Context, customer: Customer, price: Money) -> _Taxed:
+    def facts(tx: Tx) -> tuple[tuple[int, TaxProfile] | None, tuple[TaxRule, ...]]:
         return customer_rows.current_profile(tx, customer.id), tax_rules.active(tx)
 
-    profile, rules = context.database.read(facts)
+    known, rules = context.database.read(facts)
+    version, profile = known or (None, None)
     day = local_day(context.now(), context.seller.timezone)
-    return decide(Sale(price=price, day=day, seller=context.seller, profile=profile), rules)  # type: ignore[arg-type]
+    return _Taxed(decide(Sale(price=price, day=day, seller=context.seller, profile=profile), rules), version)
 
 
 def _choose(context: Context, name: str | None, total: Money) -> Gateway:
@@ -203,21 +217,23 @@ def start(
     print_of = fingerprint("topup", str(claim.amount), claim.gateway, claim.code or "", sorted(claim.shown.items()))
     known = context.database.read(lambda tx: topups.find_by_key(tx, hashed))
     if known is None:
-        fresh = _reprice(context, customer, claim)
+        fresh, version = _reprice(context, customer, claim)
         urls = (_page_url(return_url, "return_url"), _page_url(cancel_url, "cancel_url"))
-        known = _keep_intent(context, customer, fresh, urls=urls, hashed=hashed, print_of=print_of)
+        known = _keep_intent(
+            context, customer, fresh, profile_version=version, urls=urls, hashed=hashed, print_of=print_of
+        )
     if known.fingerprint != print_of:
         raise KeyConflict("This key started another top-up.", field="key")
     return _open(context, known)
 
 
-def _reprice(context: Context, customer: Customer, claim: QuoteClaim) -> Quote:
+def _reprice(context: Context, customer: Customer, claim: QuoteClaim) -> tuple[Quote, int | None]:
     if context.now() > claim.expires_at:
         raise QuoteExpired("This offer is too old; look at the new one.", field="quote")
-    fresh = quote(context, customer, claim.amount, gateway=claim.gateway, code=claim.code)
+    fresh, version = _priced(context, customer, claim.amount, gateway=claim.gateway, code=claim.code)
     if fresh.shown() != claim.shown:
         raise QuoteChanged("What you would pay has changed; look at the new summary.", quote=fresh)
-    return fresh
+    return fresh, version
 
 
 def _page_url(url: object, field: str) -> str:
@@ -241,7 +257,14 @@ def _with_topup(url: str, topup_id: str) -> str:
 
 
 def _keep_intent(
-    context: Context, customer: Customer, fresh: Quote, *, urls: tuple[str, str], hashed: str, print_of: str
+    context: Context,
+    customer: Customer,
+    fresh: Quote,
+    *,
+    profile_version: int | None,
+    urls: tuple[str, str],
+    hashed: str,
+    print_of: str,
 ) -> StoredTopup:
     now, topup_id = context.now(), context.ids.new("top")
     topup = Topup(
@@ -272,7 +295,7 @@ def _keep_intent(
     )
 
     def work(tx: Tx) -> StoredTopup | None:
-        topups.add(tx, topup, request, key_hash=hashed, fingerprint=print_of)
+        topups.add(tx, topup, request, profile_version=profile_version, key_hash=hashed, fingerprint=print_of)
         return topups.find(tx, topup_id)
 
     try:
@@ -318,12 +341,7 @@ def confirm(context: Context, customer: Customer, topup_id: object) -> Topup:
     Raises:
         NotFound: Unknown, or another customer's.
     """
-    topup = get(context, customer, topup_id)
-    try:
-        return settlement.settle(context, topup.id).topup
-    except GatewayError as error:
-        log.warning("top-up %s cannot be confirmed now: %s", topup.id, error)
-        return topup
+    return settlement.try_settle(context, get(context, customer, topup_id).id).topup
 
 
 def cancel(context: Context, customer: Customer, topup_id: object) -> Topup:
@@ -350,3 +368,13 @@ def list_of(context: Context, customer: Customer, *, cursor: str | None, limit: 
     size, before = page_limit(limit), read_cursor("t", cursor)
     rows = context.database.read(lambda tx: topups.of_customer(tx, customer.id, before=before, limit=size + 1))
     return Page(tuple(rows[:size]), make_cursor("t", rows[size - 1].id) if len(rows) > size else None)
+
+
+def for_review(context: Context, *, limit: int) -> tuple[Topup, ...]:
+    """List what an operator should look at, oldest first: paid top-ups in review, open ones with something wrong.
+
+    Raises:
+        InvalidRequest: A limit out of range.
+    """
+    size = page_limit(limit)
+    return tuple(context.database.read(lambda tx: topups.for_review(tx, limit=size)))

@@ -16,7 +16,7 @@ from .config import Context
 from .core.errors import AmountOutOfRange, IntegrityFault
 from .core.grants import NEVER, PAID_KINDS, GrantKind, burn, default_priority, pay_debt
 from .core.money import Money
-from .core.thresholds import crossings
+from .core.thresholds import SETTING, crossings
 from .core.transfers import REVENUE, AccountRef, Line, charge_lines
 from .core.usage import Balance
 from .store import Tx, accounts, ledger, operations
@@ -232,7 +232,7 @@ def _available(tx: Tx, customer: str, currency: str) -> int:
 
 
 def _tell_crossings(tx: Tx, context: Context, wallet: accounts.Wallet, *, before: int, about: str) -> None:
-    levels = operations.read_setting(tx, "thresholds") or {}
+    levels = operations.read_setting(tx, SETTING) or {}
     low, balance = levels.get("low", {}).get(wallet.currency), Money(wallet.balance, wallet.currency)
     for name in crossings(before=before, after=wallet.balance, low=low):
         outbox.emit(tx, context, name, about=about, customer=wallet.owner, amount=balance)

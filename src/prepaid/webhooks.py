@@ -17,7 +17,7 @@ from attrs import frozen
 
 from . import audit, settlement
 from .config import MAX_WEBHOOK_BYTES, Context
-from .core.errors import GatewayError, NotFound, PrepaidError, WebhookRejected
+from .core.errors import TransactionAborted, WebhookRejected
 from .core.hashing import sha256
 from .core.ids import looks_like_id
 from .ports import Gateway, GatewayEvent
@@ -29,7 +29,6 @@ WebhookOutcome = Literal[
     "credited", "pending", "review", "duplicate", "ignored", "mismatch", "rejected", "parked", "recorded", "unavailable"
 ]
 
-_STATUS: Final[dict[str, int]] = {"rejected": 400, "unavailable": 503}
 _FINAL: Final = ("credited", "review", "duplicate", "ignored", "mismatch")
 """Outcomes after which the same event need not be looked at again."""
 
@@ -64,10 +63,11 @@ def receive(
     """
     try:
         return _receive(context, gateway_name, body, headers)
-    except Exception:
+    except Exception as error:
         # The gateway tries again; whatever is committed stays and is found by its keys.
         log.exception("webhook for gateway %r could not be handled", str(gateway_name)[:32])
-        return WebhookResult(status=503, outcome="unavailable")
+        busy = isinstance(error, TransactionAborted)
+        return WebhookResult(status=503 if busy else 500, outcome="unavailable")
 
 
 def _receive(context: Context, gateway_name: object, body: object, headers: object) -> WebhookResult:
@@ -82,7 +82,9 @@ def _receive(context: Context, gateway_name: object, body: object, headers: obje
         events = gateway.parse_webhook(_lower(headers), body)
     except WebhookRejected as refused:
         log.warning("webhook of %s rejected: %s", gateway.name, refused)
-        return _reject(context, gateway, "not-genuine")
+        # An event of the other mode came to the wrong address.
+        status = 404 if refused.reason == "wrong-mode" else 400
+        return _reject(context, gateway, refused.reason, status=status)
     results = [_handle(context, gateway, event, body) for event in events]
     return results[0] if results else WebhookResult(status=200, outcome="ignored")
 
@@ -99,6 +101,8 @@ def _reject(context: Context, gateway: Gateway, reason: str, *, status: int = 40
     # Told once an hour, so that a flood of rubbish does not become a flood of rows.
     hour = context.now().strftime("%Y-%m-%dT%H")
     about = f"{gateway.name}/{reason}/{hour}"
+    if context.database.read(lambda tx: audit.is_told(tx, about)):
+        return WebhookResult(status=status, outcome="rejected")
     with suppress(Duplicate):
         context.database.write(
             lambda tx: audit.security(
@@ -118,8 +122,7 @@ def _handle(context: Context, gateway: Gateway, event: GatewayEvent, body: bytes
             tx, gateway=gateway.name, event_id=event.event_id, outcome=outcome, topup_id=topup_id, now=now
         )
     )
-    status = _STATUS.get(outcome, 200)
-    return WebhookResult(status=status, outcome=outcome, event_id=event.event_id, topup_id=topup_id)
+    return WebhookResult(status=200, outcome=outcome, event_id=event.event_id, topup_id=topup_id)
 
 
 def _record(context: Context, gateway: Gateway, event: GatewayEvent, body: bytes) -> bool:
@@ -148,17 +151,10 @@ def _wake(context: Context, gateway: Gateway, event: GatewayEvent) -> tuple[Webh
     topup_id = _topup_of(context, gateway, event) if event.kind == "payment" else None
     if topup_id is None:
         return "ignored", None
-    try:
-        settled = settlement.settle(context, topup_id)
-    except GatewayError as error:
-        log.warning("top-up %s waits for its gateway: %s", topup_id, error)
-        return "recorded", topup_id  # a job looks again
-    except NotFound:
-        return "ignored", None
-    except PrepaidError as error:
-        log.warning("top-up %s could not be settled: %s", topup_id, type(error).__name__)
-        return "unavailable", topup_id
+    settled = settlement.try_settle(context, topup_id)
     match settled.outcome:
+        case "unreachable":
+            return "recorded", topup_id  # a job looks again
         case "credited" | "duplicate" | "review" | "mismatch":
             return settled.outcome, topup_id
         case _:

@@ -20,7 +20,7 @@ ENTROPY = st.binary(min_size=ENTROPY_BYTES, max_size=ENTROPY_BYTES)
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 ANY_TEXT = st.text(st.characters(), max_size=300)  # lone surrogates included
 
-NOT_STRINGS: list[Any] = [None, True, 0, 1.5, b"key", ("key",), ["key"], {"key": 1}, object()]
+NOT_STRINGS: list[Any] = [None, True, 0, 1.5, b"key", ("key",), ["key"], {"key": 1}, NotImplemented]
 NEVER_TEXT = {
     "nul": "a\x00b",
     "newline": "a\nb",

@@ -96,7 +96,7 @@ NOT_STRINGS: list[Any] = [
     ["50"],
     {"amount": "50"},
     Fraction(1, 2),
-    object(),
+    NotImplemented,
 ]
 
 HOSTILE_DECIMALS = [
@@ -452,7 +452,7 @@ class TestFormat:
 
 
 class TestRequirements:
-    @pytest.mark.parametrize("amount", [None, 5, 5.0, "5.00", Decimal(5), True, object()], ids=repr)
+    @pytest.mark.parametrize("amount", [None, 5, 5.0, "5.00", Decimal(5), True, NotImplemented], ids=repr)
     @pytest.mark.parametrize("require", [require_positive, require_whole_minor])
     def test_only_money_is_accepted(self, require: Any, amount: Any) -> None:
         with pytest.raises(InvalidAmount) as refusal:

@@ -44,6 +44,7 @@ SETTLE = Operation(name="settle", prepare=_prepare_settle, run=_settle, again=_d
 def _prepare_charge(host: Host) -> None:
     _customer(host)
     _give(host, "3.00", "promotional")
+    host.clock.advance(seconds=1)  # of two grants alike, the older one burns first
     _give(host, "5.00", "goodwill")
 
 
@@ -74,6 +75,7 @@ def _prepare_bill(host: Host) -> None:
     _customer(host)
     _give(host, "1.00", "goodwill")
     host.billing.meters.start(CUSTOMER, resource="vm-1", rate=Rate.hourly("0.40", "EUR"))
+    host.clock.advance(seconds=1)  # so that it is known which of the two is billed first
     host.billing.meters.start(CUSTOMER, resource="vm-2", rate=Rate.hourly("0.30", "EUR"))
 
 
@@ -82,5 +84,31 @@ def _bill(host: Host) -> object:
     return str(host.billing.customer(CUSTOMER).balance().settled)
 
 
-BILL = Operation(name="bill", prepare=_prepare_bill, run=_bill, again=_bill, after=timedelta(hours=2))
+BILL = Operation(name="bill", prepare=_prepare_bill, run=_bill, again=_bill, after=timedelta(hours=2, minutes=1))
 """Two meters owe two hours each, the last of them below zero."""
+
+
+def _metered(host: Host) -> object:
+    return sorted(meter.resource for meter in host.billing.customer(CUSTOMER).meters())
+
+
+def _start_meter(host: Host) -> object:
+    return host.billing.meters.start(CUSTOMER, resource="vm-1", rate=Rate.hourly("0.40", "EUR"))
+
+
+def _prepare_stop_meter(host: Host) -> None:
+    _customer(host)
+    _start_meter(host)
+
+
+def _stop_meter(host: Host) -> object:
+    return host.billing.meters.stop("vm-1")
+
+
+START_METER = Operation(name="meter start", prepare=_customer, run=_start_meter, again=_metered)
+"""A resource begins to accrue; who hears an error will take the resource away again."""
+
+STOP_METER = Operation(
+    name="meter stop", prepare=_prepare_stop_meter, run=_stop_meter, again=_metered, after=timedelta(minutes=5)
+)
+"""A resource ends."""

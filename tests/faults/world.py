@@ -7,20 +7,20 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from attrs import field, frozen
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event, make_url, text
 
 from prepaid import Address, Money, Prepaid, Seller, Topup, WebhookResult
 from prepaid.core.events import EVENT_NAMES
 from prepaid.core.events import Event as ToldEvent
 from prepaid.gateways.simulated import SimulatedGateway
 from prepaid.ports import Checkout, CheckoutRequest, MailMessage, PaymentRef, PaymentSnapshot
-from prepaid.store.engines import READ_ONLY
+from prepaid.store.engines import READ_ONLY, open_engine
 from prepaid.testing.clock import START, MovableClock
 
 SELLER: Final = Seller(
@@ -70,7 +70,7 @@ class Fuse:
             commit(connection)
             self.step("after COMMIT", connection.driver_connection)
 
-        dialect.do_commit = stepping_commit  # type: ignore[method-assign]
+        dialect.do_commit = stepping_commit
         for moment in ("before", "after"):
             event.listen(engine, f"{moment}_cursor_execute", self._statement(moment))
 
@@ -142,6 +142,28 @@ class PlainText:
         return f"{invoice.number} {invoice.total}".encode()
 
 
+def open_quickly(url: str) -> Engine:
+    """Open a database without waiting for the disk.
+
+    A killed process loses nothing that it gave to the system; waiting would
+    only matter to a machine that loses its power.
+    """
+    if not url.startswith("sqlite"):
+        return open_engine(make_url(url).update_query_dict({"options": "-c synchronous_commit=off"}))
+    engine = open_engine(url)
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF").close())
+    return engine
+
+
+class KeptCheckout(NamedTuple):
+    """A checkout as the provider remembers it."""
+
+    id: str
+    topup_id: str
+    state: str
+    minor: int
+
+
 @frozen
 class World:
     """What outlives a process.
@@ -164,16 +186,14 @@ class World:
         with self.engine.connect() as connection, connection.execution_options(**{READ_ONLY: True}).begin():
             return [tuple(row) for row in connection.execute(text(statement), values)]
 
-    def checkouts(self) -> list[tuple[Any, ...]]:
-        """Ask the provider's own memory for its checkouts: top-up, state, minor units."""
+    def checkouts(self) -> list[KeptCheckout]:
+        """Ask the provider's own memory for its checkouts."""
         path = self.folder / "provider.db"
         if not path.exists():
             return []
-        provider = sqlite3.connect(path)
-        try:
-            return provider.execute("SELECT told_topup, state, minor FROM checkout ORDER BY id").fetchall()
-        finally:
-            provider.close()
+        with closing(sqlite3.connect(path)) as provider:
+            rows = provider.execute("SELECT id, told_topup, state, minor FROM checkout ORDER BY id").fetchall()
+        return [KeptCheckout(*row) for row in rows]
 
     def close(self) -> None:
         """Close every connection of this process."""

@@ -12,7 +12,8 @@ from prepaid.gateways import SimulatedGateway
 from prepaid.store import upgrade_schema
 from prepaid.testing.clock import MovableClock
 from prepaid.testing.mail import RecordingMailer
-from tests.use_cases.steps import ADA, EVE, Place, PlainRenderer, seller
+from tests.use_cases.providers import SECRET, LyingGateway
+from tests.use_cases.steps import ADA, EVE, Place, PlainRenderer, checkout_of, seller, start
 
 _books = itertools.count(1)
 
@@ -100,3 +101,27 @@ def billing(open_billing):
 @pytest.fixture
 def ada(billing):
     return billing.customer(ADA)
+
+
+@pytest.fixture
+def gateway(tmp_path, clock):
+    """Give a provider that can be made to lie, with a secret worth stealing."""
+    return LyingGateway(state=tmp_path / "attacked.db", clock=clock, webhook_secrets=(SECRET,))
+
+
+@pytest.fixture
+def shop(open_billing, gateway, tmp_path, clock):
+    """Two gateways with secrets of their own, and two customers."""
+    other = SimulatedGateway(state=tmp_path / "attacked.db", clock=clock, name="other", webhook_secrets=("other-one",))
+    billing = open_billing(gateways=[gateway, other])
+    for customer in (ADA, EVE):
+        billing.customers.register(customer, currency="EUR")
+    return billing
+
+
+@pytest.fixture
+def paid(shop, gateway):
+    """Give a top-up that is paid at the gateway and not yet credited."""
+    topup = start(shop)
+    gateway.pay(checkout_of(topup))
+    return topup

@@ -15,6 +15,8 @@ from prepaid.gateways import SimulatedGateway
 from prepaid.gateways.signed import sign
 from prepaid.ports import CurrencyLimits
 
+SECRET = "whsec_never_to_be_shown"
+
 
 @frozen(kw_only=True)
 class NarrowGateway(SimulatedGateway):
@@ -48,6 +50,10 @@ class LyingGateway(SimulatedGateway):
     def fetch_payment(self, ref):
         self.asked.append(ref.topup_id)
         return attrs.evolve(super().fetch_payment(ref), **self.lies)
+
+
+def receive(billing, headers, body, to="simulated"):
+    return billing.webhooks.receive(to, body=body, headers=headers)
 
 
 def signed(content, *, at, secret="simulated-secret"):

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import text
 
-from prepaid import Address, Money, Prepaid, Seller, TaxProfile, TaxRule, permissions
+from prepaid import Address, Money, Rate, Seller, TaxProfile, TaxRule, permissions
 
 BACK = "https://panel.example/back"
 BILLING = "https://panel.example/billing"
 ADA = "user-42"
 EVE = "eve"
+RATE = Rate.hourly("0.01", "EUR")
 BOOK_TABLES = (
     "currency customer tax_profile account topup payment grant transfer webhook_event tax_rule meter meter_segment "
     "invoice_series invoice document_file outbox audit job_lease setting"
@@ -97,6 +98,11 @@ def charge(billing, amount, *, key=None, customer=ADA, **options):
     return billing.usage.charge(customer, eur(amount), key=key or f"use-{next(_numbers)}", **options)
 
 
+def run(billing, resource="vm-1", **options):
+    """Let a resource run, at a cent an hour."""
+    return billing.meters.start(ADA, **{"resource": resource, "rate": RATE, **options})
+
+
 def operator(billing, actor="alice@nimbus.example", granted=permissions.ALL):
     return billing.operator(actor, permissions=granted)
 
@@ -123,6 +129,11 @@ def rows(billing, statement, **parameters):
     """Ask the database itself; ``:book`` is the book's row id."""
     parameters["book"] = database(billing).book_id
     return database(billing).read(lambda tx: tx.execute(text(statement), parameters).all())
+
+
+def change(billing, statement, **parameters):
+    """Change the database behind the library's back."""
+    database(billing).write(lambda tx: tx.execute(text(statement), parameters))
 
 
 def value(billing, statement, **parameters):

@@ -42,9 +42,9 @@ class Party:
         website: Web address, or empty.
     """
 
-    name: str
-    address: tuple[str, ...] = ()
-    tax_ids: tuple[str, ...] = ()
+    name: str = field(repr=False)
+    address: tuple[str, ...] = field(default=(), repr=False)
+    tax_ids: tuple[str, ...] = field(default=(), repr=False)
     email: str = field(default="", repr=False)
     phone: str = field(default="", repr=False)
     website: str = ""

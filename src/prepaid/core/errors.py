@@ -208,7 +208,15 @@ class GatewayUnavailable(GatewayError):
 
 
 class WebhookRejected(PrepaidError):
-    """A webhook that is not signed by the gateway, is stale or cannot be read."""
+    """A webhook that is not signed by the gateway, is stale or cannot be read.
+
+    Attributes:
+        reason: ``"not-genuine"``, or ``"wrong-mode"`` for a genuine event of the other mode.
+    """
+
+    def __init__(self, message: str, *, reason: str = "not-genuine") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ConfigurationError(PrepaidError):

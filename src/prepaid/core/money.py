@@ -175,7 +175,7 @@ class Money:
         from babel.numbers import parse_pattern
 
         try:
-            known = Locale.parse(locale.replace("-", "_"))
+            known = Locale.parse(str(locale).replace("-", "_"))
         except (UnknownLocaleError, ValueError):
             known = Locale("en")
         # Babel rounds to the digits people use; several currencies have minor units by ISO 4217 that it hides.

@@ -44,7 +44,7 @@ def check_country(value: object, *, field: str = "country") -> str:
     return value
 
 
-@frozen(kw_only=True)
+@frozen
 class Address:
     """A postal address.
 
@@ -57,12 +57,12 @@ class Address:
         country: ISO 3166-1 alpha-2 code.
     """
 
-    line1: str = ""
-    line2: str = ""
-    city: str = ""
-    postcode: str = ""
-    subdivision: str = ""
-    country: str = field()
+    line1: str = field(default="", repr=False)
+    line2: str = field(default="", repr=False)
+    city: str = field(default="", repr=False)
+    postcode: str = field(default="", repr=False, kw_only=True)
+    subdivision: str = field(default="", kw_only=True)
+    country: str = field(kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         for name, longest in (("line1", 120), ("line2", 120), ("city", 80), ("postcode", 16), ("subdivision", 6)):
@@ -81,7 +81,7 @@ class Address:
         return tuple(line for line in (self.line1, self.line2, town, self.subdivision, self.country) if line)
 
 
-@frozen(kw_only=True)
+@frozen
 class Seller:
     """Who sells the credit: printed on invoices, and the frame of tax and days.
 
@@ -102,13 +102,13 @@ class Seller:
     name: str
     address: Address
     tax_ids: tuple[str, ...] = ()
-    email: str = ""
-    phone: str = ""
-    website: str = ""
-    timezone: str = "UTC"
-    prices: Literal["exclusive", "inclusive"] = "exclusive"
-    rounding: Literal["half_up", "half_even", "down"] = "half_up"
-    fiscal_year_start: tuple[int, int] = (1, 1)
+    email: str = field(default="", kw_only=True)
+    phone: str = field(default="", kw_only=True)
+    website: str = field(default="", kw_only=True)
+    timezone: str = field(default="UTC", kw_only=True)
+    prices: Literal["exclusive", "inclusive"] = field(default="exclusive", kw_only=True)
+    rounding: Literal["half_up", "half_even", "down"] = field(default="half_up", kw_only=True)
+    fiscal_year_start: tuple[int, int] = field(default=(1, 1), kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         check_text(self.name, field="name", longest=120, empty=False)
@@ -158,9 +158,9 @@ class TaxProfile:
 
     kind: Literal["consumer", "business"] = "consumer"
     address: Address
-    name: str = ""
-    company: str = ""
-    tax_id: str = ""
+    name: str = field(default="", repr=False)
+    company: str = field(default="", repr=False)
+    tax_id: str = field(default="", repr=False)
 
     def __attrs_post_init__(self) -> None:
         if self.kind not in CUSTOMER_KINDS:
@@ -187,8 +187,8 @@ class Customer:
     """
 
     id: str
-    email: str = ""
-    name: str = ""
+    email: str = field(default="", repr=False)
+    name: str = field(default="", repr=False)
     currency: str
     locale: str = "en"
     groups: tuple[str, ...] = ()

@@ -32,11 +32,6 @@ PAID_STATES: Final[tuple[TopupState, ...]] = ("credited", "review", "refunded")
 """A payment row exists; it is never posted again."""
 
 
-def may_step(source: TopupState, target: TopupState) -> bool:
-    """Tell whether a top-up may go from ``source`` to ``target``."""
-    return target in TOPUP_STEPS[source]
-
-
 def sources_of(target: TopupState) -> tuple[TopupState, ...]:
     """Give the states from which ``target`` may be reached, sorted."""
     return tuple(sorted(source for source, targets in TOPUP_STEPS.items() if target in targets))

@@ -62,7 +62,7 @@ def _components(value: Iterable[TaxComponent | tuple[str, str]]) -> tuple[TaxCom
         raise InvalidRequest("components are pairs of (name, percent).", field="components") from None
 
 
-@frozen(kw_only=True)
+@frozen
 class TaxRule:
     """What tax applies in a country between two dates.
 
@@ -77,10 +77,10 @@ class TaxRule:
 
     country: str = field()
     components: tuple[TaxComponent, ...] = field(converter=_components)
-    valid_from: date
-    valid_to: date | None = None
-    source: str = ""
-    id: str = ""
+    valid_from: date = field(kw_only=True)
+    valid_to: date | None = field(default=None, kw_only=True)
+    source: str = field(default="", kw_only=True)
+    id: str = field(default="", kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         check_country(self.country)

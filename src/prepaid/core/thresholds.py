@@ -15,8 +15,11 @@ from attrs import frozen
 from .errors import InvalidRequest
 from .money import Money
 
+SETTING = "thresholds"
+"""Name of the setting that keeps them."""
 
-@frozen(kw_only=True)
+
+@frozen
 class Thresholds:
     """Levels of a balance that emit an event when they are crossed.
 

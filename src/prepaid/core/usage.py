@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .errors import InvalidRequest
 from .ids import check_key, check_text
@@ -16,7 +16,7 @@ from .rates import Rate
 Period = tuple[datetime, datetime]
 
 
-@frozen(kw_only=True)
+@frozen
 class Charge:
     """A usage debit to post.
 
@@ -35,12 +35,12 @@ class Charge:
     customer: str
     amount: Money
     key: str
-    description: str = ""
-    resource: str = ""
-    kind: str = ""
-    project: str = ""
-    period: Period | None = None
-    allow_negative: bool = False
+    description: str = field(default="", kw_only=True)
+    resource: str = field(default="", kw_only=True)
+    kind: str = field(default="", kw_only=True)
+    project: str = field(default="", kw_only=True)
+    period: Period | None = field(default=None, kw_only=True)
+    allow_negative: bool = field(default=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         check_key(self.customer, field="customer")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -10,7 +9,7 @@ from attrs import frozen
 
 from .. import customers, settlement, webhooks
 from ..config import Context
-from ..core.errors import GatewayError, InvalidRequest, NotFound
+from ..core.errors import InvalidRequest, NotFound
 from ..core.ids import looks_like_id
 from ..core.money import Money
 from ..core.parties import Customer
@@ -19,8 +18,6 @@ from ..core.states import TopupState
 from ..core.usage import BillingRun, Charge, ChargeOutcome, Meter, Period
 from ..usage import charges, meters
 from ..webhooks import WebhookResult
-
-log = logging.getLogger("prepaid.returns")
 
 
 class HostCustomers:
@@ -34,11 +31,11 @@ class HostCustomers:
         self,
         customer_id: str,
         *,
-        email: str = "",
-        name: str = "",
+        email: str | None = None,
+        name: str | None = None,
         currency: str | None = None,
-        locale: str = "en",
-        groups: Iterable[str] = (),
+        locale: str | None = None,
+        groups: Iterable[str] | None = None,
         since: datetime | None = None,
     ) -> Customer:
         """Register a customer or bring them up to date; see `prepaid.customers.register`."""
@@ -180,10 +177,7 @@ class HostReturns:
         if not isinstance(topup_id, str) or not looks_like_id(topup_id):
             return ReturnResult(None, None)
         try:
-            topup = settlement.settle(self._context, topup_id).topup
+            topup = settlement.try_settle(self._context, topup_id).topup
         except NotFound:
             return ReturnResult(None, None)
-        except GatewayError as error:
-            log.warning("top-up %s cannot be confirmed now: %s", topup_id, error)
-            topup = settlement.load(self._context, topup_id).topup
         return ReturnResult(topup.id, topup.state)

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import date, datetime
+from datetime import date
 
-from attrs import frozen
-
-from .. import adjustments, customers, permissions, settings_store
-from ..config import Context, page_limit
-from ..core.errors import GatewayError, InvalidRequest, NotAllowed
-from ..core.ids import check_key, check_text
-from ..core.instants import local_day
-from ..core.money import Money, require_whole_minor
-from ..core.pages import Page, make_cursor, read_number_cursor
+from .. import adjustments, audit, customers, gateway_status, permissions, settings_store, topups
+from ..config import Context
+from ..core.errors import InvalidRequest, NotAllowed
+from ..core.ids import check_key
+from ..core.money import Money
+from ..core.pages import Page
 from ..core.parties import Customer, TaxProfile
 from ..core.taxation import TaxDecision, TaxRule
 from ..core.thresholds import Thresholds
 from ..core.topups import Topup
 from ..plugins import PluginInfo, Plugins
-from ..ports import Health
 from ..reporting.summary import Summary, summarise
-from ..store import customers as customer_rows
-from ..store import operations, topups
 from ..store.operations import AuditEntry
 from ..tax import rules
-from ..tax.engine import Sale, decide
 
 
 class OperatorDoor:
@@ -101,11 +94,7 @@ class OperatorAudit:
             NotAllowed: Without ``audit.read``.
             InvalidRequest: A foreign cursor, or a limit out of range.
         """
-        context = self._door.allow(permissions.AUDIT_READ)
-        size, before = page_limit(limit), read_number_cursor("a", cursor)
-        rows = context.database.read(lambda tx: operations.audit_page(tx, before_id=before, limit=size + 1))
-        following = make_cursor("a", rows[size - 1][0]) if len(rows) > size else None
-        return Page(tuple(entry for _, entry in rows[:size]), following)
+        return audit.entries(self._door.allow(permissions.AUDIT_READ), cursor=cursor, limit=limit)
 
 
 class OperatorCustomers:
@@ -122,10 +111,7 @@ class OperatorCustomers:
             NotAllowed: Without ``customers.read``.
             InvalidRequest: Nothing to search for, or a limit out of range.
         """
-        context = self._door.allow(permissions.CUSTOMERS_READ)
-        wanted = check_text(words, field="words", longest=100, empty=False)
-        size = page_limit(limit)
-        return tuple(context.database.read(lambda tx: customer_rows.search(tx, wanted, limit=size)))
+        return customers.search(self._door.allow(permissions.CUSTOMERS_READ), words, limit=limit)
 
     def get(self, customer_id: str) -> Customer:
         """Read a customer.
@@ -157,25 +143,6 @@ class OperatorCustomers:
         adjustments.overdraft(context, customer_id, amount, reason=reason, actor=self._door.actor)
 
 
-@frozen(kw_only=True)
-class GatewayStatus:
-    """How a gateway is.
-
-    Attributes:
-        name: Its name.
-        label: What customers read.
-        health: Whether it takes our credentials.
-        last_webhook_at: When its last verified webhook came, or None.
-        open_topups: Top-ups that may still be paid there.
-    """
-
-    name: str
-    label: str
-    health: Health
-    last_webhook_at: datetime | None
-    open_topups: int
-
-
 class OperatorGateways:
     """How the gateways are."""
 
@@ -183,24 +150,13 @@ class OperatorGateways:
         """Bind the operator."""
         self._door = door
 
-    def status(self) -> tuple[GatewayStatus, ...]:
+    def status(self) -> tuple[gateway_status.GatewayStatus, ...]:
         """Ask every gateway whether it takes our credentials.
 
         Raises:
             NotAllowed: Without ``gateways.read``.
         """
-        context = self._door.allow(permissions.GATEWAYS_READ)
-        return tuple(_status(context, name) for name in context.gateways)
-
-
-def _status(context: Context, name: str) -> GatewayStatus:
-    gateway = context.gateways[name]
-    try:
-        health = gateway.check_credentials()
-    except GatewayError as error:
-        health = Health(ok=False, detail=str(error))
-    last, waiting = context.database.read(lambda tx: (operations.last_event_at(tx, name), topups.count_open(tx, name)))
-    return GatewayStatus(name=name, label=gateway.label, health=health, last_webhook_at=last, open_topups=waiting)
+        return gateway_status.statuses(self._door.allow(permissions.GATEWAYS_READ))
 
 
 class OperatorReports:
@@ -275,10 +231,7 @@ class OperatorTax:
             NotAllowed: Without ``tax.read``.
             RequestRefused: As the quote of such a sale.
         """
-        context = self._door.allow(permissions.TAX_READ)
-        day = local_day(context.now(), context.seller.timezone)
-        sale = Sale(price=require_whole_minor(amount), day=day, seller=context.seller, profile=profile)
-        return decide(sale, rules.active(context))
+        return rules.explain(self._door.allow(permissions.TAX_READ), profile, amount)
 
 
 class OperatorTopups:
@@ -289,13 +242,12 @@ class OperatorTopups:
         self._door = door
 
     def review(self, *, limit: int = 50) -> tuple[Topup, ...]:
-        """List paid top-ups that wait in review, oldest first.
+        """List paid top-ups that wait in review, and open ones with something wrong, oldest first.
 
         Raises:
             NotAllowed: Without ``topups.read``.
         """
-        context, size = self._door.allow(permissions.TOPUPS_READ), page_limit(limit)
-        return tuple(context.database.read(lambda tx: topups.in_state(tx, "review", limit=size)))
+        return topups.for_review(self._door.allow(permissions.TOPUPS_READ), limit=limit)
 
     def recheck(self, topup_id: str) -> Topup:
         """Ask the gateway about a top-up again and settle it.

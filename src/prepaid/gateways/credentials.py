@@ -1,60 +1,24 @@
 """What every gateway is configured with: secrets that cannot be shown, and where requests may go.
 
 A secret leaks through whatever prints, copies or stores the object that holds
-it. `Secret` therefore has no readable form, cannot be pickled, and gives its
-value only to `Secret.reveal`, called where a request is signed.
-
->>> Secret("sk_test_51")
-Secret('***')
+it; `prepaid.core.secret.Secret` therefore has no readable form.
 """
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 import re
-from typing import Final, NoReturn
+from typing import Final
 from urllib.parse import urlsplit
 
 from ..core.errors import ConfigurationError
+from ..core.secret import Secret
+
+__all__ = ["Secret", "check_api_base", "check_name", "check_timeout", "conceal", "conceal_all"]
 
 MAX_TIMEOUT_S: Final = 120
 
-_PRINTABLE = re.compile(r"[!-~]{1,512}", re.ASCII)  # goes into an HTTP header: no blank, no line break
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
-
-
-class Secret:
-    """A string that is used but never shown."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        """Hide ``value``.
-
-        Raises:
-            ConfigurationError: Not a string, empty, or with blanks or
-                characters outside printable ASCII.
-        """
-        if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
-            raise ConfigurationError("A secret is a string of printable ASCII characters without blanks.")
-        self._value = value
-
-    def reveal(self) -> str:
-        """Give the value, for the one call that needs it."""
-        return self._value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(self._value, other._value)
-
-    def __hash__(self) -> int:
-        return hash((Secret, self._value))
-
-    def __repr__(self) -> str:
-        return "Secret('***')"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("A secret is not pickled or copied; build the object that holds it anew.")
 
 
 def conceal(value: str | Secret) -> Secret:

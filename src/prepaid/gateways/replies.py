@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ..core.errors import GatewayError
 
-MAX_TEXT: Final = 255
+MAX_TEXT: Final = 191
 MAX_URL: Final = 4096
 MAX_INT: Final = 10**12 - 1
 """Largest amount a gateway takes in its smallest units: twelve digits."""

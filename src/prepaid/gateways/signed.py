@@ -33,7 +33,7 @@ MAX_HEADER: Final = 4096
 MAX_BODY: Final = 1_048_576
 """Longest body that is read, in bytes."""
 MAX_DEPTH: Final = 32
-MAX_TEXT: Final = 255
+MAX_TEXT: Final = 191
 
 _MAX_INT: Final = 2**63 - 1
 _MAX_NUMBER: Final = 40  # characters of one number

@@ -248,7 +248,7 @@ class SimulatedGateway:
         verify_signed(headers.get(SIGNATURE_HEADER), body, secrets=secrets, now=self.clock.now())
         content = strict_json_object(body)
         if required_text(content, "mode") != _MODE:
-            raise WebhookRejected("The event is of another mode.")
+            raise WebhookRejected("The event is of another mode.", reason="wrong-mode")
         event_type = required_text(content, "type")
         return (
             GatewayEvent(

@@ -311,7 +311,7 @@ def read_event(event: dict[str, Any], *, mode: Mode) -> GatewayEvent:
     if event.get("object") != "event" or not isinstance(event.get("livemode"), bool):
         raise WebhookRejected("The body is no event of Stripe.")
     if event["livemode"] != (mode == "live"):
-        raise WebhookRejected(f"The event is not of {mode} mode.")
+        raise WebhookRejected(f"The event is not of {mode} mode.", reason="wrong-mode")
     envelope = event.get("data")
     subject = envelope.get("object") if isinstance(envelope, dict) else None
     if not isinstance(subject, dict):

@@ -96,6 +96,8 @@ def _instant(context: Context, value: object, field: str) -> datetime:
     if isinstance(value, datetime):
         return check_instant(value, field=field)
     if isinstance(value, date):
+        if not date(1970, 1, 1) <= value <= date(9000, 1, 1):
+            raise InvalidRequest(f"{field} is a day from 1970 on.", field=field)
         return day_start(value, context.seller.timezone)
     raise InvalidRequest(f"{field} is a date of the seller's zone or an aware datetime.", field=field)
 

@@ -66,13 +66,23 @@ def search(tx: Tx, words: str, *, limit: int) -> list[Customer]:
     return [_from_row(row) for row in tx.execute(wanted.order_by(_customer.c.id).limit(limit))]
 
 
-def current_profile(tx: Tx, customer_id: str) -> TaxProfile | None:
-    """Read the latest tax profile."""
+def current_profile(tx: Tx, customer_id: str) -> tuple[int, TaxProfile] | None:
+    """Read the latest tax profile with its version."""
     row = tx.execute(
-        select(_profile.c.content)
+        select(_profile.c.version, _profile.c.content)
         .where(_profile.c.book_id == tx.book_id, _profile.c.customer == customer_id)
         .order_by(_profile.c.version.desc())
         .limit(1)
+    ).first()
+    return None if row is None else (int(row.version), _profile_from(json.loads(row.content)))
+
+
+def profile_version(tx: Tx, customer_id: str, version: int | None) -> TaxProfile | None:
+    """Read one version of a tax profile; None for none."""
+    row = tx.execute(
+        select(_profile.c.content).where(
+            _profile.c.book_id == tx.book_id, _profile.c.customer == customer_id, _profile.c.version == version
+        )
     ).first()
     return None if row is None else _profile_from(json.loads(row.content))
 

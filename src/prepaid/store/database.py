@@ -20,7 +20,7 @@ from sqlalchemy import Connection, CursorResult, Engine, Executable, insert, sel
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from ..core.errors import TransactionAborted
+from ..core.errors import ConfigurationError, TransactionAborted
 from ..core.transfers import AccountRef
 from . import migrate, schema
 from .engines import READ_ONLY, Duplicate, is_duplicate, is_retryable, open_engine
@@ -140,6 +140,7 @@ class Database:
             try:
                 return run()
             except DBAPIError as error:
+                error.hide_parameters = True  # also on a host's own engine: they hold customers' data
                 if is_duplicate(error):
                     raise Duplicate("A unique key exists already.") from error
                 if not is_retryable(error):
@@ -153,9 +154,20 @@ class Database:
         if self._book_id is None:
             with self._opening:
                 if self._book_id is None:
+                    self._refuse_autocommit()
                     migrate.check(self.engine)
                     self._book_id = self._retrying(self._find_or_make_book)
         return self._book_id
+
+    def _refuse_autocommit(self) -> None:
+        def level() -> str:
+            with self.engine.connect() as connection:
+                return connection.get_isolation_level()
+
+        if self._retrying(level) == "AUTOCOMMIT":
+            raise ConfigurationError(
+                "The engine commits each statement by itself (isolation_level AUTOCOMMIT); money needs transactions."
+            )
 
     def _find_or_make_book(self) -> int:
         book = schema.book

@@ -51,11 +51,12 @@ def configure_sqlite(engine: Engine) -> Engine:
     """
     if engine.dialect.name != "sqlite":
         raise ConfigurationError("configure_sqlite takes a SQLite engine.")
-    if engine.url.database in (None, "", ":memory:") or "mode=memory" in str(engine.url):
+    if not engine.url.database or ":memory:" in engine.url.database or "mode=memory" in str(engine.url):
         raise ConfigurationError("SQLite needs a file, such as sqlite:///billing.db; money is not kept in memory.")
     if engine not in _configured:
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)
+        engine.dispose()  # what is pooled was opened without any of it
         _configured.add(engine)
     return engine
 
@@ -146,8 +147,18 @@ def is_retryable(error: DBAPIError) -> bool:
     return (
         error.connection_invalidated
         or getattr(cause, "sqlstate", None) in _POSTGRES_RETRY
+        or _is_lost(cause)
         or _errno(cause) in _MARIADB_RETRY
     )
+
+
+def _is_lost(cause: Any) -> bool:
+    # psycopg gives no code when the server cannot be reached or went away.
+    return isinstance(cause, Exception) and type(cause).__name__ == "OperationalError" and _no_code(cause)
+
+
+def _no_code(cause: Any) -> bool:
+    return hasattr(cause, "sqlstate") and cause.sqlstate is None and _errno(cause) is None
 
 
 def _errno(cause: Any) -> int | None:

@@ -126,12 +126,11 @@ def advance(tx: Tx, meter_id: str, *, billed_hours: int, due_at: datetime | None
     tx.execute(statement.values(billed_hours=billed_hours, due_at=due_at))
 
 
-def running_of(tx: Tx, customer: str, currency: str) -> list[Meter]:
-    """Read the running meters that a customer pays in one currency."""
+def running_of(tx: Tx, customer: str, currency: str | None = None) -> list[Meter]:
+    """Read the running meters that a customer pays, in one currency or in all, by resource."""
     wanted = _select().where(
-        _meter.c.book_id == tx.book_id,
-        _meter.c.customer == customer,
-        _meter.c.currency == currency,
-        _meter.c.running.is_not(None),
+        _meter.c.book_id == tx.book_id, _meter.c.customer == customer, _meter.c.running.is_not(None)
     )
+    if currency is not None:
+        wanted = wanted.where(_meter.c.currency == currency)
     return [_from_row(row).meter for row in tx.execute(wanted.order_by(_meter.c.resource))]

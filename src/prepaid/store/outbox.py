@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from attrs import frozen
-from sqlalchemy import insert, select, update
+from attrs import evolve, frozen
+from sqlalchemy import Update, insert, select, update
 
 from ..core.hashing import canonical_json
 from . import schema
@@ -54,6 +54,14 @@ def add(tx: Tx, *, id: str, topic: str, dedupe_key: str, payload: dict[str, Any]
     tx.execute(insert(_outbox).values(row))
 
 
+def exists(tx: Tx, topic: str, dedupe_key: str) -> bool:
+    """Tell whether an effect was written."""
+    wanted = select(_outbox.c.id).where(
+        _outbox.c.book_id == tx.book_id, _outbox.c.topic == topic, _outbox.c.dedupe_key == dedupe_key
+    )
+    return tx.execute(wanted).first() is not None
+
+
 def due(tx: Tx, topics: Sequence[str], now: datetime, *, limit: int) -> list[Effect]:
     """Read effects of some topics whose time has come, oldest first."""
     wanted = (
@@ -75,8 +83,8 @@ def due(tx: Tx, topics: Sequence[str], now: datetime, *, limit: int) -> list[Eff
     ]
 
 
-def claim(tx: Tx, effect: Effect, until: datetime, now: datetime) -> bool:
-    """Take an effect for one attempt until ``until``; False if another worker has it.
+def claim(tx: Tx, effect: Effect, until: datetime, now: datetime) -> Effect | None:
+    """Take an effect for one attempt until ``until``; None if another worker has it.
 
     The attempt is counted before it is made, so that a crash in the middle
     cannot repeat it for ever without anybody seeing.
@@ -88,21 +96,30 @@ def claim(tx: Tx, effect: Effect, until: datetime, now: datetime) -> bool:
         _outbox.c.attempts == effect.attempts,
         _outbox.c.next_at <= now,
     )
-    return bool(tx.execute(statement.values(attempts=effect.attempts + 1, next_at=until)).rowcount)
+    taken = tx.execute(statement.values(attempts=effect.attempts + 1, next_at=until)).rowcount
+    return evolve(effect, attempts=effect.attempts + 1) if taken else None
 
 
-def finish(tx: Tx, effect_id: str, now: datetime) -> None:
+def _mine(tx: Tx, effect: Effect) -> Update:
+    # Not if another worker took it over meanwhile: the attempt is no longer ours to judge.
+    return update(_outbox).where(
+        _outbox.c.book_id == tx.book_id,
+        _outbox.c.id == effect.id,
+        _outbox.c.state == "pending",
+        _outbox.c.attempts == effect.attempts,
+    )
+
+
+def finish(tx: Tx, effect: Effect, now: datetime) -> None:
     """Record that an effect was had."""
-    statement = update(_outbox).where(_outbox.c.book_id == tx.book_id, _outbox.c.id == effect_id)
-    tx.execute(statement.values(state="done", done_at=now, last_error=""))
+    tx.execute(_mine(tx, effect).values(state="done", done_at=now, last_error=""))
 
 
-def postpone(tx: Tx, effect_id: str, *, next_at: datetime | None, error: str, progress: tuple[str, ...] = ()) -> None:
+def postpone(tx: Tx, effect: Effect, *, next_at: datetime | None, error: str, progress: tuple[str, ...] = ()) -> None:
     """Record a failed attempt: try again at ``next_at``, or park it for an operator if None."""
     values: dict[str, Any] = {"last_error": error[:250], "progress": canonical_json(list(progress))}
     values |= {"state": "dead"} if next_at is None else {"next_at": next_at}
-    statement = update(_outbox).where(_outbox.c.book_id == tx.book_id, _outbox.c.id == effect_id)
-    tx.execute(statement.values(**values))
+    tx.execute(_mine(tx, effect).values(**values))
 
 
 def counts(tx: Tx) -> dict[str, int]:

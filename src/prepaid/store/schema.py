@@ -183,6 +183,7 @@ topup = _table(
     Column("net", BigInteger, nullable=False),
     Column("tax", BigInteger, nullable=False),
     Column("total", BigInteger, nullable=False),
+    Column("profile_version", Integer),
     Column("decision", PROSE, nullable=False),
     Column("key_hash", HASH, nullable=False),
     Column("fingerprint", HASH, nullable=False),

@@ -57,3 +57,17 @@ def retire(tx: Tx, rule_id: str, now: datetime) -> bool:
     """Take a rule out of use; False if it is not in use."""
     statement = update(_rule).where(_rule.c.book_id == tx.book_id, _rule.c.id == rule_id, _rule.c.retired_at.is_(None))
     return bool(tx.execute(statement.values(retired_at=now)).rowcount)
+
+
+def retired_at(tx: Tx, rule_id: str) -> datetime | None:
+    """Give when a rule was taken out of use, or None."""
+    found: datetime | None = tx.execute(
+        select(_rule.c.retired_at).where(_rule.c.book_id == tx.book_id, _rule.c.id == rule_id)
+    ).scalar()
+    return found
+
+
+def lock(tx: Tx) -> None:
+    """Keep others from changing the rules until the commit: rules are checked against each other."""
+    book = schema.book
+    tx.execute(update(book).where(book.c.id == tx.book_id).values(name=book.c.name))

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any, cast
 
 from attrs import frozen
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import and_, func, insert, or_, select, update
 
 from ..core.hashing import canonical_json
 from ..core.instants import from_micros, to_micros
 from ..core.money import Money
 from ..core.payments import Checkout, CheckoutRequest, PaymentSnapshot
-from ..core.states import OPEN_STATES, TopupState, sources_of
+from ..core.states import OPEN_STATES, PAID_STATES, TopupState, sources_of
 from ..core.taxation import decision_from_record, decision_record
 from ..core.topups import CheckoutLink, Topup
 from . import schema
@@ -34,6 +34,7 @@ class StoredTopup:
         checkout_id: The gateway's id, once known.
         fingerprint: What its key stands for.
         polls: How often a job looked at it.
+        profile_version: The tax profile that decided its tax, or None.
     """
 
     topup: Topup
@@ -41,6 +42,7 @@ class StoredTopup:
     checkout_id: str | None
     fingerprint: str
     polls: int
+    profile_version: int | None
 
 
 def _select() -> Any:
@@ -71,7 +73,12 @@ def _from_row(row: Any) -> StoredTopup:
     )
     request = _request_from(json.loads(row.request), topup, row.gateway_key)
     return StoredTopup(
-        topup=topup, request=request, checkout_id=row.checkout_id, fingerprint=row.fingerprint, polls=row.polls
+        topup=topup,
+        request=request,
+        checkout_id=row.checkout_id,
+        fingerprint=row.fingerprint,
+        polls=row.polls,
+        profile_version=row.profile_version,
     )
 
 
@@ -92,7 +99,15 @@ def _request_record(request: CheckoutRequest) -> dict[str, Any]:
     return {name: getattr(request, name) for name in names} | {"expires_at": to_micros(request.expires_at)}
 
 
-def add(tx: Tx, topup: Topup, request: CheckoutRequest, *, key_hash: str, fingerprint: str) -> None:
+def add(
+    tx: Tx,
+    topup: Topup,
+    request: CheckoutRequest,
+    *,
+    profile_version: int | None,
+    key_hash: str,
+    fingerprint: str,
+) -> None:
     """Keep a top-up before its gateway is called."""
     row = {
         "book_id": tx.book_id,
@@ -107,6 +122,7 @@ def add(tx: Tx, topup: Topup, request: CheckoutRequest, *, key_hash: str, finger
         "net": topup.net.units,
         "tax": topup.tax.total.units,
         "total": topup.total.units,
+        "profile_version": profile_version,
         "decision": canonical_json(decision_record(topup.tax)),
         "key_hash": key_hash,
         "fingerprint": fingerprint,
@@ -151,9 +167,10 @@ def of_customer(tx: Tx, customer: str, *, before: str | None, limit: int) -> lis
     return [_from_row(row).topup for row in tx.execute(wanted.order_by(_topup.c.id.desc()).limit(limit))]
 
 
-def in_state(tx: Tx, state: TopupState, *, limit: int) -> list[Topup]:
-    """Read the top-ups of the book in one state, oldest first."""
-    wanted = _select().where(_topup.c.book_id == tx.book_id, _topup.c.state == state)
+def for_review(tx: Tx, *, limit: int) -> list[Topup]:
+    """Read the top-ups that wait in review, and the open ones with something wrong, oldest first."""
+    odd = and_(_topup.c.state.in_(OPEN_STATES), _topup.c.failure != "")
+    wanted = _select().where(_topup.c.book_id == tx.book_id, or_(_topup.c.state == "review", odd))
     return [_from_row(row).topup for row in tx.execute(wanted.order_by(_topup.c.id).limit(limit))]
 
 
@@ -184,11 +201,27 @@ def keep_checkout(tx: Tx, topup_id: str, checkout: Checkout) -> bool:
 
 
 def schedule_look(tx: Tx, topup_id: str, at: datetime, polls: int) -> None:
-    """Say when a job should look at an open top-up again; one that is not open any more is left alone."""
+    """Say when a job should look at a top-up again; one that is paid is left alone."""
     statement = update(_topup).where(
-        _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state.in_(OPEN_STATES)
+        _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state.not_in(PAID_STATES)
     )
     tx.execute(statement.values(next_poll_at=at, polls=polls))
+
+
+def stop_looking(tx: Tx, topup_id: str) -> None:
+    """Let no job look at a top-up that ended unpaid."""
+    statement = update(_topup).where(
+        _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state.in_(("failed", "expired", "canceled"))
+    )
+    tx.execute(statement.values(next_poll_at=None))
+
+
+def mark(tx: Tx, topup_id: str, failure: str) -> None:
+    """Say of an unpaid top-up why an operator should look at it."""
+    statement = update(_topup).where(
+        _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state.not_in(PAID_STATES)
+    )
+    tx.execute(statement.values(failure=failure))
 
 
 def add_payment(tx: Tx, topup: Topup, payment: PaymentSnapshot, *, posted_as: str, now: datetime) -> None:

@@ -14,7 +14,7 @@ from datetime import date
 from attrs import frozen
 
 from ..core.errors import InvalidRequest, TaxProfileInvalid
-from ..core.money import Money
+from ..core.money import EXACT, Money
 from ..core.parties import Seller, TaxProfile
 from ..core.taxation import TaxDecision, TaxedAmounts, TaxLine, TaxRule, add_tax, contained_tax
 
@@ -94,7 +94,7 @@ def _amounts(sale: Sale, rule: TaxRule) -> TaxedAmounts:
 
 
 def _explain(sale: Sale, rule: TaxRule) -> str:
-    taxes = " and ".join(f"{component.name} {component.percent.normalize():f} %" for component in rule.components)
+    taxes = " and ".join(f"{component.name} {component.percent.normalize(EXACT):f} %" for component in rule.components)
     how = "contained in the price" if sale.seller.prices == "inclusive" else "added to the price"
     return f"{taxes} {how}, because you are in {rule.country}."
 

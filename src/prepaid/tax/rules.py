@@ -9,8 +9,12 @@ from attrs import evolve
 from .. import audit
 from ..config import Context, object_id
 from ..core.errors import InvalidRequest, NotFound
-from ..core.taxation import TaxRule
+from ..core.instants import local_day
+from ..core.money import Money, require_whole_minor
+from ..core.parties import TaxProfile
+from ..core.taxation import TaxDecision, TaxRule
 from ..store import Tx, tax_rules
+from .engine import Sale, decide
 
 
 def add(context: Context, rule: object, *, actor: str) -> TaxRule:
@@ -25,8 +29,11 @@ def add(context: Context, rule: object, *, actor: str) -> TaxRule:
     stored = evolve(rule, id=context.ids.new("tax"))
 
     def work(tx: Tx) -> TaxRule:
-        others = [other for other in tax_rules.active(tx) if other.country == rule.country]
-        check_dates([*others, stored])
+        tax_rules.lock(tx)  # two operators at once would not see each other's rule
+        known = tax_rules.active(tx)
+        if stored in known:  # the commit was made, its answer lost
+            return stored
+        check_dates([*(other for other in known if other.country == rule.country), stored])
         tax_rules.add(tx, stored, context.now())
         after = {"country": rule.country, "valid_from": rule.valid_from.isoformat()}
         audit.record(tx, context, actor=actor, action="tax-rule-add", target=stored.id, after=after)
@@ -60,13 +67,13 @@ def retire(context: Context, rule_id: str, *, actor: str) -> None:
     Raises:
         NotFound: No rule in use has that id.
     """
-    wanted = object_id(rule_id, field="rule_id")
+    wanted, now = object_id(rule_id, field="rule_id"), context.now()
 
     def work(tx: Tx) -> bool:
-        retired = tax_rules.retire(tx, wanted, context.now())
-        if retired:
+        if tax_rules.retire(tx, wanted, now):
             audit.record(tx, context, actor=actor, action="tax-rule-retire", target=wanted)
-        return retired
+            return True
+        return tax_rules.retired_at(tx, wanted) == now  # the commit was made, its answer lost
 
     if not context.database.write(work):
         raise NotFound("There is no such tax rule in use.", field="rule_id")
@@ -75,3 +82,17 @@ def retire(context: Context, rule_id: str, *, actor: str) -> None:
 def active(context: Context) -> tuple[TaxRule, ...]:
     """Read the rules in use, by country and date."""
     return context.database.read(tax_rules.active)
+
+
+def explain(context: Context, profile: TaxProfile | None, amount: Money) -> TaxDecision:
+    """Show how a sale of today would be taxed.
+
+    Raises:
+        InvalidRequest: Not a `TaxProfile`.
+        RequestRefused: As the quote of such a sale.
+    """
+    if profile is not None and not isinstance(profile, TaxProfile):
+        raise InvalidRequest("profile is a TaxProfile, or None.", field="profile")
+    day = local_day(context.now(), context.seller.timezone)
+    sale = Sale(price=require_whole_minor(amount), day=day, seller=context.seller, profile=profile)
+    return decide(sale, active(context))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from datetime import datetime
+from decimal import Decimal, localcontext
 from functools import partial
 
 from attrs import evolve, frozen
@@ -20,7 +21,7 @@ from ..core.errors import AmountOutOfRange, InvalidRequest, NotFound, RequestRef
 from ..core.hashing import fingerprint, key_hash
 from ..core.ids import check_key, check_text
 from ..core.instants import check_instant, to_micros
-from ..core.money import Money
+from ..core.money import EXACT, Money
 from ..core.rates import Rate
 from ..core.usage import BillingRun, Meter
 from ..store import Duplicate, Tx, accounts, meters
@@ -42,11 +43,11 @@ def start(
     project: str = "",
     at: datetime | None = None,
 ) -> Meter:
-    """Let a resource accrue a rate from ``at`` (now if None).
+    """Let a resource accrue a rate from ``at`` (now if None); the same start again changes nothing.
 
     Raises:
-        WrongState: The resource is metered already, or ``at`` lies in hours
-            that were counted before.
+        WrongState: The resource is metered already with other content, or
+            ``at`` lies in hours that were counted before.
         NotFound: The customer is not registered.
         InvalidRequest: An argument has the wrong form, or ``at`` is in the future.
     """
@@ -71,8 +72,8 @@ def start(
     )
     try:
         return context.database.write(lambda tx: _begin(tx, context, meter))
-    except Duplicate:
-        raise WrongState("The resource is metered already.", field="resource") from None
+    except Duplicate:  # started by somebody else at the same moment
+        return context.database.write(lambda tx: _begin(tx, context, meter))
 
 
 def _instant(context: Context, at: datetime | None) -> datetime:
@@ -90,19 +91,26 @@ def _begin(tx: Tx, context: Context, meter: Meter) -> Meter:
         return meter
     old = before.meter
     if old.stopped_at is None:
+        if (old.started_at, _content(old)) == (meter.started_at, _content(meter)):
+            return old
         raise WrongState("The resource is metered already.", field="resource")
     if meter.started_at < old.stopped_at:
         raise WrongState("The resource was metered until after that time.", field="at")
-    counted = old.started_at + HOUR * _hours_begun(old)
+    # Hours charged beyond a stop that came late count as begun.
+    counted = old.started_at + HOUR * max(_hours_begun(old), before.billed_hours)
     if meter.started_at >= counted:
         meters.add(tx, context.ids.new("mtr"), meter)
         return meter
-    if (old.customer, old.rate) != (meter.customer, meter.rate):
-        raise WrongState("The hour already begun belongs to another customer or rate.", field="at")
+    if _content(old) != _content(meter):
+        raise WrongState("The hour already begun belongs to another customer, rate, kind or project.", field="at")
     due_at = old.started_at + HOUR * (before.billed_hours + 1)
     meters.resume(tx, before.id, meter.resource, due_at=due_at)
     resumed = meters.latest(tx, meter.resource)
     return meter if resumed is None else resumed.meter
+
+
+def _content(meter: Meter) -> tuple[str, Rate, str, str]:
+    return meter.customer, meter.rate, meter.kind, meter.project
 
 
 def _hold(tx: Tx, resource: str) -> StoredMeter | None:
@@ -110,9 +118,10 @@ def _hold(tx: Tx, resource: str) -> StoredMeter | None:
     stored = meters.latest(tx, resource)
     while stored is not None:
         held = meters.lock(tx, stored)
-        if held is not None:
+        # While we waited, hours may have been charged, and a newer meter begun.
+        stored = meters.latest(tx, resource)
+        if held is not None and stored is not None and stored.id == held.id:
             return held
-        stored = meters.latest(tx, resource)  # hours were charged meanwhile
     return None
 
 
@@ -126,6 +135,9 @@ def _hours_begun(meter: Meter) -> int:
 def stop(context: Context, resource: str, *, at: datetime | None = None) -> Meter:
     """Let a resource accrue no more from ``at`` (now if None); its begun hour is still charged.
 
+    The same stop again changes nothing. A stop told late is taken: hours that
+    were charged beyond it stay charged, up to ``billed_until`` of the result.
+
     Raises:
         NotFound: The resource has no running meter.
         InvalidRequest: ``at`` is before the start or in the future.
@@ -135,21 +147,17 @@ def stop(context: Context, resource: str, *, at: datetime | None = None) -> Mete
 
     def work(tx: Tx) -> Meter:
         stored = _hold(tx, resource)
+        if stored is not None and stored.meter.stopped_at == stopped_at:
+            return stored.meter
         if stored is None or stored.meter.stopped_at is not None:
             raise NotFound("There is no running meter of that resource.", field="resource")
         if stopped_at < stored.meter.started_at:
             raise InvalidRequest("at is before the meter's start.", field="at")
-        ended = _stopped(stored.meter, stopped_at)
-        if stored.billed_hours > _hours_begun(ended):
-            raise InvalidRequest("at is before hours that are charged already.", field="at")
+        ended = evolve(stored.meter, stopped_at=stopped_at)
         meters.stop(tx, stored.id, stopped_at, due_at=_due_at(ended, stored.billed_hours))
         return ended
 
     return context.database.write(work)
-
-
-def _stopped(meter: Meter, at: datetime) -> Meter:
-    return evolve(meter, stopped_at=at)
 
 
 def _due_at(meter: Meter, billed_hours: int) -> datetime | None:
@@ -172,17 +180,18 @@ def bill(context: Context, *, until: datetime | None = None, stop_at: datetime |
     charges, customers_seen, refused = 0, set[str](), list[tuple[str, str]]()
     totals: Counter[str] = Counter()
     place: tuple[datetime, str] | None = None
-    while stop_at is None or context.now() < stop_at:
-        page = _page(context, limit, place)
-        if not page:
-            break
+    while page := _page(context, limit, place):
         for _, stored in page:
+            if stop_at is not None and context.now() >= stop_at:
+                break
             count, units = _bill_meter(context, stored, limit, refused)
             charges += count
             totals[stored.meter.rate.currency] += units
             if count:
                 customers_seen.add(stored.meter.customer)
         place = (page[-1][0], page[-1][1].id)
+        if stop_at is not None and context.now() >= stop_at:
+            break
     return BillingRun(
         charges=charges,
         customers=len(customers_seen),
@@ -295,13 +304,8 @@ def _hour_debit(context: Context, meter: Meter, number: int, cost: Money) -> wal
 
 
 def running(context: Context, customer_id: str) -> tuple[Meter, ...]:
-    """Read the running meters of a customer, in all currencies."""
-    found = [
-        meter
-        for currency in context.currencies
-        for meter in context.database.read(lambda tx, c=currency: meters.running_of(tx, customer_id, c))  # type: ignore[misc]
-    ]
-    return tuple(sorted(found, key=lambda meter: meter.resource))
+    """Read the running meters of a customer, in all currencies, by resource."""
+    return tuple(context.database.read(lambda tx: meters.running_of(tx, customer_id)))
 
 
 def runway(context: Context, customer_id: str, currency: str) -> int | None:
@@ -314,5 +318,6 @@ def runway(context: Context, customer_id: str, currency: str) -> int | None:
     available, running_meters = context.database.read(facts)
     if not running_meters:
         return None
-    per_hour = sum((meter.rate.amount for meter in running_meters), start=running_meters[0].rate.amount * 0)
-    return max(0, int(Money(available, currency).amount // per_hour)) if available > 0 else 0
+    with localcontext(EXACT):
+        per_hour = sum((meter.rate.amount for meter in running_meters), start=Decimal(0))
+        return int(Money(max(0, available), currency).amount // per_hour)

@@ -217,6 +217,7 @@ def _topup() -> None:
         sa.Column("net", sa.BigInteger(), nullable=False),
         sa.Column("tax", sa.BigInteger(), nullable=False),
         sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("profile_version", sa.Integer()),
         sa.Column("decision", PROSE, nullable=False),
         sa.Column("key_hash", HASH, nullable=False),
         sa.Column("fingerprint", HASH, nullable=False),
