@@ -20,10 +20,10 @@ from sqlalchemy import Connection, CursorResult, Engine, Executable, insert, sel
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from ..core.errors import ConfigurationError, TransactionAborted
+from ..core.errors import TransactionAborted
 from ..core.transfers import AccountRef
 from . import migrate, schema
-from .engines import READ_ONLY, Duplicate, is_duplicate, is_retryable, open_engine
+from .engines import READ_ONLY, Duplicate, is_duplicate, is_retryable, open_engine, refuse_autocommit
 
 T = TypeVar("T")
 
@@ -154,20 +154,13 @@ class Database:
         if self._book_id is None:
             with self._opening:
                 if self._book_id is None:
-                    self._refuse_autocommit()
-                    migrate.check(self.engine)
+                    self._retrying(self._check_engine)
                     self._book_id = self._retrying(self._find_or_make_book)
         return self._book_id
 
-    def _refuse_autocommit(self) -> None:
-        def level() -> str:
-            with self.engine.connect() as connection:
-                return connection.get_isolation_level()
-
-        if self._retrying(level) == "AUTOCOMMIT":
-            raise ConfigurationError(
-                "The engine commits each statement by itself (isolation_level AUTOCOMMIT); money needs transactions."
-            )
+    def _check_engine(self) -> None:
+        refuse_autocommit(self.engine)
+        migrate.check(self.engine)
 
     def _find_or_make_book(self) -> int:
         book = schema.book

@@ -128,6 +128,21 @@ def _forget_connections() -> None:
         engine.dispose(close=False)
 
 
+def refuse_autocommit(engine: Engine) -> None:
+    """Make sure that the engine's connections keep a transaction together.
+
+    Raises:
+        ConfigurationError: Each statement would be committed by itself.
+    """
+    if engine.dialect.name == "sqlite":
+        return  # configured by us: the driver's own mode is off, and BEGIN is written out
+    with engine.connect() as connection:
+        if engine.dialect.detect_autocommit_setting(connection.connection.dbapi_connection):  # type: ignore[arg-type]
+            raise ConfigurationError(
+                "The engine commits each statement by itself (isolation_level AUTOCOMMIT); money needs transactions."
+            )
+
+
 def is_duplicate(error: DBAPIError) -> bool:
     """Tell whether a unique key was violated, on any engine."""
     cause: Any = error.orig

@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, inspect, text
 
 from ..core.errors import ConfigurationError
-from .engines import open_engine
+from .engines import open_engine, refuse_autocommit
 from .schema import PREFIX
 
 VERSION_TABLE: Final = f"{PREFIX}alembic_version"
@@ -69,6 +69,7 @@ def upgrade(engine: Engine) -> None:
     from alembic import command
     from alembic.config import Config
 
+    refuse_autocommit(engine)
     with engine.begin() as connection, _locked(connection):
         version = _version(connection)
         if version == HEAD:
