@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import threading
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from prepaid import InvalidRequest, KeyConflict, Money, Rate, WrongState
+from prepaid import InvalidRequest, KeyConflict, Money, NotFound, Rate, WrongState
 from prepaid.core.money import MAX_UNITS
 from tests.use_cases.steps import (
     ADA,
@@ -498,3 +500,40 @@ def test_a_customer_sees_their_running_meters_only(billing, ada, clock):
     assert [meter.resource for meter in found] == ["vm-1", "vm-2"]
     assert (found[1].project, found[1].kind, found[1].customer) == ("web", "instance", ADA)
     assert (found[1].rate, found[1].started_at, found[1].billed_until) == (RATE, clock.now(), clock.now())
+
+
+def test_starts_and_stops_in_a_storm_leave_one_meter_that_can_be_stopped(billing, clock):
+    """Workers that wait for one meter's row must notice that another was begun and ended meanwhile."""
+    began, lock, failures = clock.now(), threading.Lock(), []
+    clock.advance(hours=40)
+    instants = iter([began + timedelta(minutes=5 * number) for number in range(400)])
+
+    def churn():
+        for _ in range(25):
+            with lock:
+                at = next(instants)
+            for act in (lambda at=at: run(billing, at=at), lambda at=at: billing.meters.stop("vm-1", at=at)):
+                try:
+                    act()
+                except (WrongState, NotFound, InvalidRequest):
+                    pass
+                except Exception as error:
+                    failures.append(error)
+
+    threads = [threading.Thread(target=churn) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with contextlib.suppress(NotFound):
+        billing.meters.stop("vm-1")
+    billing.meters.bill()
+    charged = len(hours(billing))
+    clock.advance(hours=24)
+
+    assert failures == []
+    assert billing.meters.bill().charges == 0
+    assert len(hours(billing)) == charged
+    spans = sorted(rows(billing, "SELECT period_start, period_end FROM prepaid_transfer WHERE book_id = :book"))
+    assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(spans))
+    assert billing.check().ok
