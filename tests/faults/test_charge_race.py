@@ -148,5 +148,5 @@ def test_the_race_finds_a_balance_that_is_loaded_changed_and_saved(world, defect
         # BEGIN IMMEDIATE makes even this correct on SQLite; that it does is worth knowing.
         assert found == []
     else:
-        assert any(what.startswith("the balance is") for what in found)
-        assert any(what.startswith("check") for what in found)
+        # How it shows depends on who was slow: a wrong balance, a lost charge, a refused grant.
+        assert found, answers

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from prepaid import Money
+from prepaid import GatewayError, Money
 from prepaid.core.hashing import canonical_json
 from prepaid.core.instants import to_micros
 from prepaid.gateways import SimulatedGateway
@@ -37,11 +37,16 @@ class NarrowGateway(SimulatedGateway):
 
 @frozen(kw_only=True)
 class LyingGateway(SimulatedGateway):
-    """Answers look-ups with some fields replaced by `lies`, and counts them in `asked`."""
+    """Answers look-ups with some fields replaced by `lies`, and counts them in `asked`.
+
+    What stands in `on_create` and `on_fetch` happens once, while the host waits
+    for the answer: another worker's doing.
+    """
 
     lies: dict[str, Any] = attrs.field(factory=dict)
     asked: list[str] = attrs.field(factory=list)
     on_create: list[Callable[[Any], Any]] = attrs.field(factory=list)
+    on_fetch: list[Callable[[], Any]] = attrs.field(factory=list)
 
     def create_checkout(self, request):
         checkout = super().create_checkout(request)
@@ -49,7 +54,15 @@ class LyingGateway(SimulatedGateway):
 
     def fetch_payment(self, ref):
         self.asked.append(ref.topup_id)
-        return attrs.evolve(super().fetch_payment(ref), **self.lies)
+        payment = attrs.evolve(super().fetch_payment(ref), **self.lies)
+        if self.on_fetch:
+            self.on_fetch.pop()()
+        return payment
+
+    def check_credentials(self):
+        if "credentials" in self.asked:
+            raise GatewayError("The credentials were withdrawn.")
+        return super().check_credentials()
 
 
 def receive(billing, headers, body, to="simulated"):

@@ -166,7 +166,10 @@ MISSES = {
         register_sellers(["x", "a@b, c@d", "a@b\nBcc: c@d", "a" * 300 + "@b", 5, b"a@b", []], "email"),
     ),
     "register name": ("name", register_sellers([text for text in not_texts(120) if text is not None], "name")),
-    "register locale": ("locale", register_sellers(["", *(text for text in not_texts(16) if text is not None)], "locale")),
+    "register locale": (
+        "locale",
+        register_sellers(["", *(text for text in not_texts(16) if text is not None)], "locale"),
+    ),
     "register currency": ("currency", register_sellers(NOT_CURRENCIES, "currency")),
     "register groups": (
         "groups",

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from prepaid import ConfigurationError, Rate
+from prepaid.gateways import SimulatedGateway
 from prepaid.jobs import JOBS, LEASE_FOR
 from tests.use_cases.steps import (
     ADA,
@@ -238,6 +239,31 @@ def test_a_gateway_that_is_down_is_asked_again_at_the_next_look(billing, ada, si
     billing.run_due(only="topups")
 
     assert ada.topups.get(topup.id).state == "credited"
+
+
+@SQLITE
+def test_a_gateway_that_answers_nonsense_marks_the_top_up_for_a_person(billing, ada, simulated):
+    topup = start(billing)
+    simulated.fault_next("fetch_payment", "garbage")
+
+    billing.run_due(only="topups")
+
+    assert (ada.topups.get(topup.id).state, ada.topups.get(topup.id).failure) == ("pending", "garbage")
+
+
+@SQLITE
+def test_a_budget_ends_between_two_looks(billing, simulated, clock, monkeypatch):
+    for _ in range(3):
+        start(billing, "1.00")
+    real = SimulatedGateway.fetch_payment
+
+    def slow(self, ref):
+        clock.advance(seconds=2)
+        return real(self, ref)
+
+    monkeypatch.setattr(SimulatedGateway, "fetch_payment", slow)
+
+    assert billing.run_due(only="topups", budget_s=3)[0].count == 2
 
 
 @SQLITE

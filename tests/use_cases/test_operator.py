@@ -247,6 +247,16 @@ def test_a_gateway_shows_whether_it_answers_and_what_waits(billing, simulated, c
     assert (later.health.ok, later.last_webhook_at, later.open_topups) == (False, clock.now(), 1)
 
 
+@SQLITE
+def test_a_gateway_that_cannot_even_be_asked_is_shown_as_such(shop, gateway):
+    gateway.asked.append("credentials")
+
+    status = {found.name: found.health for found in operator(shop).gateways.status()}
+
+    assert (status["simulated"].ok, status["simulated"].detail) == (False, "The credentials were withdrawn.")
+    assert status["other"].ok
+
+
 def test_top_ups_in_review_are_listed_oldest_first(billing, simulated, clock):
     parked = []
     for _ in range(3):

@@ -9,6 +9,7 @@ from itertools import permutations
 import pytest
 
 from prepaid import GatewayError, GatewayUnavailable, IntegrityFault, Money, NotFound, WrongState
+from prepaid.core.money import MAX_UNITS
 from prepaid.core.settlement import Expected, Verdict, judge
 from prepaid.ports import Checkout, PaymentSnapshot
 from tests.use_cases.providers import LyingGateway, event, signed
@@ -26,6 +27,7 @@ from tests.use_cases.steps import (
     database,
     deliver,
     eur,
+    give,
     live_in,
     operator,
     rows,
@@ -348,6 +350,54 @@ def test_a_second_checkout_for_one_key_is_refused(lied_to, liar):
     [topup] = lied_to.customer(ADA).topups.list().items
     assert topup.state == "pending"
     assert checkout_of(topup) != "sim_second"
+
+
+@pytest.mark.parametrize(("lies", "state"), [({}, "credited"), ({"captured": eur("1")}, "review")])
+def test_a_payment_that_another_worker_posted_meanwhile_is_posted_once(lied_to, liar, lies, state):
+    topup = start(lied_to)
+    liar.pay(checkout_of(topup))
+    liar.lies.update(lies)
+    door = lied_to.customer(ADA)
+    seen = []
+    liar.on_fetch.append(lambda: seen.append(door.topups.confirm(topup.id).state))
+
+    settled = door.topups.confirm(topup.id)
+
+    assert (settled.state, seen) == (state, [state])
+    assert counts(lied_to)["payment"] == 1
+    assert lied_to.check().ok
+
+
+def test_an_end_that_another_worker_told_meanwhile_is_told_once(lied_to, liar):
+    topup = start(lied_to)
+    liar.fail(checkout_of(topup))
+    door = lied_to.customer(ADA)
+    liar.on_fetch.append(lambda: door.topups.confirm(topup.id))
+
+    assert door.topups.confirm(topup.id).state == "failed"
+    assert len(told(lied_to, "topup-failed")) == 1
+
+
+def test_money_that_no_balance_can_hold_waits_in_review(billing, ada, simulated):
+    give(billing, str(Money(MAX_UNITS, "EUR").amount))
+    topup = start(billing)
+    simulated.pay(checkout_of(topup))
+
+    parked = ada.topups.confirm(topup.id)
+
+    assert (parked.state, parked.failure) == ("review", "balance-full")
+    assert today(billing).in_review == eur("50")
+    assert ada.balance().settled == Money(MAX_UNITS, "EUR")
+    assert billing.check().ok
+
+
+@SQLITE
+def test_a_top_up_that_lost_its_checkout_stops_settlement(billing, ada):
+    topup = start(billing)
+    change(billing, "UPDATE prepaid_topup SET checkout_id = NULL WHERE id = :id", id=topup.id)
+
+    with pytest.raises(IntegrityFault):
+        ada.topups.confirm(topup.id)
 
 
 def test_return_page_and_webhook_at_the_same_moment_credit_once(billing, ada, simulated):

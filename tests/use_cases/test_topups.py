@@ -268,6 +268,8 @@ def test_a_gateway_that_refuses_for_good_ends_the_top_up(billing, ada, simulated
     assert (topup.state, topup.failure) == ("failed", "refused-by-gateway")
     assert told(billing, "topup-failed") == [{"topup": topup.id, "reason": "refused-by-gateway"}]
     assert ada.topups.start(quote, **URLS, key="form-1") == topup  # the key remembers that
+    for look in (ada.topups.confirm, ada.topups.cancel):
+        assert look(topup.id) == topup  # and nobody opens a checkout that nobody would see
 
 
 @SQLITE
@@ -286,6 +288,25 @@ def test_past_the_time_of_the_gateways_memory_no_second_checkout_is_made(tmp_pat
     # Nobody can know: it is given up with its time, and a payment that shows up all the same is still credited.
     assert (topup.state, topup.failure) == ("expired", "never-opened")
     assert topup.checkout.redirect_url is None
+
+
+@SQLITE
+def test_a_gateway_without_keys_is_asked_once_and_never_again(tmp_path, clock, open_billing):
+    takes = {"EUR": ("1", "1000", "0.01")}
+    gateway = NarrowGateway(state=tmp_path / "narrow.db", clock=clock, takes=takes, keys_valid_s=0, name="narrow")
+    billing = open_billing(gateways=[gateway])
+    billing.customers.register(ADA)
+    gateway.fault_next("create_checkout", "timeout-after-accept")
+    with pytest.raises(GatewayUnavailable) as lost:
+        start(billing, key="form-1")
+    clock.advance(minutes=2)
+
+    with pytest.raises(GatewayUnavailable) as again:
+        start(billing, key="form-1")
+
+    assert again.value.topup_id == lost.value.topup_id
+    assert again.value.outcome_unknown
+    assert billing.customer(ADA).topups.confirm(lost.value.topup_id).state == "starting"
 
 
 # What becomes of it

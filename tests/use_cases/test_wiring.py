@@ -1,0 +1,165 @@
+"""Wiring: what cannot work is refused when a `Prepaid` is made, and two who do the same at once agree."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from prepaid import Address, AmountOutOfRange, ConfigurationError, InvalidRequest, TaxProfile, Thresholds
+from prepaid.testing.clock import MovableClock
+from tests.use_cases.steps import ADA, SQLITE, at, counts, eur, operator, start
+
+POSTGRESQL = pytest.mark.parametrize("place", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True)
+
+
+class Naive:
+    def now(self):
+        return datetime(2026, 11, 23)  # noqa: DTZ001 - naive on purpose
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seller": None},
+        {"seller": "Nimbus GmbH"},
+        {"mode": "production"},
+        {"mode": None},
+        {"currencies": ()},
+        {"currencies": "EUR"},
+        {"currencies": None},
+        {"currencies": ("EUR", "EUR")},
+        {"currencies": ("EUR", "euro")},
+        {"gateways": None},
+        {"gateways": "stripe"},
+        {"plugins": None},
+        {"clock": "noon"},
+        {"database": None},
+    ],
+)
+def test_a_set_up_that_cannot_work_is_refused_at_once(open_billing, changes):
+    with pytest.raises(ConfigurationError):
+        open_billing(**changes)
+
+
+@SQLITE
+@pytest.mark.parametrize("book", ["", None, 5, "a\nb", "b" * 192])
+def test_a_book_has_a_name(open_billing, book):
+    with pytest.raises(InvalidRequest) as refused:
+        open_billing(book=book)
+    assert refused.value.field == "book"
+
+
+@SQLITE
+def test_a_clock_that_gives_naive_instants_is_refused_at_first_use(open_billing):
+    with pytest.raises(ConfigurationError, match="aware"):
+        open_billing(clock=Naive()).customers.register(ADA)
+
+
+@SQLITE
+def test_a_clock_of_another_zone_tells_the_same_instants(open_billing, clock):
+    class Tokyo:
+        def now(self):
+            return clock.now().astimezone(timezone(timedelta(hours=9)))
+
+    billing = open_billing(clock=Tokyo())
+    billing.customers.register(ADA)
+
+    topup = start(billing)
+
+    assert (topup.created_at, topup.created_at.tzinfo) == (at(2026, 11, 23, 12), UTC)
+
+
+@SQLITE
+def test_the_machines_own_clock_is_used_without_one(open_billing):
+    billing = open_billing(clock=None)
+    billing.customers.register(ADA)
+
+    assert abs(start(billing).created_at - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+@SQLITE
+def test_progress_is_told_to_a_function_only(billing):
+    with pytest.raises(InvalidRequest) as refused:
+        billing.check("loud")
+    assert refused.value.field == "on_step"
+
+
+@SQLITE
+def test_an_overdraft_larger_than_any_balance_could_bear_is_refused(billing):
+    with pytest.raises(AmountOutOfRange) as refused:
+        operator(billing).customers.overdraft(ADA, eur("9000000000000"), reason="generous")
+    assert refused.value.field == "amount"
+
+
+# Two at once: the second finds what the first has just written, and goes on from there
+
+
+class Meanwhile(MovableClock):
+    """A clock that lets somebody else act, once, in the middle of what asks for the time."""
+
+    def __init__(self):
+        super().__init__()
+        self.acts = []
+
+    def now(self):
+        if self.acts:
+            countdown, act = self.acts[0]
+            if countdown:
+                self.acts[0] = (countdown - 1, act)
+            else:
+                self.acts.clear()
+                act()
+        return super().now()
+
+
+def do_at_every_moment(open_billing, mine, theirs):
+    """Run ``mine`` with ``theirs`` at its first look at the clock, then at its second, and so on."""
+    for moment in range(6):
+        clock = Meanwhile()
+        billing, other = open_billing(clock=clock, book=f"{moment}-{id(clock)}"), None
+        other = open_billing(book=f"{moment}-{id(clock)}")
+        billing.customers.register(ADA, currency="EUR")
+        clock.acts.append((moment, lambda other=other: theirs(other)))
+        mine(billing)
+        clock.acts.clear()
+        yield billing
+
+
+@POSTGRESQL
+def test_a_level_set_for_the_first_time_by_two_is_the_last_ones(open_billing):
+    def set_to(amount):
+        return lambda billing: operator(billing).settings.thresholds(Thresholds(low=eur(amount)))
+
+    for billing in do_at_every_moment(open_billing, set_to("5"), set_to("6")):
+        assert counts(billing)["setting"] == 1
+
+
+@POSTGRESQL
+def test_a_customer_registered_by_two_is_registered_once(open_billing):
+    def register(name):
+        return lambda billing: billing.customers.register("new", name=name)
+
+    for billing in do_at_every_moment(open_billing, register("mine"), register("theirs")):
+        assert counts(billing)["customer"] == 2
+        assert billing.customers.get("new").name in ("mine", "theirs")
+
+
+@POSTGRESQL
+def test_a_profile_kept_by_two_has_two_versions(open_billing):
+    def live_in(country):
+        return lambda billing: billing.customer(ADA).tax_profile.set(TaxProfile(address=Address(country=country)))
+
+    for billing in do_at_every_moment(open_billing, live_in("FR"), live_in("IT")):
+        assert counts(billing)["tax_profile"] in (1, 2)
+        assert billing.customer(ADA).tax_profile.get().address.country in ("FR", "IT")
+
+
+@POSTGRESQL
+def test_a_job_run_for_the_first_time_by_two_is_done_by_one(open_billing):
+    for billing in do_at_every_moment(
+        open_billing, lambda billing: billing.run_due(only="outbox"), lambda other: other.run_due(only="outbox")
+    ):
+        assert counts(billing)["job_lease"] == 1
+        assert billing.run_due(only="outbox")[0].status == "done"
