@@ -16,7 +16,7 @@ from click.testing import CliRunner
 import prepaid
 from prepaid.cli import main
 
-PANEL = '''
+PANEL = """
 from prepaid import Address, Money, Prepaid, Seller
 from prepaid.gateways import SimulatedGateway
 
@@ -32,7 +32,7 @@ def make():
 
 billing = make()
 other = 42
-'''
+"""
 
 
 @pytest.fixture
@@ -138,9 +138,7 @@ def test_a_clean_book_checks_with_0_and_a_broken_one_with_1(panel: Path) -> None
     host.billing.close()
 
 
-@pytest.mark.parametrize(
-    "target", ["panel", "panel:", ":billing", "panel:nothing", "nowhere:billing", "panel:other"]
-)
+@pytest.mark.parametrize("target", ["panel", "panel:", ":billing", "panel:nothing", "nowhere:billing", "panel:other"])
 def test_an_app_that_cannot_be_loaded_is_wrong_use(panel: Path, target: str) -> None:
     status, output = run("check", "--app", target)
 

@@ -227,7 +227,9 @@ class TestDamage:
 
         assert refusal.value.field == "quote"
 
-    @pytest.mark.parametrize("token", [None, 5, True, TOKEN.encode(), json.loads(TOKEN), [TOKEN], NotImplemented], ids=ascii)
+    @pytest.mark.parametrize(
+        "token", [None, 5, True, TOKEN.encode(), json.loads(TOKEN), [TOKEN], NotImplemented], ids=ascii
+    )
     def test_a_token_is_text(self, token: Any) -> None:
         for read in (read_token, claim_of):
             with pytest.raises(InvalidRequest):
