@@ -5,7 +5,6 @@ from __future__ import annotations
 from . import audit
 from .config import Context
 from .core.errors import InvalidRequest
-from .core.money import Money
 from .core.thresholds import SETTING, Thresholds
 from .store import Duplicate, Tx, operations
 
@@ -31,10 +30,3 @@ def set_thresholds(context: Context, thresholds: object, *, actor: str) -> None:
         context.database.write(work)
     except Duplicate:  # set for the first time by two operators at once
         context.database.write(work)
-
-
-def thresholds(context: Context) -> Thresholds:
-    """Read the levels in force."""
-    value = context.database.read(lambda tx: operations.read_setting(tx, SETTING)) or {}
-    levels = tuple(Money(units, currency) for currency, units in sorted(value.get("low", {}).items()))
-    return Thresholds(low=levels or None)

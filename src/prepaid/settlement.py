@@ -206,8 +206,8 @@ def _apply(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Ve
             return _unpaid(context, topup, "pending")
         case "processing":
             return _unpaid(context, topup, "processing")
-        case "failed" | "expired" | "canceled":
-            return _unpaid(context, topup, verdict.kind, failure=verdict.reason[:32])
+        case ended:
+            return _unpaid(context, topup, ended, failure=verdict.reason[:32])
 
 
 def _credit_or_park(context: Context, topup: Topup, payment: PaymentSnapshot) -> Settled:

@@ -320,3 +320,18 @@ def test_a_reader_sees_one_moment(database):
     assert len(settings(database)) == 2
     assert repr(database).startswith("<Database ")
     assert "main" in repr(database)
+
+
+@pytest.mark.postgresql
+def test_an_engine_that_commits_each_statement_by_itself_is_refused(postgres_cluster):
+    url = postgres_cluster.new_database()
+    upgrade_schema(url)
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    billing = wire(engine)
+
+    for use in (billing.upgrade_database, billing.check):
+        with pytest.raises(ConfigurationError, match="AUTOCOMMIT"):
+            use()
+
+    engine.dispose()
+    postgres_cluster.drop_database(url)

@@ -234,6 +234,14 @@ MISSES = {
         "amount",
         each([*NOT_MONEY, *NOT_POSITIVE, *NOT_WHOLE], lambda b, v: operator(b).tax.explain(None, v)),
     ),
+    "explain profile": (
+        "profile",
+        each([{}, "FR", 5, b"", []], lambda b, v: operator(b).tax.explain(v, eur("5"))),
+    ),
+    "summary before time": (
+        "since",
+        each([date(1969, 12, 31), date(9999, 12, 31)], lambda b, v: operator(b).reports.summary(v, date(2026, 11, 24))),
+    ),
     "thresholds": (
         "thresholds",
         each([None, {}, eur("5"), 5, b"", []], lambda b, v: operator(b).settings.thresholds(v)),

@@ -312,3 +312,12 @@ def test_operators_without_a_permission_see_no_review(billing):
     door = billing.operator("bob", permissions={permissions.AUDIT_READ})
     with pytest.raises(prepaid.NotAllowed):
         door.topups.review()
+
+
+def test_a_file_that_cannot_be_opened_is_a_matter_of_set_up(tmp_path):
+    billing = Prepaid(
+        database=f"sqlite:///{tmp_path / 'no' / 'folder' / 'x.db'}", mode="test", seller=SELLER, load_plugins=False
+    )
+    for call in (billing.upgrade_database, lambda: billing.customers.register(ADA)):
+        with pytest.raises(ConfigurationError, match="cannot be opened"):
+            call()

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 
 import pytest
 
-from prepaid import Address, AmountOutOfRange, ConfigurationError, InvalidRequest, TaxProfile, Thresholds
+from prepaid import (
+    Address,
+    AmountOutOfRange,
+    ConfigurationError,
+    InvalidRequest,
+    TaxProfile,
+    Thresholds,
+    TransactionAborted,
+)
 from prepaid.testing.clock import MovableClock
 from tests.use_cases.steps import ADA, SQLITE, at, counts, eur, operator, start
 
@@ -114,52 +124,66 @@ class Meanwhile(MovableClock):
         return super().now()
 
 
-def do_at_every_moment(open_billing, mine, theirs):
-    """Run ``mine`` with ``theirs`` at its first look at the clock, then at its second, and so on."""
-    for moment in range(6):
-        clock = Meanwhile()
-        billing, other = open_billing(clock=clock, book=f"{moment}-{id(clock)}"), None
-        other = open_billing(book=f"{moment}-{id(clock)}")
-        billing.customers.register(ADA, currency="EUR")
-        clock.acts.append((moment, lambda other=other: theirs(other)))
-        mine(billing)
-        clock.acts.clear()
-        yield billing
+@pytest.fixture
+def at_every_moment(open_billing, place, monkeypatch):
+    """Give a function that runs ``mine`` with ``theirs`` at its first look at the clock, then at its second, and so on.
+
+    Where ``mine`` holds a lock by then, ``theirs`` would wait for it, and gives up instead.
+    """
+
+    def interfere(other, theirs):
+        with monkeypatch.context() as impatient, suppress(TransactionAborted):
+            impatient.setattr("prepaid.store.database.MAX_ATTEMPTS", 1)
+            theirs(other)
+
+    def run_all(mine, theirs):
+        for moment in range(6):
+            clock, book = Meanwhile(), f"{place.book}-{moment}"
+            billing = open_billing(clock=clock, book=book)
+            other = open_billing(database=f"{place.url}?options=-c%20lock_timeout%3D20", book=book)
+            for opened in (billing, other):
+                opened.customers.register(ADA, currency="EUR")
+            clock.acts.append((moment, partial(interfere, other, theirs)))
+            mine(billing)
+            clock.acts.clear()
+            yield billing
+
+    return run_all
 
 
 @POSTGRESQL
-def test_a_level_set_for_the_first_time_by_two_is_the_last_ones(open_billing):
+def test_a_level_set_for_the_first_time_by_two_is_the_last_ones(at_every_moment):
     def set_to(amount):
         return lambda billing: operator(billing).settings.thresholds(Thresholds(low=eur(amount)))
 
-    for billing in do_at_every_moment(open_billing, set_to("5"), set_to("6")):
+    for billing in at_every_moment(set_to("5"), set_to("6")):
         assert counts(billing)["setting"] == 1
 
 
 @POSTGRESQL
-def test_a_customer_registered_by_two_is_registered_once(open_billing):
+def test_a_customer_registered_by_two_is_registered_once(at_every_moment):
     def register(name):
         return lambda billing: billing.customers.register("new", name=name)
 
-    for billing in do_at_every_moment(open_billing, register("mine"), register("theirs")):
+    for billing in at_every_moment(register("mine"), register("theirs")):
         assert counts(billing)["customer"] == 2
         assert billing.customers.get("new").name in ("mine", "theirs")
 
 
 @POSTGRESQL
-def test_a_profile_kept_by_two_has_two_versions(open_billing):
+def test_a_profile_kept_by_two_has_two_versions(at_every_moment):
     def live_in(country):
         return lambda billing: billing.customer(ADA).tax_profile.set(TaxProfile(address=Address(country=country)))
 
-    for billing in do_at_every_moment(open_billing, live_in("FR"), live_in("IT")):
+    for billing in at_every_moment(live_in("FR"), live_in("IT")):
         assert counts(billing)["tax_profile"] in (1, 2)
         assert billing.customer(ADA).tax_profile.get().address.country in ("FR", "IT")
 
 
 @POSTGRESQL
-def test_a_job_run_for_the_first_time_by_two_is_done_by_one(open_billing):
-    for billing in do_at_every_moment(
-        open_billing, lambda billing: billing.run_due(only="outbox"), lambda other: other.run_due(only="outbox")
+def test_a_job_run_for_the_first_time_by_two_is_done_by_one(at_every_moment):
+    for billing in at_every_moment(
+        lambda billing: billing.run_due(only="outbox"), lambda other: other.run_due(only="outbox")
     ):
         assert counts(billing)["job_lease"] == 1
         assert billing.run_due(only="outbox")[0].status == "done"

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, CursorResult, Engine, Executable, insert, sel
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from ..core.errors import TransactionAborted
+from ..core.errors import ConfigurationError, TransactionAborted
 from ..core.transfers import AccountRef
 from . import migrate, schema
 from .engines import READ_ONLY, Duplicate, is_duplicate, is_retryable, open_engine, refuse_autocommit
@@ -89,8 +89,13 @@ class Database:
         return self._open()
 
     def upgrade(self) -> None:
-        """Bring the schema to the version of this library; safe to run at the same time elsewhere."""
-        migrate.upgrade(self.engine)
+        """Bring the schema to the version of this library; safe to run at the same time elsewhere.
+
+        Raises:
+            ConfigurationError: The database cannot be opened, or is newer.
+            TransactionAborted: It is away.
+        """
+        self._opening_errors(lambda: migrate.upgrade(self.engine))
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Run ``work`` in one transaction and commit it; run it again when the engine says so.
@@ -154,9 +159,15 @@ class Database:
         if self._book_id is None:
             with self._opening:
                 if self._book_id is None:
-                    self._retrying(self._check_engine)
+                    self._opening_errors(self._check_engine)
                     self._book_id = self._retrying(self._find_or_make_book)
         return self._book_id
+
+    def _opening_errors(self, run: Callable[[], None]) -> None:
+        try:
+            self._retrying(run)
+        except DBAPIError as error:
+            raise ConfigurationError(f"The database cannot be opened: {type(error.orig).__name__}.") from error
 
     def _check_engine(self) -> None:
         refuse_autocommit(self.engine)

@@ -191,7 +191,7 @@ def spend(tx: Tx, parts: Sequence[Burn], grants: Sequence[OpenGrant]) -> None:
 
 
 def add_grants(tx: Tx, grants: Sequence[NewGrant], *, now: datetime) -> None:
-    """Open grants; what pays a debt is gone from them at once."""
+    """Open one or more grants; what pays a debt is gone from them at once."""
     rows = [
         {
             "book_id": tx.book_id,
@@ -213,8 +213,7 @@ def add_grants(tx: Tx, grants: Sequence[NewGrant], *, now: datetime) -> None:
         }
         for grant in grants
     ]
-    if rows:
-        tx.execute(insert(_grant), rows)
+    tx.execute(insert(_grant), rows)
 
 
 def add_transfers(tx: Tx, header: Header, label: Label, *, currency: str, rows: Sequence[Row]) -> None:

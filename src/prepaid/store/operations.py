@@ -145,11 +145,11 @@ def last_event_at(tx: Tx, gateway: str) -> datetime | None:
 def take_lease(tx: Tx, name: str, holder: str, *, until: datetime, now: datetime) -> int | None:
     """Take a job's lease if it is free or lapsed, and give its fencing token; None if it is held.
 
-    A lease that ends later than ours would was written by a clock that ran
-    ahead; it counts as lapsed, or the job would stand still until then.
+    A lease that ends later than twice the time of ours was written by a clock
+    that ran ahead; it counts as lapsed, or the job would stand still until then.
     """
     scope = (_lease.c.book_id == tx.book_id, _lease.c.name == name)
-    free = or_(_lease.c.expires_at <= now, _lease.c.expires_at > until, _lease.c.holder == holder)
+    free = or_(_lease.c.expires_at <= now, _lease.c.expires_at > until + (until - now), _lease.c.holder == holder)
     statement = update(_lease).where(*scope, free)
     if tx.execute(statement.values(holder=holder, expires_at=until, token=_lease.c.token + 1)).rowcount:
         return int(tx.execute(select(_lease.c.token).where(*scope)).scalar_one())
