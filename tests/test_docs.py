@@ -10,6 +10,8 @@ import pytest
 from sybil.document import Document
 from sybil.parsers.markdown import PythonCodeBlockParser
 
+from prepaid import Prepaid
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 BLOCK = "```python"
@@ -36,6 +38,9 @@ def test_every_python_block_of_the_page_runs(page, tmp_path, monkeypatch):
     assert len(blocks) >= (ROOT / page).read_text().count(BLOCK)
     for block in blocks:
         block.evaluate()
+    for value in document.namespace.values():
+        if isinstance(value, Prepaid):
+            value.close()
 
 
 @pytest.mark.parametrize("name", modules_with_examples())

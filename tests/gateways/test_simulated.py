@@ -7,6 +7,7 @@ import multiprocessing
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
@@ -440,7 +441,8 @@ def test_first_use_waits_for_a_reader_of_the_new_file_and_leaves_it_in_wal_mode(
     release.start()
     assert gateway.create_checkout(REQUEST)
     release.join()
-    assert sqlite3.connect(tmp_path / "sim.db").execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with closing(sqlite3.connect(tmp_path / "sim.db")) as looked:
+        assert looked.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_first_use_gives_up_on_a_reader_that_stays(gateway, tmp_path):

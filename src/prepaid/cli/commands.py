@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -49,10 +49,12 @@ def _progress(title: str) -> Iterator[Callable[[str], None]]:
         yield lambda step: status.update(f"{title}: {step}")
 
 
-def _load(target: str | None) -> Prepaid:
+@contextmanager
+def _opened(target: str | None) -> Iterator[Prepaid]:
     if target is None:
         raise click.UsageError("Give --app module:name or set PREPAID_APP.")
-    return application.load(target)
+    with closing(application.load(target)) as billing:
+        yield billing
 
 
 @click.group()
@@ -97,8 +99,8 @@ def status(database: str | None) -> None:
 @_plain_errors
 def run_jobs(target: str | None, only: str | None, budget_s: int | None, as_json: bool) -> None:
     """Run the jobs that are due: meters, top-ups, outbox. Call it from cron every minute."""
-    billing, failed = _load(target), False
-    with _progress("running jobs") as show:
+    failed = False
+    with _opened(target) as billing, _progress("running jobs") as show:
         for name in [only] if only else JOBS:
             show(name)
             for run in billing.run_due(name, budget_s=budget_s):
@@ -114,8 +116,7 @@ def run_jobs(target: str | None, only: str | None, budget_s: int | None, as_json
 @_plain_errors
 def check(target: str | None, as_json: bool) -> None:
     """Prove the books on one snapshot; exits 1 if anything contradicts itself."""
-    billing = _load(target)
-    with _progress("checking") as show:
+    with _opened(target) as billing, _progress("checking") as show:
         report = billing.check(show)
     for finding in report.findings:
         click.echo(_line(finding, as_json))
