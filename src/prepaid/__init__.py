@@ -15,6 +15,7 @@ from .core.errors import (
     AmountOutOfRange,
     ConfigurationError,
     CurrencyMismatch,
+    CustomerFrozen,
     GatewayError,
     GatewayUnavailable,
     InsufficientCredit,
@@ -35,6 +36,8 @@ from .core.errors import (
     WrongState,
 )
 from .core.events import Event
+from .core.grants import BurnOrder, CreditGrant
+from .core.holds import Hold
 from .core.money import Money
 from .core.pages import Page
 from .core.parties import Address, Customer, Seller, TaxProfile
@@ -43,7 +46,17 @@ from .core.rates import Rate
 from .core.taxation import TaxComponent, TaxDecision, TaxLine, TaxRule
 from .core.thresholds import Thresholds
 from .core.topups import CheckoutLink, Topup
-from .core.usage import Balance, BillingRun, Charge, ChargeOutcome, Meter, Transaction
+from .core.usage import (
+    Balance,
+    BillingRun,
+    Charge,
+    ChargeOutcome,
+    Meter,
+    Permission,
+    Transaction,
+    UsageLine,
+    UsageStatement,
+)
 from .doors.host import ReturnResult
 from .hookspecs import PluginSetup, hookimpl
 from .integrity import Finding, IntegrityReport
@@ -62,17 +75,21 @@ __all__ = [
     "AmountOutOfRange",
     "Balance",
     "BillingRun",
+    "BurnOrder",
     "Charge",
     "ChargeOutcome",
     "CheckoutLink",
     "ConfigurationError",
+    "CreditGrant",
     "CurrencyMismatch",
     "Customer",
+    "CustomerFrozen",
     "Event",
     "Finding",
     "GatewayError",
     "GatewayOffer",
     "GatewayUnavailable",
+    "Hold",
     "InsufficientCredit",
     "IntegrityFault",
     "IntegrityReport",
@@ -88,6 +105,7 @@ __all__ = [
     "NotFound",
     "Page",
     "Party",
+    "Permission",
     "PluginInfo",
     "PluginSetup",
     "Prepaid",
@@ -112,6 +130,8 @@ __all__ = [
     "Topup",
     "Transaction",
     "TransactionAborted",
+    "UsageLine",
+    "UsageStatement",
     "WebhookRejected",
     "WebhookResult",
     "WrongState",

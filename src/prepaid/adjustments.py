@@ -1,95 +1,276 @@
-"""What an operator does by hand: give credit, allow an overdraft, ask a gateway again."""
+"""What an operator does by hand: give credit, void it, allow an overdraft, freeze, ask a gateway again."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Final
+
+from attrs import frozen
 
 from . import audit, customers, settlement, wallets
 from .config import Context, object_id
-from .core.errors import AmountOutOfRange, InvalidAmount, InvalidRequest, KeyConflict
-from .core.grants import GrantKind
+from .core.errors import (
+    AmountOutOfRange,
+    InsufficientCredit,
+    IntegrityFault,
+    InvalidAmount,
+    InvalidRequest,
+    KeyConflict,
+    NotFound,
+    WrongState,
+)
+from .core.grants import NEVER, CreditGrant, GrantKind, check_priority
 from .core.hashing import fingerprint, key_hash
-from .core.ids import check_key
+from .core.ids import check_key, check_text
+from .core.instants import check_instant, to_micros
 from .core.money import MAX_UNITS, Money, require_positive
 from .core.topups import Topup
-from .core.transfers import GOODWILL, PROMOTION, AccountRef, Line, bonus_lines, goodwill_lines
-from .store import Duplicate, Tx, accounts
+from .core.transfers import (
+    GOODWILL,
+    MIGRATION,
+    PROMOTION,
+    AccountRef,
+    TransactionKind,
+    external,
+    given_lines,
+    void_lines,
+)
+from .store import Duplicate, Tx, accounts, grants, ledger
+from .store import customers as customer_rows
+from .store.grants import StoredGrant
 from .store.ledger import Header, Label
+from .wallets import due, levels
+from .wallets.chain import Chain
 
 MAX_OVERDRAFT: Final = MAX_UNITS // 4
 
-_SOURCES: dict[str, tuple[GrantKind, AccountRef]] = {
-    "goodwill": ("goodwill", GOODWILL),
-    "promotional": ("promotional", PROMOTION),
+
+@frozen
+class _Source:
+    """Where credit that nobody bought comes from, and what its transaction is called."""
+
+    kind: GrantKind
+    transaction: TransactionKind
+    account: AccountRef
+
+
+_SOURCES: Final = {
+    "goodwill": _Source("goodwill", "goodwill", GOODWILL),
+    "promotional": _Source("promotional", "bonus", PROMOTION),
+    "migrated": _Source("migrated", "migration", MIGRATION),
 }
 
 
-def grant(context: Context, customer_id: str, amount: Money, *, kind: str, reason: str, key: str, actor: str) -> str:
+def _source(kind: object, system: str) -> _Source:
+    if kind == "external":
+        return _Source("external", "external", external(check_text(system, field="system", longest=32, empty=False)))
+    if not isinstance(kind, str) or kind not in _SOURCES:
+        raise InvalidRequest(f"kind is one of {', '.join(_SOURCES)}, external.", field="kind")
+    if system:
+        raise InvalidRequest("Only external credit names a system.", field="system")
+    return _SOURCES[kind]
+
+
+def grant(
+    context: Context,
+    customer_id: str,
+    amount: Money,
+    *,
+    kind: str,
+    reason: str,
+    key: str,
+    actor: str,
+    system: str = "",
+    priority: int | None = None,
+    effective_at: datetime | None = None,
+    expires_at: datetime | None = None,
+) -> str:
     """Give credit and name the transaction; the same key again gives the same one.
 
     Args:
         context: The billing system.
         customer_id: Who gets it.
         amount: How much, above zero.
-        kind: ``"goodwill"`` or ``"promotional"``.
+        kind: ``"goodwill"``, ``"promotional"``, ``"migrated"`` or ``"external"``.
         reason: Why; the customer reads it.
         key: The caller's key.
         actor: The operator.
+        system: The outside system that funds external credit.
+        priority: Burn priority; that of its kind if None.
+        effective_at: From when it can be spent; now if None. Nothing is posted before.
+        expires_at: When the rest of it lapses; never if None.
 
     Raises:
-        InvalidRequest: Another kind, no reason, a key of the wrong form.
+        InvalidRequest: Another kind, no reason, a key of the wrong form, dates
+            in the past or in the wrong order.
         InvalidAmount: Not money above zero.
         KeyConflict: The key gave something else.
         NotFound: The customer is not registered.
     """
-    if not isinstance(kind, str) or kind not in _SOURCES:
-        raise InvalidRequest(f"kind is one of {', '.join(_SOURCES)}.", field="kind")
+    source = _source(kind, system)
     customer = customers.require(context, customer_id)
     units, currency = require_positive(amount).units, context.currency_or_default(amount.currency)
-    header = _header(context, customer.id, amount, kind=kind, key=check_key(key), actor=actor)
-    grant_kind, source = _SOURCES[kind]
+    begins, lapses = _dates(context, effective_at, expires_at)
+    given = {
+        "kind_given": kind,
+        "source": source.account.kind,
+        "source_owner": source.account.owner,
+        "effective_at": "" if effective_at is None else str(to_micros(begins)),
+        "expires_at": "" if expires_at is None else str(to_micros(lapses)),
+        "priority": "" if priority is None else str(check_priority(priority)),
+    }
+    header = Header(
+        transaction_id=context.ids.new("txn"),
+        kind=source.transaction,
+        cause_type="operator",
+        cause_id=check_key(key),
+        key_hash=key_hash(context.database.book_id, "grant", customer.id, key),
+        fingerprint=fingerprint("grant", str(amount), given),
+        actor=actor,
+        effective_at=begins,
+        posted_at=context.now(),
+    )
     credit = wallets.Credit(
         currency=currency,
         header=header,
         label=Label(description=audit.check_reason(reason)[:200]),
-        lines=_lines(kind, units),
-        grant=wallets.GrantSpec(kind=grant_kind, size=units),
+        lines=given_lines(source.account, units),
+        grant=wallets.GrantSpec(
+            kind=source.kind,
+            size=units,
+            expires_at=lapses,
+            priority=priority,
+            key_hash=header.key_hash,
+            given=given,
+        ),
     )
     accounts.ensure_wallet(context.database, customer.id, currency, context.now())
-    system = accounts.system_accounts(context.database, (source,), currency, context.now())
+    opened = wallets.credit_accounts(context, (source.account,), currency, expires=expires_at is not None)
 
     def work(tx: Tx) -> str:
-        wallets.post_credits(tx, context, customer.id, credits=[credit], system=system)
+        if begins > context.now():
+            wallets.post_later(tx, context, customer.id, credit=credit)
+        else:
+            wallets.post_credits(tx, context, customer.id, credits=[credit], system=opened)
         after = {"amount": str(amount), "kind": kind, "transaction": header.transaction_id}
         audit.record(tx, context, actor=actor, action="grant", target=customer.id, reason=reason, after=after)
         return header.transaction_id
 
+    return _once(context, header, work)
+
+
+def _dates(context: Context, effective_at: datetime | None, expires_at: datetime | None) -> tuple[datetime, datetime]:
+    now = context.now()
+    begins = now if effective_at is None else check_instant(effective_at, field="effective_at")
+    if begins < now:
+        raise InvalidRequest("effective_at lies in the past.", field="effective_at")
+    lapses = NEVER if expires_at is None else check_instant(expires_at, field="expires_at")
+    if lapses <= begins:
+        raise InvalidRequest("expires_at is in the future, and after effective_at.", field="expires_at")
+    return begins, lapses
+
+
+def _once(context: Context, header: Header, work: Callable[[Tx], str]) -> str:
+    """Run ``work`` unless its key was used; then give the first answer."""
     try:
         return context.database.write(work)
     except Duplicate:
-        replayed = context.database.write(lambda tx: wallets.replay(tx, context, header))
-        if not isinstance(replayed, wallets.Replayed):
-            raise KeyConflict("This key gave other credit.", field="key") from None
+        return context.database.write(lambda tx: _first_answer(tx, context, header))
+
+
+def _first_answer(tx: Tx, context: Context, header: Header) -> str:
+    replayed = wallets.replay(tx, context, header)
+    if isinstance(replayed, wallets.Replayed):
         return replayed.transaction_id
+    waiting = grants.find_by_key(tx, header.key_hash)
+    posting = {} if waiting is None or waiting.posting is None else waiting.posting
+    if replayed is not None or posting.get("fingerprint") != header.fingerprint:
+        raise KeyConflict("This key gave other credit.", field="key")
+    return str(posting["transaction_id"])
 
 
-def _lines(kind: str, units: int) -> tuple[Line, ...]:
-    return goodwill_lines(units) if kind == "goodwill" else bonus_lines(units)
+def void_grant(context: Context, grant_id: str, *, reason: str, actor: str) -> str | None:
+    """Take back what is left of credit that was given, and name the transaction; again changes nothing.
 
+    None if the credit had not begun, so that nothing was posted.
 
-def _header(context: Context, customer: str, amount: Money, *, kind: str, key: str, actor: str) -> Header:
-    now = context.now()
-    return Header(
+    Raises:
+        InvalidRequest: No reason.
+        NotFound: There is no such grant.
+        WrongState: The credit was paid for (refund it), or nothing of it is left.
+        InsufficientCredit: Holds reserve it.
+    """
+    wanted, why = object_id(grant_id, field="grant"), audit.check_reason(reason)
+    header = Header(
         transaction_id=context.ids.new("txn"),
-        kind="goodwill" if kind == "goodwill" else "bonus",
-        cause_type="operator",
-        cause_id=key,
-        key_hash=key_hash(context.database.book_id, "grant", customer, key),
-        fingerprint=fingerprint("grant", str(amount), kind),
+        kind="adjustment",
+        cause_type="grant",
+        cause_id=wanted,
+        key_hash=key_hash(context.database.book_id, "void", "", wanted),
+        fingerprint=fingerprint("void", wanted),
         actor=actor,
-        effective_at=now,
-        posted_at=now,
+        effective_at=context.now(),
+        posted_at=context.now(),
     )
+
+    def work(tx: Tx) -> str | None:
+        found = grants.find(tx, wanted)
+        if found is None:
+            raise NotFound("There is no such grant.", field="grant")
+        if found.kind == "paid":
+            raise WrongState("Credit that was paid for is refunded, not voided.", field="grant")
+        replayed = wallets.replay(tx, context, header)
+        if isinstance(replayed, wallets.Replayed):
+            return replayed.transaction_id
+        return _void(tx, context, header, found, reason=why)
+
+    return context.database.write(work)
+
+
+def _void(tx: Tx, context: Context, header: Header, found: StoredGrant, *, reason: str) -> str | None:
+    held = accounts.hold_wallet_by_id(tx, found.wallet_id)
+    wallet = None if held is None else due.swept(tx, context, held)
+    left = grants.hold(tx, found.id)
+    if wallet is None or left is None:
+        raise IntegrityFault("A grant lost its wallet.")
+    before = {"left": str(Money(left.remaining, wallet.currency)), "kind": left.kind}
+    if left.open == grants.WAITING:
+        grants.lower(tx, left.id, 0)
+    elif left.open == grants.OPEN:
+        _take_back(tx, context, header, left, wallet=wallet, reason=reason)
+    elif left.posting is not None and ledger.find_posted(tx, left.key_hash or "") is None:
+        return None  # voided before it began
+    else:
+        raise WrongState("Nothing is left of this credit.", field="grant")
+    audit.record(tx, context, actor=header.actor, action="void-grant", target=found.id, reason=reason, before=before)
+    return header.transaction_id if left.open == grants.OPEN else None
+
+
+def _take_back(
+    tx: Tx, context: Context, header: Header, left: StoredGrant, *, wallet: accounts.Wallet, reason: str
+) -> None:
+    if wallet.available < left.remaining:
+        raise InsufficientCredit("Holds reserve this credit.", available=Money(wallet.available, wallet.currency))
+    # A grant that no key gave came with a top-up, as its bonus.
+    source = PROMOTION if left.key_hash is None else grants.origin(tx, left.key_hash)
+    ledger.take(tx, wallet.id, left.remaining)
+    grants.lower(tx, left.id, 0)
+    after = accounts.hold_wallet_by_id(tx, wallet.id) or wallet
+    system = {source: accounts.account_id(tx, source, wallet.currency) or 0}
+    rows = Chain(after, system, before=wallet.balance, rows=1).rows(void_lines(source, left.remaining), [left.id])
+    ledger.add_transfers(tx, header, Label(description=reason[:200]), currency=wallet.currency, rows=rows)
+    levels.after_debit(tx, context, after, about=header.transaction_id)
+
+
+def grants_of(context: Context, customer_id: str, *, all: bool = False) -> tuple[CreditGrant, ...]:
+    """List a customer's credit in the order in which it burns; what is used up only if ``all`` is wanted.
+
+    Raises:
+        NotFound: The customer is not registered.
+    """
+    customer = customers.require(context, customer_id)
+    return tuple(context.database.read(lambda tx: grants.of_customer(tx, customer.id, all=all)))
 
 
 def overdraft(context: Context, customer_id: str, amount: Money, *, reason: str, actor: str) -> None:
@@ -110,7 +291,7 @@ def overdraft(context: Context, customer_id: str, amount: Money, *, reason: str,
     accounts.ensure_wallet(context.database, customer.id, currency, context.now())
 
     def work(tx: Tx) -> None:
-        wallet = accounts.find_wallet(tx, customer.id, currency)
+        wallet = accounts.hold_wallet(tx, customer.id, currency)
         if wallet is None or wallet.floor == -amount.units:
             return
         accounts.set_floor(tx, wallet.id, -amount.units)
@@ -118,6 +299,26 @@ def overdraft(context: Context, customer_id: str, amount: Money, *, reason: str,
         audit.record(
             tx, context, actor=actor, action="overdraft", target=customer.id, reason=why, before=before, after=after
         )
+
+    context.database.write(work)
+
+
+def freeze(context: Context, customer_id: str, *, frozen: bool, reason: str, actor: str) -> None:
+    """Freeze a customer, or end it; a second time changes nothing.
+
+    A freeze refuses the start of a top-up, a hold and `may_start`; settlement,
+    charges, meters and expiry go on.
+
+    Raises:
+        InvalidRequest: No reason.
+        NotFound: The customer is not registered.
+    """
+    customer, why = customers.require(context, customer_id), audit.check_reason(reason)
+
+    def work(tx: Tx) -> None:
+        if customer_rows.set_frozen(tx, customer.id, context.now() if frozen else None):
+            action = "freeze" if frozen else "unfreeze"
+            audit.record(tx, context, actor=actor, action=action, target=customer.id, reason=why)
 
     context.database.write(work)
 

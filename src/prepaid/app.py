@@ -12,6 +12,8 @@ from .core.errors import ConfigurationError
 from .core.events import Event
 from .core.ids import check_key
 from .core.parties import Seller
+from .core.rates import Rate
+from .core.usage import Permission
 from .doors.customer import CustomerDoor
 from .doors.host import HostCustomers, HostMeters, HostReturns, HostUsage, HostWebhooks
 from .doors.operator import OperatorDoor
@@ -23,6 +25,7 @@ from .plugins import Plugins
 from .ports import Clock, Gateway, InvoiceRenderer, Mailer, Mode
 from .store import Database
 from .system import RandomIds, SystemClock, UtcClock
+from .usage import gate
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -140,6 +143,10 @@ class Prepaid:
             InvalidRequest: No actor, or a permission that does not exist.
         """
         return OperatorDoor(self._context, self._plugins, actor, permissions)
+
+    def may_start(self, customer_id: str, *, rate: Rate | None = None, hours: int = 1) -> Permission:
+        """Say whether a customer may start a resource; see `prepaid.usage.gate.may_start`."""
+        return gate.may_start(self._context, customer_id, rate=rate, hours=hours)
 
     def run_due(self, only: str | None = None, *, budget_s: int | None = None) -> tuple[JobRun, ...]:
         """Run the jobs that are due; safe anywhere, any number of times; see `prepaid.jobs.run_due`."""

@@ -141,15 +141,22 @@ _POSTED: Final = (
     ("bonus", "topup", "promotion", "wallet"),
     ("bonus", "operator", "promotion", "wallet"),
     ("goodwill", "operator", "goodwill", "wallet"),
+    ("external", "operator", "external", "wallet"),
+    ("migration", "operator", "migration", "wallet"),
     ("charge", "usage", "wallet", "revenue"),
     ("charge", "meter", "wallet", "revenue"),
+    ("charge", "hold", "wallet", "revenue"),
+    ("adjustment", "usage", "wallet", "revenue"),
+    ("reversal", "reversal", "revenue", "wallet"),
+    ("expiry", "grant", "wallet", "breakage"),
+    *(("adjustment", "grant", "wallet", source) for source in ("promotion", "goodwill", "external", "migration")),
 )
 """Kind and cause of every transfer that may be posted, with the kinds of its debit and credit account."""
 
 
 def _transfers(tx: Tx) -> Iterator[Finding]:
     for row in proofs.impossible_accounts(tx, get_args(AccountKind)):
-        expected = "a known kind, nothing held, no floor above zero; figures on wallets only"
+        expected = "a known kind, no floor above zero; figures on wallets only"
         yield _finding("L4", ("account", row.id), expected, tuple(row)[1:])
     for row in proofs.impossible_transfers(tx):
         yield _finding("L1", ("transfer", row.id), "accounts of its book and currency, one wallet at most", "not so")
@@ -174,13 +181,22 @@ def _chains(tx: Tx) -> Iterator[Finding]:
 
 # Grants
 
-_GRANTED: Final = (("topup", "paid"), ("bonus", "promotional"), ("goodwill", "goodwill"))
+_GRANTED: Final = (
+    ("topup", "paid"),
+    ("bonus", "promotional"),
+    ("goodwill", "goodwill"),
+    ("external", "external"),
+    ("migration", "migrated"),
+    *(("reversal", kind) for kind in ("paid", "promotional", "goodwill", "external", "migrated")),
+)
 """Kind of a transfer that gives credit, and of the grant it opens."""
 
 
 def _grants(tx: Tx) -> Iterator[Finding]:
     remaining: dict[int, int] = defaultdict(int)
     for row in proofs.grant_rows(tx):
+        if row.open == 2:
+            continue
         remaining[row.wallet_id] += row.remaining if row.open else 0
         yield from _grant(row)
     for wallet_id, (balance, _) in proofs.wallets(tx).items():
@@ -195,9 +211,9 @@ def _grants(tx: Tx) -> Iterator[Finding]:
 def _grant(row: Any) -> Iterator[Finding]:
     keys = ("grant", row.id)
     put, took = int(row.put_high) * 2**32 + int(row.put_low), int(row.took_high) * 2**32 + int(row.took_low)
-    left = row.size - row.debt_paid - took
-    expected, found = (put, left, int(left != 0)), (row.size, row.remaining, row.open)
-    yield from _unless_equal("L3", keys, f"size, remaining, open {expected}", f"size, remaining, open {found}")
+    left = put - row.debt_paid - took
+    expected, found = (left, int(left != 0)), (row.remaining, row.open)
+    yield from _unless_equal("L3", keys, f"remaining, open {expected}", f"remaining, open {found}")
     yield from _unless_equal("L3", keys, "a grant of a wallet", f"a grant of a {row.wallet_kind}")
 
 
@@ -224,12 +240,24 @@ def _key(book: int, keys: tuple[str, str], rows: list[Any]) -> Iterator[Finding]
         yield _finding("L5", keys, "one transaction, cause and fingerprint, parts from 0, a label on part 0", "not so")
         return
     owner = next((row.owner for row in rows if row.owner is not None), None)
+    if (head.kind, head.cause_type) in _UNREAD:
+        return
     operation, own_key, content = _meaning(head, owner, _written(sum(row.amount for row in rows), head.currency))
     if owner is not None and key_hash(book, operation, owner, own_key) != keys[1]:
         yield _finding("L5", keys, "the key of its wallet's owner and cause", (owner, head.cause_id))
     if fingerprint(*content) != head.fingerprint:
         yield _finding("L5", keys, f"the fingerprint of {content}", "another")
     yield from _period(book, keys, head)
+
+
+_UNREAD: Final = {
+    *((kind, "operator") for kind in ("bonus", "goodwill", "external", "migration")),
+    ("charge", "hold"),
+    ("adjustment", "usage"),
+    ("reversal", "reversal"),
+    ("expiry", "grant"),
+    ("adjustment", "grant"),
+}
 
 
 def _meaning(head: Any, owner: str | None, amount: str) -> tuple[str, str, tuple[str, ...]]:
@@ -241,8 +269,6 @@ def _meaning(head: Any, owner: str | None, amount: str) -> tuple[str, str, tuple
             return "charge", cause, ("charge", amount, resource, head.resource_kind or "", start, end)
         case "meter":
             return "meter", f"{cause}/{start}", ("meter", cause, start, amount)
-        case "operator":
-            return "grant", cause, ("grant", amount, "goodwill" if head.kind == "goodwill" else "promotional")
         case _:
             operation = head.kind if owner is not None else f"{head.kind}-suspense"
             return operation, cause, (operation, cause)

@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import frozen
 
-from . import outbox, settlement
+from . import outbox, settlement, wallets
 from .config import Context
 from .core.errors import GatewayError, InvalidRequest
 from .invoicing import delivery
@@ -53,7 +53,7 @@ def run_due(context: Context, *, only: str | None = None, budget_s: int | None =
 
     Args:
         context: The billing system.
-        only: Run just this job: ``"meters"``, ``"topups"`` or ``"outbox"``.
+        only: Run just this job: ``"meters"``, ``"credit"``, ``"topups"`` or ``"outbox"``.
         budget_s: Begin nothing new after this many seconds.
 
     Raises:
@@ -143,8 +143,13 @@ def _deliver_outbox(context: Context, until: datetime | None) -> int:
     return outbox.drain(context, HANDLERS, until=until)
 
 
+def _credit_dates(context: Context, until: datetime | None) -> int:
+    return wallets.run_due(context, stop_at=until)
+
+
 JOBS: Final[dict[str, Callable[[Context, datetime | None], int]]] = {
     "meters": _bill_meters,
+    "credit": _credit_dates,
     "topups": _look_at_topups,
     "outbox": _deliver_outbox,
 }

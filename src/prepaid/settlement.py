@@ -285,7 +285,7 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> bool:
 
 def _accounts(context: Context, topup: Topup, currency: str) -> wallets.Accounts:
     refs: Sequence[AccountRef] = (clearing(topup.gateway), PROMOTION, TAX_PAYABLE)
-    return accounts.system_accounts(context.database, refs, currency, context.now())
+    return wallets.credit_accounts(context, refs, currency, expires=False)
 
 
 def _credits(context: Context, topup: Topup, payment: PaymentSnapshot) -> list[wallets.Credit]:

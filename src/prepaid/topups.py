@@ -16,6 +16,7 @@ from . import settlement, wallets
 from .config import Context, object_id, page_limit
 from .core.errors import (
     AmountOutOfRange,
+    CustomerFrozen,
     GatewayError,
     GatewayUnavailable,
     InvalidRequest,
@@ -118,7 +119,7 @@ def _priced(
         raise AmountOutOfRange("Nothing would be left of this amount after tax.", field="amount")
     chosen = _choose(context, gateway, tax.gross)
     zero = Money.zero(price.currency)
-    balance = context.database.read(lambda tx: wallets.balance(tx, customer.id, price.currency))
+    balance = context.database.read(lambda tx: wallets.balance(tx, customer.id, price.currency, now=context.now()))
     priced = Quote(
         amount=price,
         gateway=chosen.name,
@@ -203,6 +204,7 @@ def start(
         key: The caller's key of this order.
 
     Raises:
+        CustomerFrozen: The customer is frozen.
         QuoteExpired: The quote is too old.
         QuoteChanged: Any figure differs from what was shown; carries the new quote.
         KeyConflict: The key started something else.
@@ -295,6 +297,8 @@ def _keep_intent(
     )
 
     def work(tx: Tx) -> StoredTopup | None:
+        if customer_rows.frozen_at(tx, customer.id) is not None:
+            raise CustomerFrozen("The customer is frozen.", field="customer")
         topups.add(tx, topup, request, profile_version=profile_version, key_hash=hashed, fingerprint=print_of)
         return topups.find(tx, topup_id)
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prepaid.core.grants import NEVER, PAID_KINDS, Burn, GrantKind, OpenGrant, burn, default_priority, pay_debt
+from prepaid.core.grants import NEVER, PAID_KINDS, Burn, BurnOrder, GrantKind, OpenGrant, burn, pay_debt
 
+USUAL = BurnOrder()
 SOON = datetime(2026, 12, 31, tzinfo=UTC)
 SIZES = st.lists(st.integers(0, 10**15), max_size=8)
 AMOUNTS = st.integers(0, 10**16)
@@ -66,23 +67,23 @@ class TestBurn:
 class TestPriority:
     def test_credit_burns_in_the_promised_order(self) -> None:
         order = [
-            default_priority("promotional", SOON),
-            default_priority("promotional", None),
-            default_priority("external", SOON),
-            default_priority("migrated", None),
-            default_priority("paid", SOON),
+            USUAL.priority("promotional", SOON),
+            USUAL.priority("promotional", NEVER),
+            USUAL.priority("external", SOON),
+            USUAL.priority("migrated", NEVER),
+            USUAL.priority("paid", SOON),
         ]
 
         assert order == sorted(set(order))
 
-    @pytest.mark.parametrize("expires_at", [None, SOON])
-    def test_goodwill_burns_with_promotional_credit_that_stays(self, expires_at: datetime | None) -> None:
-        assert default_priority("goodwill", expires_at) == default_priority("promotional", None)
+    @pytest.mark.parametrize("expires_at", [NEVER, SOON])
+    def test_goodwill_burns_with_promotional_credit_that_stays(self, expires_at: datetime) -> None:
+        assert USUAL.priority("goodwill", expires_at) == USUAL.priority("promotional", NEVER)
 
     def test_what_counts_as_paid_burns_after_what_does_not(self) -> None:
         kinds: tuple[GrantKind, ...] = get_args(GrantKind)
-        paid = [default_priority(kind, None) for kind in PAID_KINDS]
-        free = [default_priority(kind, None) for kind in kinds if kind not in PAID_KINDS]
+        paid = [USUAL.priority(kind, NEVER) for kind in PAID_KINDS]
+        free = [USUAL.priority(kind, NEVER) for kind in kinds if kind not in PAID_KINDS]
 
         assert max(free) < min(paid)
 

@@ -23,7 +23,7 @@ from prepaid.core.transfers import (
     bonus_lines,
     charge_lines,
     clearing,
-    goodwill_lines,
+    given_lines,
     suspense_lines,
     topup_lines,
 )
@@ -74,7 +74,7 @@ class TestOtherEvents:
         ("lines", "debit", "credit"),
         [
             (bonus_lines(7), PROMOTION, WALLET),
-            (goodwill_lines(7), GOODWILL, WALLET),
+            (given_lines(GOODWILL, 7), GOODWILL, WALLET),
             (suspense_lines("stripe", 7), STRIPE, SUSPENSE),
             (charge_lines((7,)), WALLET, REVENUE),
         ],
@@ -86,7 +86,7 @@ class TestOtherEvents:
         assert lines == (Line(debit, credit, 7),)
 
     @pytest.mark.parametrize(
-        "lines", [bonus_lines(0), goodwill_lines(0), suspense_lines("stripe", 0), charge_lines(())]
+        "lines", [bonus_lines(0), given_lines(GOODWILL, 0), suspense_lines("stripe", 0), charge_lines(())]
     )
     def test_zero_posts_nothing(self, lines: tuple[Line, ...]) -> None:
         assert lines == ()

@@ -175,8 +175,12 @@ def shape(engine):
     """Describe every table down to its checks, which Alembic does not compare."""
     found = inspect(engine)
 
+    def written(value):
+        # Conditions of partial indexes are objects that are written as their address.
+        return str({key: str(each) for key, each in value.items()}) if isinstance(value, dict) else str(value)
+
     def by_name(rows):
-        return sorted((str(row.get("name")), sorted((key, str(value)) for key, value in row.items())) for row in rows)
+        return sorted((str(row.get("name")), sorted((key, written(value)) for key, value in row.items())) for row in rows)
 
     return {
         name: {

@@ -249,7 +249,7 @@ MISSES = {
     "thresholds low": (
         "low",
         each(
-            [5, "5", eur("-1"), (eur("5"), eur("6")), (5,), [eur("5")]],
+            [0, -5, 5.0, "5", eur("-1"), (eur("5"), eur("6")), (5,), [eur("5")]],
             lambda b, v: operator(b).settings.thresholds(Thresholds(low=v)),
         ),
     ),

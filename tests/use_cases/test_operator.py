@@ -134,8 +134,10 @@ def test_tax_rules_and_settings_are_traced(billing):
     second, first, retired, added = audit(billing)
     assert (added.action, added.target, added.after["country"]) == ("tax-rule-add", rule.id, "FR")
     assert (retired.action, retired.target) == ("tax-rule-retire", rule.id)
-    assert (first.action, first.before, first.after) == ("settings", {}, {"low": {"EUR": 5_000_000}})
-    assert (second.before, second.after) == ({"low": {"EUR": 5_000_000}}, {"low": {"EUR": 6_000_000}})
+    kept = Thresholds(low=eur("5")).record()
+    assert kept["low"] == {"EUR": 5_000_000}
+    assert (first.action, first.before, first.after) == ("settings", {}, kept)
+    assert (second.before, second.after) == (kept, Thresholds(low=eur("6")).record())
 
 
 def test_a_recheck_is_traced_and_settles(billing, ada, simulated):

@@ -431,16 +431,18 @@ def test_a_history_asked_for_wrongly_is_refused(ada, field, wanted):
 def test_crossing_the_low_level_is_told_once_each_way(billing, ada):
     operator(billing).settings.thresholds(Thresholds(low=(eur("5"), Money.of("1", "USD"))))
     give(billing, "10")
-    assert told(billing, "credit-recovered") == [{}]
     charge(billing, "5")
     assert told(billing, "credit-low") == []  # not below it yet
     charge(billing, "0.000001")
     charge(billing, "1")
     assert told(billing, "credit-low") == [{}]
-    give(billing, "5")
-    assert told(billing, "credit-recovered") == [{}, {}]
+    give(billing, "1.1")
+    assert told(billing, "credit-recovered") == []  # not a tenth above it yet
+    give(billing, "0.400001")
+    assert told(billing, "credit-recovered") == [{"levels": "low"}]
     charge(billing, "20", allow_negative=True)
     assert told(billing, "credit-low") == [{}, {}]
+    assert told(billing, "credit-exhausted") == [{}]
 
 
 @SQLITE

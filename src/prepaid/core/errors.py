@@ -15,6 +15,7 @@
     │   ├── QuoteChanged          what would be paid differs; ``quote``
     │   ├── PromotionRefused      the code does not apply; ``reason``
     │   ├── TaxProfileInvalid     the tax profile cannot be used
+    │   ├── CustomerFrozen        nothing new may be started
     │   ├── NotAllowed            the operator lacks the permission
     │   └── WrongState            the object is past that step
     ├── GatewayError              ``retryable``, ``outcome_unknown``
@@ -175,6 +176,12 @@ class WrongState(RequestRefused):
     """The object has moved past the state in which this act is possible."""
 
     code = "wrong-state"
+
+
+class CustomerFrozen(RequestRefused):
+    """The customer is frozen: nothing new is started, what runs goes on."""
+
+    code = "customer-frozen"
 
 
 class GatewayError(PrepaidError):

@@ -12,10 +12,14 @@ from attrs import field, frozen
 from .money import Money
 
 EVENT_NAMES: Final = (
+    "credit-exhausted",
     "credit-low",
+    "credit-negative",
     "credit-recovered",
+    "grant-expiring",
     "invoice-issued",
     "security",
+    "suspension-due",
     "topup-credited",
     "topup-failed",
     "topup-review",

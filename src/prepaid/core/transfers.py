@@ -83,11 +83,18 @@ TAX_PAYABLE: Final = AccountRef("tax_payable")
 PROMOTION: Final = AccountRef("promotion")
 GOODWILL: Final = AccountRef("goodwill")
 SUSPENSE: Final = AccountRef("suspense")
+BREAKAGE: Final = AccountRef("breakage")
+MIGRATION: Final = AccountRef("migration")
 
 
 def clearing(gateway: str) -> AccountRef:
     """Name the account of money that a gateway holds for the seller."""
     return AccountRef("clearing", gateway)
+
+
+def external(system: str) -> AccountRef:
+    """Name the account of an outside system that funds credit."""
+    return AccountRef("external", system)
 
 
 @frozen
@@ -131,11 +138,26 @@ def suspense_lines(gateway: str, captured: int) -> tuple[Line, ...]:
     return _lines((clearing(gateway), SUSPENSE, captured))
 
 
-def goodwill_lines(amount: int) -> tuple[Line, ...]:
-    """Post credit that an operator gives away."""
-    return _lines((GOODWILL, WALLET, amount))
+def given_lines(source: AccountRef, amount: int) -> tuple[Line, ...]:
+    """Post credit that was not bought: from the account that pays for it."""
+    return _lines((source, WALLET, amount))
+
+
+def void_lines(source: AccountRef, amount: int) -> tuple[Line, ...]:
+    """Take such credit back to where it came from."""
+    return _lines((WALLET, source, amount))
 
 
 def charge_lines(parts: tuple[int, ...]) -> tuple[Line, ...]:
     """Post a charge: one line per grant touched, in burn order."""
     return _lines(*((WALLET, REVENUE, part) for part in parts))
+
+
+def reversal_lines(parts: tuple[int, ...]) -> tuple[Line, ...]:
+    """Give usage back: one line per grant it came from."""
+    return _lines(*((REVENUE, WALLET, part) for part in parts))
+
+
+def expiry_lines(amount: int) -> tuple[Line, ...]:
+    """Post what of a grant expires."""
+    return _lines((WALLET, BREAKAGE, amount))

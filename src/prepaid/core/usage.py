@@ -68,16 +68,20 @@ class ChargeOutcome:
     """What became of a charge.
 
     Attributes:
-        status: ``"posted"``, or ``"duplicate"`` for a key that was posted before.
-        transaction_id: ``txn_…``, the first answer's for a duplicate.
-        balance_after: Balance right after the charge.
+        status: ``"posted"``, or ``"duplicate"`` for a key that was posted before. In a
+            batch also ``"insufficient"``, ``"conflict"`` for a key or period that was
+            charged with other content, and ``"refused"`` for anything else.
+        transaction_id: ``txn_…``, the first answer's for a duplicate; empty if nothing was posted.
+        balance_after: Balance right after the charge; as it is if nothing was posted.
         key: The caller's key.
+        code: Why an item of a batch was not posted, as the error of a single charge names it.
     """
 
-    status: Literal["posted", "duplicate"]
+    status: Literal["posted", "duplicate", "insufficient", "conflict", "refused"]
     transaction_id: str
     balance_after: Money
     key: str
+    code: str = ""
 
 
 @frozen(kw_only=True)
@@ -138,6 +142,58 @@ class Transaction:
     topup_id: str | None
     invoice_number: str | None
     credit: Credit
+
+
+@frozen
+class Permission:
+    """Whether a resource may start.
+
+    Attributes:
+        allowed: It may.
+        code: ``"allowed"``, ``"customer-frozen"``, ``"suspended"``, ``"negative-balance"``
+            or ``"insufficient-credit"``.
+        reason: A sentence for the customer; empty if allowed.
+    """
+
+    allowed: bool
+    code: str
+    reason: str
+
+
+@frozen(kw_only=True)
+class UsageLine:
+    """What one resource, project, day or kind cost.
+
+    Attributes:
+        name: Of what; empty for usage that names none.
+        amount: Charges and adjustments less reversals.
+        charges: How many charges and adjustments.
+    """
+
+    name: str
+    amount: Money
+    charges: int
+
+
+@frozen(kw_only=True)
+class UsageStatement:
+    """What usage of a span of time cost, by resource, project, day or kind.
+
+    Usage counts when its period ended, corrections in the period that they correct.
+
+    Attributes:
+        since: Periods that end after it.
+        until: Periods that end by then.
+        by: ``"resource"``, ``"project"``, ``"day"`` (of the seller's zone) or ``"kind"``.
+        lines: Each with its cost, by name.
+        total: Of all lines.
+    """
+
+    since: datetime
+    until: datetime
+    by: str
+    lines: tuple[UsageLine, ...]
+    total: Money
 
 
 @frozen(kw_only=True)

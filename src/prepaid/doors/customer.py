@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .. import customers, history, topups, wallets
+from .. import adjustments, customers, history, topups, wallets
 from ..config import Context
 from ..core.documents import Invoice
+from ..core.grants import CreditGrant
+from ..core.holds import Hold
 from ..core.ids import check_key
+from ..core.instants import check_instant
 from ..core.money import Money
 from ..core.pages import Page
 from ..core.parties import Customer, TaxProfile
 from ..core.quotes import Quote
 from ..core.topups import Topup
-from ..core.usage import Balance, Meter, Transaction
+from ..core.usage import Balance, Meter, Transaction, UsageStatement
 from ..invoicing import delivery
 from ..topups import GatewayOffer
-from ..usage import meters
+from ..usage import gate, holds, meters, statement
 
 
 class CustomerDoor:
@@ -47,16 +50,27 @@ class CustomerDoor:
         """Give the customer as the host registered them."""
         return customers.require(self._context, self._id)
 
-    def balance(self, currency: str | None = None) -> Balance:
-        """Give the balance in a currency, or in the customer's own."""
-        customer = self.profile()
-        wanted = customer.currency if currency is None else self._context.currency_or_default(currency)
-        return self._context.database.read(lambda tx: wallets.balance(tx, customer.id, wanted))
+    def balance(self, currency: str | None = None, *, at: datetime | None = None) -> Balance:
+        """Give the balance in a currency, or in the customer's own; now, or as the books stood at an instant.
+
+        Raises:
+            InvalidRequest: A currency not in use, or ``at`` without a time zone.
+        """
+        customer, now = self.profile(), self._context.now()
+        wanted = self._currency(customer, currency)
+        if at is None:
+            return self._context.database.read(lambda tx: wallets.balance(tx, customer.id, wanted, now=now))
+        instant = check_instant(at, field="at")
+        return self._context.database.read(lambda tx: wallets.balance_at(tx, customer.id, wanted, at=instant))
+
+    def _currency(self, customer: Customer, currency: str | None) -> str:
+        return customer.currency if currency is None else self._context.currency_or_default(currency)
 
     def wallets(self) -> tuple[Balance, ...]:
         """Give one balance per currency held."""
         customer = self.profile()
-        return self._context.database.read(lambda tx: wallets.balances(tx, customer.id))
+        now = self._context.now()
+        return self._context.database.read(lambda tx: wallets.balances(tx, customer.id, now=now))
 
     def transactions(
         self,
@@ -64,6 +78,8 @@ class CustomerDoor:
         kind: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        resource: str | None = None,
+        project: str | None = None,
         currency: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
@@ -74,14 +90,15 @@ class CustomerDoor:
             InvalidRequest: As `prepaid.history.transactions`.
         """
         customer = self.profile()
-        wanted = customer.currency if currency is None else self._context.currency_or_default(currency)
         return history.transactions(
             self._context,
             customer.id,
-            currency=wanted,
+            currency=self._currency(customer, currency),
             kind=kind,
             since=since,
             until=until,
+            resource=resource,
+            project=project,
             cursor=cursor,
             limit=limit,
         )
@@ -89,8 +106,29 @@ class CustomerDoor:
     def runway(self, currency: str | None = None) -> int | None:
         """Give the whole hours the balance lasts at the current rates; None if nothing runs."""
         customer = self.profile()
-        wanted = customer.currency if currency is None else self._context.currency_or_default(currency)
-        return meters.runway(self._context, customer.id, wanted)
+        return gate.runway(self._context, customer.id, self._currency(customer, currency))
+
+    def usage(
+        self, *, since: datetime, until: datetime, by: str = "resource", currency: str | None = None
+    ) -> UsageStatement:
+        """Sum what was used, by resource, project, day or kind; see `prepaid.usage.statement.usage`."""
+        customer = self.profile()
+        return statement.usage(
+            self._context,
+            customer.id,
+            currency=self._currency(customer, currency),
+            since=since,
+            until=until,
+            by=by,
+        )
+
+    def grants(self) -> tuple[CreditGrant, ...]:
+        """List the credit that is left, in the order in which it will be spent."""
+        return adjustments.grants_of(self._context, self._id)
+
+    def holds(self) -> tuple[Hold, ...]:
+        """List what is reserved now."""
+        return holds.holds_of(self._context, self._id)
 
     def meters(self) -> tuple[Meter, ...]:
         """List the resources that are accruing cost now."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import frozen
 
 from .. import customers, settlement, webhooks
 from ..config import Context
 from ..core.errors import InvalidRequest, NotFound
+from ..core.holds import Hold
 from ..core.ids import looks_like_id
 from ..core.money import Money
 from ..core.parties import Customer
 from ..core.rates import Rate
 from ..core.states import TopupState
 from ..core.usage import BillingRun, Charge, ChargeOutcome, Meter, Period
-from ..usage import charges, meters
+from ..usage import charges, holds, meters, reversals
 from ..webhooks import WebhookResult
 
 
@@ -100,6 +101,76 @@ class HostUsage:
             allow_negative=allow_negative,
         )
         return charges.charge(self._context, wanted)
+
+    def adjust(
+        self,
+        customer_id: str,
+        amount: Money,
+        *,
+        key: str,
+        period: Period,
+        description: str = "",
+        resource: str = "",
+        kind: str = "",
+        project: str = "",
+    ) -> ChargeOutcome:
+        """Charge usage that became known late, in its original period; see `prepaid.usage.charges.adjust`."""
+        wanted = Charge(
+            customer=customer_id,
+            amount=amount,
+            key=key,
+            description=description,
+            resource=resource,
+            kind=kind,
+            project=project,
+            period=period,
+        )
+        return charges.adjust(self._context, wanted)
+
+    def reverse(
+        self,
+        transaction_id: str,
+        amount: Money | None = None,
+        *,
+        key: str,
+        reason: str,
+        expires_at: datetime | None = None,
+    ) -> ChargeOutcome:
+        """Give a charge back, in whole or in part; see `prepaid.usage.reversals.reverse`."""
+        return reversals.reverse(self._context, transaction_id, amount, key=key, reason=reason, expires_at=expires_at)
+
+    def hold(
+        self,
+        customer_id: str,
+        amount: Money,
+        *,
+        key: str,
+        expires_in: timedelta,
+        description: str = "",
+        resource: str = "",
+        kind: str = "",
+        project: str = "",
+    ) -> Hold:
+        """Reserve credit; see `prepaid.usage.holds.hold`."""
+        return holds.hold(
+            self._context,
+            customer_id,
+            amount,
+            key=key,
+            expires_in=expires_in,
+            description=description,
+            resource=resource,
+            kind=kind,
+            project=project,
+        )
+
+    def capture(self, hold_id: str, amount: Money) -> ChargeOutcome:
+        """Charge a hold, once; see `prepaid.usage.holds.capture`."""
+        return holds.capture(self._context, hold_id, amount)
+
+    def release(self, hold_id: str) -> Hold:
+        """Give a hold's credit back; see `prepaid.usage.holds.release`."""
+        return holds.release(self._context, hold_id)
 
 
 class HostMeters:

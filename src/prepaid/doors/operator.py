@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import date
+from datetime import date, datetime
 
 from .. import adjustments, audit, customers, gateway_status, permissions, settings_store, topups
 from ..config import Context
 from ..core.errors import InvalidRequest, NotAllowed
+from ..core.grants import BurnOrder, CreditGrant
 from ..core.ids import check_key
 from ..core.money import Money
 from ..core.pages import Page
@@ -29,7 +30,7 @@ class OperatorDoor:
         customers: Customers and what an operator changes on their wallets.
         gateways: How the gateways are.
         reports: Figures.
-        settings: Thresholds.
+        settings: Thresholds and the burn order.
         tax: Tax rules.
         topups: Top-ups that need a look.
     """
@@ -122,16 +123,72 @@ class OperatorCustomers:
         """
         return customers.require(self._door.allow(permissions.CUSTOMERS_READ), customer_id)
 
-    def grant(self, customer_id: str, amount: Money, *, kind: str, reason: str, key: str) -> str:
+    def grant(
+        self,
+        customer_id: str,
+        amount: Money,
+        *,
+        kind: str,
+        reason: str,
+        key: str,
+        system: str = "",
+        priority: int | None = None,
+        effective_at: datetime | None = None,
+        expires_at: datetime | None = None,
+    ) -> str:
         """Give credit and name the transaction; see `prepaid.adjustments.grant`.
 
         Raises:
             NotAllowed: Without ``customers.write``.
         """
-        context = self._door.allow(permissions.CUSTOMERS_WRITE)
         return adjustments.grant(
-            context, customer_id, amount, kind=kind, reason=reason, key=key, actor=self._door.actor
+            self._door.allow(permissions.CUSTOMERS_WRITE),
+            customer_id,
+            amount,
+            kind=kind,
+            reason=reason,
+            key=key,
+            actor=self._door.actor,
+            system=system,
+            priority=priority,
+            effective_at=effective_at,
+            expires_at=expires_at,
         )
+
+    def grants(self, customer_id: str, *, all: bool = False) -> tuple[CreditGrant, ...]:
+        """List a customer's credit, in the order in which it burns; see `prepaid.adjustments.grants_of`.
+
+        Raises:
+            NotAllowed: Without ``customers.read``.
+        """
+        return adjustments.grants_of(self._door.allow(permissions.CUSTOMERS_READ), customer_id, all=all)
+
+    def void_grant(self, grant_id: str, *, reason: str) -> str | None:
+        """Take back what is left of credit that was given; see `prepaid.adjustments.void_grant`.
+
+        Raises:
+            NotAllowed: Without ``customers.write``.
+        """
+        context = self._door.allow(permissions.CUSTOMERS_WRITE)
+        return adjustments.void_grant(context, grant_id, reason=reason, actor=self._door.actor)
+
+    def freeze(self, customer_id: str, *, reason: str) -> None:
+        """Let the customer start nothing new; see `prepaid.adjustments.freeze`.
+
+        Raises:
+            NotAllowed: Without ``customers.write``.
+        """
+        context = self._door.allow(permissions.CUSTOMERS_WRITE)
+        adjustments.freeze(context, customer_id, frozen=True, reason=reason, actor=self._door.actor)
+
+    def unfreeze(self, customer_id: str, *, reason: str) -> None:
+        """End a freeze; see `prepaid.adjustments.freeze`.
+
+        Raises:
+            NotAllowed: Without ``customers.write``.
+        """
+        context = self._door.allow(permissions.CUSTOMERS_WRITE)
+        adjustments.freeze(context, customer_id, frozen=False, reason=reason, actor=self._door.actor)
 
     def overdraft(self, customer_id: str, amount: Money, *, reason: str) -> None:
         """Let a wallet go below zero; see `prepaid.adjustments.overdraft`.
@@ -191,6 +248,16 @@ class OperatorSettings:
         """
         context = self._door.allow(permissions.SETTINGS_WRITE)
         settings_store.set_thresholds(context, thresholds, actor=self._door.actor)
+
+    def burn_order(self, order: BurnOrder) -> None:
+        """Set the burn priorities of new credit by its kind.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+            InvalidRequest: Not a `BurnOrder`.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_burn_order(context, order, actor=self._door.actor)
 
 
 class OperatorTax:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
 from attrs import frozen
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, insert, select, update
 
 from ..core.errors import ConfigurationError
+from ..core.grants import NEVER
 from ..core.money import MINOR_DIGITS, scale_of
 from ..core.transfers import AccountRef
 from . import schema
@@ -31,6 +33,10 @@ class Wallet:
     held: int
     floor: int
     seq: int
+    next_due_at: datetime
+    alert_at: int | None
+    told: int
+    suspend_at: datetime | None
 
     @property
     def available(self) -> int:
@@ -46,17 +52,41 @@ _WALLET = select(
     _account.c.held,
     _account.c.floor,
     _account.c.seq,
+    _account.c.next_due_at,
+    _account.c.alert_at,
+    _account.c.told,
+    _account.c.suspend_at,
 )
 
 
 def find_wallet(tx: Tx, customer: str, currency: str) -> Wallet | None:
     """Read a customer's wallet in one currency."""
-    wanted = _WALLET.where(
+    return _wallet(tx, _of_customer(tx, customer, currency))
+
+
+def hold_wallet(tx: Tx, customer: str, currency: str) -> Wallet | None:
+    """Read a customer's wallet and keep its row from others until the commit.
+
+    SQLite needs no lock of its own: whoever writes there is alone.
+    """
+    return _wallet(tx, _of_customer(tx, customer, currency).with_for_update())
+
+
+def hold_wallet_by_id(tx: Tx, wallet_id: int) -> Wallet | None:
+    """Read a wallet by its row id and keep its row from others until the commit."""
+    return _wallet(tx, _WALLET.where(_account.c.book_id == tx.book_id, _account.c.id == wallet_id).with_for_update())
+
+
+def _of_customer(tx: Tx, customer: str, currency: str) -> Select[Any]:
+    return _WALLET.where(
         _account.c.book_id == tx.book_id,
         _account.c.kind == "wallet",
         _account.c.owner == customer,
         _account.c.currency == currency,
     )
+
+
+def _wallet(tx: Tx, wanted: Select[Any]) -> Wallet | None:
     row = tx.execute(wanted).first()
     return None if row is None else Wallet(*row)
 
@@ -72,6 +102,42 @@ def wallets_of(tx: Tx, customer: str) -> list[Wallet]:
 def set_floor(tx: Tx, wallet_id: int, floor: int) -> None:
     """Let a wallet go down to ``floor`` ledger units (zero or below)."""
     tx.execute(update(_account).where(_account.c.book_id == tx.book_id, _account.c.id == wallet_id).values(floor=floor))
+
+
+def set_told(tx: Tx, wallet_id: int, *, told: int, alert_at: int, suspend_at: datetime | None) -> None:
+    """Record which levels a held wallet was told, below what the next is told, and when a suspension is due."""
+    statement = update(_account).where(_account.c.book_id == tx.book_id, _account.c.id == wallet_id)
+    tx.execute(statement.values(told=told, alert_at=alert_at, suspend_at=suspend_at))
+
+
+def forget_alerts(tx: Tx) -> None:
+    """Let every wallet work out anew, at its next posting, what must be told of it."""
+    statement = update(_account).where(_account.c.book_id == tx.book_id, _account.c.kind == "wallet")
+    tx.execute(statement.values(alert_at=None))
+
+
+def due_wallets(tx: Tx, now: datetime, *, limit: int) -> list[Wallet]:
+    """Read wallets of which a grant or a hold begins or lapses by now, the earliest first."""
+    wanted = _WALLET.where(_account.c.book_id == tx.book_id, _account.c.next_due_at <= now)
+    return [Wallet(*row) for row in tx.execute(wanted.order_by(_account.c.next_due_at, _account.c.id).limit(limit))]
+
+
+def suspensions_due(tx: Tx, now: datetime, *, limit: int) -> list[Wallet]:
+    """Read wallets whose grace below the suspend level has passed, the earliest first."""
+    wanted = _WALLET.where(_account.c.book_id == tx.book_id, _account.c.suspend_at <= now)
+    return [Wallet(*row) for row in tx.execute(wanted.order_by(_account.c.suspend_at, _account.c.id).limit(limit))]
+
+
+def account_id(tx: Tx, ref: AccountRef, currency: str) -> int | None:
+    """Read the id of one of the book's own accounts."""
+    wanted = select(_account.c.id).where(
+        _account.c.book_id == tx.book_id,
+        _account.c.kind == ref.kind,
+        _account.c.owner == ref.owner,
+        _account.c.currency == currency,
+    )
+    found = tx.execute(wanted).scalar()
+    return None if found is None else int(found)
 
 
 def ensure_wallet(database: Database, customer: str, currency: str, now: datetime) -> None:
@@ -104,20 +170,17 @@ def system_accounts(
 
 
 def _find_or_open(database: Database, ref: AccountRef, currency: str, now: datetime) -> int:
-    wanted = select(_account.c.id).where(
-        _account.c.kind == ref.kind, _account.c.owner == ref.owner, _account.c.currency == currency
-    )
-    found = database.read(lambda tx: tx.execute(wanted.where(_account.c.book_id == tx.book_id)).scalar())
+    found = database.read(lambda tx: account_id(tx, ref, currency))
     if found is None:
         _open(database, ref, currency, now)
         return _find_or_open(database, ref, currency, now)
-    return int(found)
+    return found
 
 
 def _open(database: Database, ref: AccountRef, currency: str, now: datetime) -> None:
     _ensure_currency(database, currency)
     row = {"kind": ref.kind, "owner": ref.owner, "currency": currency, "created_at": now}
-    zero = {"balance": 0, "held": 0, "floor": 0, "seq": 0}
+    zero = {"balance": 0, "held": 0, "floor": 0, "seq": 0, "next_due_at": NEVER, "told": 0}
     with suppress(Duplicate):  # somebody else opened it meanwhile
         database.write(lambda tx: tx.execute(insert(_account).values(book_id=tx.book_id, **row, **zero)))
 

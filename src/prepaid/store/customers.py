@@ -56,6 +56,23 @@ def add(tx: Tx, customer: Customer, *, since: datetime, now: datetime) -> None:
     tx.execute(insert(_customer).values(row))
 
 
+def frozen_at(tx: Tx, customer_id: str) -> datetime | None:
+    """Give since when a customer is frozen; None if they are not."""
+    wanted = select(_customer.c.frozen_at).where(_customer.c.book_id == tx.book_id, _customer.c.id == customer_id)
+    found: datetime | None = tx.execute(wanted).scalar()
+    return found
+
+
+def set_frozen(tx: Tx, customer_id: str, at: datetime | None) -> bool:
+    """Freeze a customer, or end it with None; False if nothing changed."""
+    statement = update(_customer).where(
+        _customer.c.book_id == tx.book_id,
+        _customer.c.id == customer_id,
+        _customer.c.frozen_at.is_not(None) if at is None else _customer.c.frozen_at.is_(None),
+    )
+    return bool(tx.execute(statement.values(frozen_at=at)).rowcount)
+
+
 def search(tx: Tx, words: str, *, limit: int) -> list[Customer]:
     """Find customers whose id, name or mail address contains ``words``, whatever their case."""
     escaped = words.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

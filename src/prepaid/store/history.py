@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, case, func, select
 from sqlalchemy.sql import ColumnElement
 
 from ..core.grants import PAID_KINDS
@@ -25,6 +25,8 @@ def page(
     kind: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    resource: str | None = None,
+    project: str | None = None,
     before_seq: int | None = None,
     limit: int,
 ) -> list[tuple[int, Transaction]]:
@@ -41,6 +43,10 @@ def page(
         wanted.append(first.c.posted_at >= since)
     if until is not None:
         wanted.append(first.c.posted_at < until)
+    if resource is not None:
+        wanted.append(first.c.resource == resource)
+    if project is not None:
+        wanted.append(first.c.project == project)
     if before_seq is not None:
         wanted.append(first.c.wallet_seq < before_seq)
     # The first wallet part of a transaction stands for it: no earlier part of the wallet has the same id.
@@ -109,3 +115,39 @@ def _transaction(parts: list[Any]) -> Transaction:
         invoice_number=head.number,
         credit=Credit(paid=Money(paid, currency), promotional=Money(total - paid, currency)),
     )
+
+
+def place_at(tx: Tx, wallet_id: int, last_seq: int, at: datetime) -> tuple[int, int]:
+    """Give number and balance of a wallet's last transfer posted by an instant; zeros before the first.
+
+    Found by halving: numbers are dense, and rise with the time of posting.
+    """
+    wanted = select(_transfer.c.posted_at, _transfer.c.wallet_after).where(
+        _transfer.c.wallet_id == wallet_id, _transfer.c.wallet_seq == bindparam("number")
+    )
+    low, high, balance = 0, last_seq, 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        row = tx.execute(wanted, {"number": middle}).one()
+        if row.posted_at <= at:
+            low, balance = middle, int(row.wallet_after)
+        else:
+            high = middle - 1
+    return low, balance
+
+
+def left_by_kind(tx: Tx, wallet_id: int, seq: int) -> dict[str, int]:
+    """Sum what a wallet's transfers up to a number left of its grants, by kind, in ledger units."""
+    signed = case((_transfer.c.credit_id == _transfer.c.wallet_id, _transfer.c.amount), else_=-_transfer.c.amount)
+    of_grants = (
+        select(_transfer.c.grant_id, func.sum(signed).label("left"))
+        .where(_transfer.c.wallet_id == wallet_id, _transfer.c.wallet_seq <= seq, _transfer.c.grant_id.is_not(None))
+        .group_by(_transfer.c.grant_id)
+        .subquery()
+    )
+    wanted = (
+        select(_grant.c.kind, func.sum(of_grants.c.left - _grant.c.debt_paid))
+        .join_from(of_grants, _grant, and_(_grant.c.book_id == tx.book_id, _grant.c.id == of_grants.c.grant_id))
+        .group_by(_grant.c.kind)
+    )
+    return {kind: int(left) for kind, left in tx.execute(wanted)}

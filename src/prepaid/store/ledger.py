@@ -1,44 +1,24 @@
-"""The statements that move money: guarded update, grants, transfers.
+"""The statements that move money: guarded updates of wallets, and transfers.
 
-A wallet's balance changes only by `debit` and `credit`, each one UPDATE that
-locks the row; grants are read after it, by a new statement, so that they are
-seen as the lock found them. Nothing here decides; it writes what it is given.
+A wallet's balance changes only here, each time by one UPDATE that locks the
+row; grants are read after it, by a new statement, so that they are seen as the
+lock found them. Nothing here decides; it writes what it is given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from attrs import frozen
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Update, insert, select, update
 
-from ..core.grants import Burn, OpenGrant
 from ..core.money import MAX_UNITS
 from . import schema
 from .database import Tx
 
 _account = schema.account
-_grant = schema.grant
 _transfer = schema.transfer
-
-
-@frozen(kw_only=True)
-class NewGrant:
-    """A grant to open: amounts in ledger units, costs in minor units."""
-
-    id: str
-    wallet_id: int
-    kind: str
-    size: int
-    debt_paid: int
-    priority: int
-    source_topup: str | None
-    cost_net_minor: int
-    cost_tax_minor: int
-    effective_at: datetime
-    expires_at: datetime
 
 
 @frozen(kw_only=True)
@@ -54,6 +34,7 @@ class Header:
     actor: str
     effective_at: datetime
     posted_at: datetime
+    reverses: str | None = None
 
 
 @frozen(kw_only=True)
@@ -92,7 +73,7 @@ class Posted:
     wallet_after: int | None
 
 
-def _one_wallet(tx: Tx, customer: str, currency: str) -> Any:
+def _one_wallet(tx: Tx, customer: str, currency: str) -> Update:
     return update(_account).where(
         _account.c.book_id == tx.book_id,
         _account.c.kind == "wallet",
@@ -101,45 +82,78 @@ def _one_wallet(tx: Tx, customer: str, currency: str) -> Any:
     )
 
 
-def debit(tx: Tx, customer: str, currency: str, amount: int) -> bool:
-    """Take ``amount`` ledger units if the floor allows it, and lock the wallet.
+def debit(tx: Tx, customer: str, currency: str, amount: int, *, now: datetime) -> bool:
+    """Take ``amount`` ledger units if the floor allows it and nothing is due first, and lock the wallet.
 
     Guard and lock are one statement: two charges can never both see the same
     balance. The next ``wallet_seq`` is taken with it. Written so that no side of
     the comparison can leave 64 bits.
     """
-    guarded = _one_wallet(tx, customer, currency).where(
-        _account.c.balance - _account.c.held >= _account.c.floor + amount
-    )
+    covered = _account.c.balance - _account.c.held >= _account.c.floor + amount
+    return _lower(tx, _one_wallet(tx, customer, currency).where(covered, _account.c.next_due_at > now), amount)
+
+
+def debit_performed(tx: Tx, customer: str, currency: str, amount: int, *, now: datetime) -> bool:
+    """Take ``amount`` for usage that happened, whatever the balance, unless something is due first.
+
+    False also if there is no wallet, or its balance would leave what 64 bits hold:
+    SQLite would turn it into a float without a word.
+    """
+    fits = _account.c.balance >= amount - MAX_UNITS
+    return _lower(tx, _one_wallet(tx, customer, currency).where(fits, _account.c.next_due_at > now), amount)
+
+
+def _lower(tx: Tx, guarded: Update, amount: int) -> bool:
     changed = tx.execute(guarded.values(balance=_account.c.balance - amount, seq=_account.c.seq + 1))
     return bool(changed.rowcount)
 
 
-def debit_performed(tx: Tx, customer: str, currency: str, amount: int) -> bool:
-    """Take ``amount`` for usage that happened, whatever the balance.
+def credit(tx: Tx, wallet_id: int, amount: int, *, rows: int) -> bool:
+    """Add ``amount`` ledger units to a held wallet and take ``rows`` sequence numbers.
 
-    False if there is no wallet, or its balance would leave what 64 bits hold:
-    SQLite would turn it into a float without a word.
+    False if its balance would leave what 64 bits hold.
     """
-    statement = _one_wallet(tx, customer, currency).where(_account.c.balance >= amount - MAX_UNITS)
-    changed = tx.execute(statement.values(balance=_account.c.balance - amount, seq=_account.c.seq + 1))
-    return bool(changed.rowcount)
-
-
-def credit(tx: Tx, customer: str, currency: str, amount: int, *, rows: int) -> bool:
-    """Add ``amount`` ledger units, lock the wallet and take ``rows`` sequence numbers.
-
-    False if there is no wallet, or its balance would leave what 64 bits hold.
-    """
-    statement = _one_wallet(tx, customer, currency).where(_account.c.balance <= MAX_UNITS - amount)
+    statement = _by_id(tx, wallet_id).where(_account.c.balance <= MAX_UNITS - amount)
     changed = tx.execute(statement.values(balance=_account.c.balance + amount, seq=_account.c.seq + rows))
     return bool(changed.rowcount)
 
 
+def take(tx: Tx, wallet_id: int, amount: int, *, rows: int = 1, unhold: int = 0) -> bool:
+    """Take ``amount`` ledger units from a held wallet, and of what holds reserve ``unhold``.
+
+    False if less than that is reserved, or the balance would leave what 64 bits hold.
+    """
+    statement = _by_id(tx, wallet_id).where(_account.c.held >= unhold, _account.c.balance >= amount - MAX_UNITS)
+    changed = tx.execute(
+        statement.values(balance=_account.c.balance - amount, held=_account.c.held - unhold, seq=_account.c.seq + rows)
+    )
+    return bool(changed.rowcount)
+
+
+def reserve(tx: Tx, wallet_id: int, amount: int) -> bool:
+    """Reserve ``amount`` ledger units of a held wallet; False if the floor does not allow it."""
+    covered = _account.c.balance - _account.c.held >= _account.c.floor + amount
+    changed = tx.execute(_by_id(tx, wallet_id).where(covered).values(held=_account.c.held + amount))
+    return bool(changed.rowcount)
+
+
+def set_due(tx: Tx, wallet_id: int, due_at: datetime) -> None:
+    """Record when the next grant or hold of a held wallet begins or lapses."""
+    tx.execute(_by_id(tx, wallet_id).values(next_due_at=due_at))
+
+
+def due_by(tx: Tx, wallet_id: int, due_at: datetime) -> None:
+    """Make sure that a held wallet is looked at by an instant."""
+    tx.execute(_by_id(tx, wallet_id).where(_account.c.next_due_at > due_at).values(next_due_at=due_at))
+
+
+def _by_id(tx: Tx, wallet_id: int) -> Update:
+    return update(_account).where(_account.c.book_id == tx.book_id, _account.c.id == wallet_id)
+
+
 def take_sequence(tx: Tx, wallet_id: int, rows: int) -> None:
     """Take further sequence numbers of a wallet that this transaction holds."""
-    statement = update(_account).where(_account.c.book_id == tx.book_id, _account.c.id == wallet_id)
-    tx.execute(statement.values(seq=_account.c.seq + rows))
+    tx.execute(_by_id(tx, wallet_id).values(seq=_account.c.seq + rows))
 
 
 def mark_replayed(tx: Tx, wallet_id: int, now: datetime) -> None:
@@ -148,72 +162,7 @@ def mark_replayed(tx: Tx, wallet_id: int, now: datetime) -> None:
     Without a write the answer could rest on a commit that a failing primary
     never passed on (measured: acknowledged keys lost after a failover).
     """
-    statement = update(_account).where(_account.c.book_id == tx.book_id, _account.c.id == wallet_id)
-    tx.execute(statement.values(replayed_at=now))
-
-
-def open_grants(tx: Tx, wallet_id: int) -> list[OpenGrant]:
-    """Read the grants with credit left, in burn order; the wallet must be held.
-
-    A locking read: a host may run at an isolation level whose plain reads are
-    older than the lock.
-    """
-    wanted = (
-        select(_grant.c.id, _grant.c.remaining)
-        .where(_grant.c.wallet_id == wallet_id, _grant.c.open == 1)
-        .order_by(_grant.c.priority, _grant.c.expires_at, _grant.c.id)
-        .with_for_update()
-    )
-    return [OpenGrant(*row) for row in tx.execute(wanted)]
-
-
-_SPEND = (
-    update(_grant)
-    .where(_grant.c.book_id == bindparam("in_book"), _grant.c.id == bindparam("grant_id"))
-    # ``open`` first: MariaDB evaluates assignments from left to right with the new values.
-    .ordered_values(
-        (_grant.c.open, bindparam("still_open")),
-        (_grant.c.remaining, bindparam("left")),
-    )
-)
-
-
-def spend(tx: Tx, parts: Sequence[Burn], grants: Sequence[OpenGrant]) -> None:
-    """Lower the grants that a charge touched; they are held through their wallet."""
-    before = {grant.id: grant.remaining for grant in grants}
-    rows = []
-    for part in parts:
-        if part.grant is not None:
-            left = before[part.grant] - part.amount
-            rows.append({"in_book": tx.book_id, "grant_id": part.grant, "left": left, "still_open": 1 if left else 0})
-    if rows:
-        tx.execute(_SPEND, rows)
-
-
-def add_grants(tx: Tx, grants: Sequence[NewGrant], *, now: datetime) -> None:
-    """Open one or more grants; what pays a debt is gone from them at once."""
-    rows = [
-        {
-            "book_id": tx.book_id,
-            "id": grant.id,
-            "wallet_id": grant.wallet_id,
-            "kind": grant.kind,
-            "size": grant.size,
-            "remaining": grant.size - grant.debt_paid,
-            "debt_paid": grant.debt_paid,
-            "open": 1 if grant.size > grant.debt_paid else 0,
-            "priority": grant.priority,
-            "tax_state": "taxed",
-            "source_topup": grant.source_topup,
-            "cost_net_minor": grant.cost_net_minor,
-            "cost_tax_minor": grant.cost_tax_minor,
-            "effective_at": grant.effective_at,
-            "expires_at": grant.expires_at,
-            "created_at": now,
-        }
-        for grant in grants
-    ]
-    tx.execute(insert(_grant), rows)
+    tx.execute(_by_id(tx, wallet_id).values(replayed_at=now))
 
 
 def add_transfers(tx: Tx, header: Header, label: Label, *, currency: str, rows: Sequence[Row]) -> None:
@@ -241,6 +190,7 @@ def add_transfers(tx: Tx, header: Header, label: Label, *, currency: str, rows: 
                 "kind": header.kind,
                 "cause_type": header.cause_type,
                 "cause_id": header.cause_id,
+                "reverses": header.reverses,
                 "key_hash": header.key_hash,
                 "fingerprint": header.fingerprint,
                 "actor": header.actor,
@@ -277,10 +227,65 @@ def find_posted(tx: Tx, key_hash: str) -> Posted | None:
     return Posted(last.transaction_id, last.fingerprint, last.wallet_id, last.wallet_after)
 
 
-def grant_sums(tx: Tx, wallet_id: int) -> dict[str, int]:
-    """Sum what is left of open grants by kind, in ledger units."""
-    wanted = select(_grant.c.kind, _grant.c.remaining).where(_grant.c.wallet_id == wallet_id, _grant.c.open == 1)
-    sums: dict[str, int] = {}
-    for kind, remaining in tx.execute(wanted):
-        sums[kind] = sums.get(kind, 0) + int(remaining)
+@frozen(kw_only=True)
+class PostedPart:
+    """One wallet transfer of a transaction that may be given back: ledger units."""
+
+    part: int
+    wallet_id: int
+    grant_id: str | None
+    amount: int
+
+
+@frozen(kw_only=True)
+class PostedCharge:
+    """A transaction that took credit, as its reversal reads it."""
+
+    transaction_id: str
+    kind: str
+    owner: str
+    currency: str
+    wallet_id: int
+    effective_at: datetime
+    label: Label
+    parts: tuple[PostedPart, ...]
+
+
+def find_charge(tx: Tx, transaction_id: str) -> PostedCharge | None:
+    """Read a transaction by its id, if a wallet takes part in all of its transfers as the debit."""
+    wanted = (
+        select(_transfer, _account.c.owner)
+        .join_from(_transfer, _account, _account.c.id == _transfer.c.wallet_id)
+        .where(_transfer.c.book_id == tx.book_id, _transfer.c.transaction_id == transaction_id)
+        .order_by(_transfer.c.part)
+    )
+    rows = tx.execute(wanted).all()
+    if not rows or any(row.debit_id != row.wallet_id for row in rows):
+        return None
+    head = rows[0]
+    names = ("resource", "resource_kind", "project", "period_start", "period_end")
+    return PostedCharge(
+        transaction_id=transaction_id,
+        kind=head.kind,
+        owner=head.owner,
+        currency=head.currency,
+        wallet_id=head.wallet_id,
+        effective_at=head.effective_at,
+        label=Label(description=head.description or "", **{name: getattr(head, name) for name in names}),
+        parts=tuple(
+            PostedPart(part=row.part, wallet_id=row.wallet_id, grant_id=row.grant_id, amount=row.amount) for row in rows
+        ),
+    )
+
+
+def given_back(tx: Tx, transaction_id: str) -> dict[str | None, int]:
+    """Sum what was given back of a transaction by the grant it came from, in ledger units; the wallet must be held."""
+    wanted = select(_transfer.c.grant_id, _transfer.c.amount).where(
+        _transfer.c.book_id == tx.book_id,
+        _transfer.c.reverses == transaction_id,
+        _transfer.c.credit_id == _transfer.c.wallet_id,
+    )
+    sums: dict[str | None, int] = {}
+    for grant_id, amount in tx.execute(wanted.with_for_update(read=True)):
+        sums[grant_id] = sums.get(grant_id, 0) + int(amount)
     return sums

@@ -15,8 +15,8 @@ from typing import Final
 from sqlalchemy import Connection, Engine, inspect, text
 
 from ..core.errors import ConfigurationError
+from .columns import PREFIX
 from .engines import open_engine, refuse_autocommit
-from .schema import PREFIX
 
 VERSION_TABLE: Final = f"{PREFIX}alembic_version"
 HEAD: Final = "0001"

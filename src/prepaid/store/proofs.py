@@ -34,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.expression import CompoundSelect
 
 from . import schema
+from .columns import PREFIX, Instant
 from .database import Tx
 
 _account = schema.account
@@ -64,7 +65,7 @@ def _named(table: FromClause, names: str, *, prefix: str = "") -> tuple[ColumnEl
 
 
 def _micros(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return type_coerce(column, BigInteger) if isinstance(column.type, schema.Instant) else column
+    return type_coerce(column, BigInteger) if isinstance(column.type, Instant) else column
 
 
 def _of(row: FromClause, parent: FromClause, column: str) -> ColumnElement[bool]:
@@ -73,7 +74,7 @@ def _of(row: FromClause, parent: FromClause, column: str) -> ColumnElement[bool]
 
 def count(tx: Tx, table: str) -> int:
     """Count the book's rows of a table."""
-    rows = schema.metadata.tables[schema.PREFIX + table]
+    rows = schema.metadata.tables[PREFIX + table]
     return int(tx.execute(select(func.count()).select_from(rows).where(rows.c.book_id == tx.book_id)).scalar_one())
 
 
@@ -89,7 +90,7 @@ def oddly_stored(tx: Tx) -> Iterator[tuple[str, str, int]]:
             [found] = tx.execute(_count_odd(table), {"in_book": tx.book_id})
             for column, rows in zip(table.c, found, strict=True):
                 if rows:
-                    yield table.name.removeprefix(schema.PREFIX), column.name, int(rows)
+                    yield table.name.removeprefix(PREFIX), column.name, int(rows)
 
 
 @cache
@@ -127,7 +128,7 @@ def impossible_accounts(tx: Tx, kinds: Iterable[str]) -> Iterator[Any]:
     figures = (_account.c.balance, _account.c.seq, _account.c.held, _account.c.floor)
     wrong = or_(
         _account.c.kind.not_in(tuple(kinds)),
-        _account.c.held != 0,
+        _account.c.held < 0,
         _account.c.floor > 0,
         and_(_account.c.kind != "wallet", or_(*(figure != 0 for figure in figures))),
     )
@@ -247,7 +248,7 @@ def misplaced_grants(tx: Tx, listed: Iterable[tuple[str, str]]) -> Iterator[Any]
         _grant.c.id.is_(None),
         func.coalesce(_transfer.c.wallet_id, -1) != _grant.c.wallet_id,
         and_(is_credit, tuple_(_transfer.c.kind, _grant.c.kind).not_in(list(listed))),
-        and_(is_credit, func.coalesce(_grant.c.source_topup, "") != source),
+        and_(is_credit, _transfer.c.kind != "reversal", func.coalesce(_grant.c.source_topup, "") != source),
     )
     joined = _transfer.outerjoin(_grant, _of(_transfer, _grant, "grant_id"))
     wanted = select(_transfer.c.id, _transfer.c.grant_id).select_from(joined)
@@ -361,8 +362,8 @@ def _is_told(about: FromClause, key: ColumnElement[Any]) -> ColumnElement[bool]:
 
 def orphans(tx: Tx, table: str, column: str) -> Iterator[str]:
     """Give ids that a column such as ``topup_id`` names although there is no such row."""
-    rows = schema.metadata.tables[schema.PREFIX + table]
-    parents = schema.metadata.tables[schema.PREFIX + column.removesuffix("_id")]
+    rows = schema.metadata.tables[PREFIX + table]
+    parents = schema.metadata.tables[PREFIX + column.removesuffix("_id")]
     wanted = select(rows.c[column]).select_from(rows.outerjoin(parents, _of(rows, parents, column)))
     for row in _stream(tx, wanted.where(rows.c.book_id == tx.book_id, parents.c.id.is_(None))):
         yield row[0]

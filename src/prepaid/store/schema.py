@@ -9,104 +9,31 @@ keeps money an integer.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, SmallInteger, String, UniqueConstraint, text
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    SmallInteger,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-)
-from sqlalchemy.dialects import mysql
-from sqlalchemy.types import TypeDecorator, TypeEngine
-
-from ..core.instants import from_micros, to_micros
-
-PREFIX = "prepaid_"
-
-
-class Instant(TypeDecorator[datetime]):
-    """An aware datetime as microseconds since 1970."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
-        """Store the instant's microseconds."""
-        return None if value is None else to_micros(value)
-
-    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
-        """Read the instant back, in UTC."""
-        return None if value is None else from_micros(value)
-
-
-def _text(length: int) -> TypeEngine[str]:
-    # Keys compare byte by byte on every engine; MariaDB would fold case and trailing blanks.
-    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
-    return String(length).with_variant(exact, "mysql", "mariadb")
-
-
-ID = _text(32)
-KEY = _text(191)
-HASH = _text(64)
-WORD = _text(32)
-NAME = _text(254)
-PROSE = Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
-BINARY = LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
-SERIAL = BigInteger().with_variant(Integer(), "sqlite")
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
+from . import columns
+from .columns import (
+    BINARY,
+    HASH,
+    ID,
+    KEY,
+    NAME,
+    PREFIX,
+    PROSE,
+    ROOM,
+    SERIAL,
+    WORD,
+    Instant,
+    book_column,
+    table,
+    to,
+    to_book,
 )
 
-MONEY_COLUMNS: dict[str, tuple[str, ...]] = {
-    "account": ("balance", "held", "floor", "seq"),
-    "transfer": ("amount",),
-    "grant": ("size", "remaining", "debt_paid"),
-    "topup": ("credit", "bonus", "discount", "net", "tax", "total"),
-    "payment": ("captured",),
-    "invoice": ("net", "tax", "total", "sequence"),
-}
-"""Columns that must be integers even on an engine that takes anything."""
+metadata = columns.metadata
+MONEY_COLUMNS = columns.MONEY_COLUMNS
 
-
-def _table(name: str, *parts: Any) -> Table:
-    checks = [
-        CheckConstraint(f"typeof({column}) = 'integer'", name=f"{column}_integer").ddl_if(dialect="sqlite")
-        for column in MONEY_COLUMNS.get(name, ())
-    ]
-    return Table(PREFIX + name, metadata, *parts, *checks, mysql_engine="InnoDB", mysql_charset="utf8mb4")
-
-
-def _book(*, primary: bool = False) -> Column[int]:
-    return Column("book_id", Integer, nullable=False, primary_key=primary)
-
-
-def _to_book() -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(["book_id"], [f"{PREFIX}book.id"])
-
-
-def _to(table: str, *columns: str, remote: tuple[str, ...]) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(["book_id", *columns], [f"{PREFIX}{table}.{name}" for name in ("book_id", *remote)])
-
-
-book = _table(
+book = table(
     "book",
     Column("id", Integer, primary_key=True),
     Column("name", KEY, nullable=False),
@@ -115,44 +42,45 @@ book = _table(
     UniqueConstraint("name", "mode"),
 )
 
-currency = _table(
+currency = table(
     "currency",
-    _book(primary=True),
+    book_column(primary=True),
     Column("code", String(3), primary_key=True),
     Column("scale", SmallInteger, nullable=False),
     Column("minor_digits", SmallInteger, nullable=False),
-    _to_book(),
+    to_book(),
 )
 
-customer = _table(
+customer = table(
     "customer",
-    _book(primary=True),
+    book_column(primary=True),
     Column("id", KEY, primary_key=True),
     Column("email", NAME, nullable=False),
     Column("name", NAME, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("locale", WORD, nullable=False),
     Column("group_names", PROSE, nullable=False),
+    Column("frozen_at", Instant),
     Column("since", Instant, nullable=False),
     Column("created_at", Instant, nullable=False),
-    _to_book(),
+    to_book(),
 )
 
-tax_profile = _table(
+tax_profile = table(
     "tax_profile",
-    _book(primary=True),
+    book_column(primary=True),
     Column("customer", KEY, primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("content", PROSE, nullable=False),
     Column("actor", KEY, nullable=False),
     Column("created_at", Instant, nullable=False),
-    _to("customer", "customer", remote=("id",)),
+    to("customer", "customer", remote=("id",)),
 )
 
-account = _table(
+account = table(
     "account",
     Column("id", SERIAL, primary_key=True, autoincrement=True),
-    _book(),
+    book_column(),
     Column("kind", WORD, nullable=False),
     Column("owner", KEY, nullable=False),
     Column("currency", String(3), nullable=False),
@@ -160,19 +88,28 @@ account = _table(
     Column("held", BigInteger, nullable=False),
     Column("floor", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
+    # The next instant at which a grant or a hold begins or lapses; a posting that finds it passed deals with it first.
+    Column("next_due_at", Instant, nullable=False),
+    # Below this balance something new must be told; NULL until it was worked out.
+    Column("alert_at", BigInteger),
+    Column("told", SmallInteger, nullable=False),
+    Column("suspend_at", Instant),
     Column("replayed_at", Instant),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("book_id", "kind", "owner", "currency"),
     UniqueConstraint("book_id", "id"),
+    Index(None, "book_id", "next_due_at"),
+    Index(None, "book_id", "suspend_at"),
     CheckConstraint("held >= 0", name="held_not_negative"),
     CheckConstraint("kind = 'wallet' or (balance = 0 and seq = 0)", name="only_wallets_have_balances"),
-    _to("currency", "currency", remote=("code",)),
+    to("currency", "currency", remote=("code",)),
+    postgresql_with=ROOM,
 )
 
-topup = _table(
+topup = table(
     "topup",
     Column("id", ID, primary_key=True),
-    _book(),
+    book_column(),
     Column("customer", KEY, nullable=False),
     Column("state", WORD, nullable=False),
     Column("gateway", WORD, nullable=False),
@@ -205,13 +142,13 @@ topup = _table(
     Index(None, "book_id", "next_poll_at"),
     Index(None, "book_id", "state"),
     CheckConstraint("credit > 0 and total >= 0 and net + tax = total", name="adds_up"),
-    _to("customer", "customer", remote=("id",)),
+    to("customer", "customer", remote=("id",)),
 )
 
-payment = _table(
+payment = table(
     "payment",
     Column("id", SERIAL, primary_key=True, autoincrement=True),
-    _book(),
+    book_column(),
     Column("topup_id", ID, nullable=False),
     Column("gateway", WORD, nullable=False),
     Column("payment_id", KEY, nullable=False),
@@ -225,13 +162,13 @@ payment = _table(
     UniqueConstraint("book_id", "gateway", "payment_id"),
     UniqueConstraint("book_id", "topup_id"),
     CheckConstraint("captured > 0", name="captured_positive"),
-    _to("topup", "topup_id", remote=("id",)),
+    to("topup", "topup_id", remote=("id",)),
 )
 
-grant = _table(
+grant = table(
     "grant",
     Column("id", ID, primary_key=True),
-    _book(),
+    book_column(),
     Column("wallet_id", BigInteger, nullable=False),
     Column("kind", WORD, nullable=False),
     Column("size", BigInteger, nullable=False),
@@ -245,19 +182,49 @@ grant = _table(
     Column("cost_tax_minor", BigInteger, nullable=False),
     Column("effective_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("notice_at", Instant),
+    # Of a grant that begins later: its key, and what to post when it does.
+    Column("key_hash", HASH),
+    Column("posting", PROSE),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("book_id", "id"),
+    UniqueConstraint("book_id", "key_hash"),
     Index(None, "wallet_id", "open", "priority", "expires_at", "id"),
+    Index(None, "book_id", "notice_at"),
     CheckConstraint("size > 0 and remaining >= 0 and remaining <= size and debt_paid >= 0", name="within_size"),
     # The flag, not a predicate on remaining, keeps ordinary burns out of the index (heap-only updates on PostgreSQL).
-    CheckConstraint("(open = 1 and remaining > 0) or (open = 0 and remaining = 0)", name="open_is_remaining"),
-    _to("account", "wallet_id", remote=("id",)),
+    # 0 is used up, 1 can be spent, 2 begins later.
+    CheckConstraint("(open in (1, 2) and remaining > 0) or (open = 0 and remaining = 0)", name="open_is_remaining"),
+    to("account", "wallet_id", remote=("id",)),
+    postgresql_with=ROOM,
 )
 
-transfer = _table(
+hold = table(
+    "hold",
+    Column("id", ID, primary_key=True),
+    book_column(),
+    Column("wallet_id", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("captured", BigInteger, nullable=False),
+    Column("state", WORD, nullable=False),
+    Column("label", PROSE, nullable=False),
+    Column("key_hash", HASH, nullable=False),
+    Column("fingerprint", HASH, nullable=False),
+    Column("transaction_id", ID),
+    Column("expires_at", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+    UniqueConstraint("book_id", "id"),
+    UniqueConstraint("book_id", "key_hash"),
+    Index(None, "wallet_id", "state", "expires_at"),
+    CheckConstraint("amount > 0 and captured >= 0 and captured <= amount", name="within_amount"),
+    to("account", "wallet_id", remote=("id",)),
+)
+
+transfer = table(
     "transfer",
     Column("id", SERIAL, primary_key=True, autoincrement=True),
-    _book(),
+    book_column(),
     Column("transaction_id", ID, nullable=False),
     Column("part", SmallInteger, nullable=False),
     Column("debit_id", BigInteger, nullable=False),
@@ -289,6 +256,13 @@ transfer = _table(
     UniqueConstraint("book_id", "charge_period_key"),
     Index(None, "book_id", "posted_at"),
     Index(None, "book_id", "transaction_id"),
+    Index(
+        None,
+        "book_id",
+        "reverses",
+        postgresql_where=text("reverses IS NOT NULL"),
+        sqlite_where=text("reverses IS NOT NULL"),
+    ),
     CheckConstraint("amount > 0", name="amount_positive"),
     CheckConstraint("debit_id <> credit_id", name="two_accounts"),
     CheckConstraint(
@@ -296,15 +270,13 @@ transfer = _table(
         "(wallet_id in (debit_id, credit_id) and wallet_seq is not null and wallet_after is not null)",
         name="wallet_whole",
     ),
-    _to("account", "debit_id", remote=("id",)),
-    _to("account", "credit_id", remote=("id",)),
-    _to("grant", "grant_id", remote=("id",)),
+    # No foreign keys: each would look up, and on PostgreSQL lock, a row that all charges share. `check` proves them.
 )
 
-webhook_event = _table(
+webhook_event = table(
     "webhook_event",
     Column("id", SERIAL, primary_key=True, autoincrement=True),
-    _book(),
+    book_column(),
     Column("gateway", WORD, nullable=False),
     Column("event_id", KEY, nullable=False),
     Column("type", KEY, nullable=False),
@@ -314,25 +286,25 @@ webhook_event = _table(
     Column("received_at", Instant, nullable=False),
     Column("processed_at", Instant),
     UniqueConstraint("book_id", "gateway", "event_id"),
-    _to_book(),
+    to_book(),
 )
 
-tax_rule = _table(
+tax_rule = table(
     "tax_rule",
     Column("id", ID, primary_key=True),
-    _book(),
+    book_column(),
     Column("country", String(2), nullable=False),
     Column("content", PROSE, nullable=False),
     Column("retired_at", Instant),
     Column("created_at", Instant, nullable=False),
     Index(None, "book_id", "country"),
-    _to_book(),
+    to_book(),
 )
 
-meter = _table(
+meter = table(
     "meter",
     Column("id", ID, primary_key=True),
-    _book(),
+    book_column(),
     Column("resource", KEY, nullable=False),
     # The resource again while it runs, NULL after: one running meter per resource, by a unique key.
     Column("running", KEY),
@@ -349,33 +321,33 @@ meter = _table(
     UniqueConstraint("book_id", "resource", "started_at"),
     Index(None, "book_id", "due_at"),
     Index(None, "book_id", "customer"),
-    _to("customer", "customer", remote=("id",)),
+    to("customer", "customer", remote=("id",)),
 )
 
-meter_segment = _table(
+meter_segment = table(
     "meter_segment",
-    _book(primary=True),
+    book_column(primary=True),
     Column("meter_id", ID, primary_key=True),
     Column("starts_at", Instant, primary_key=True, autoincrement=False),
     Column("ends_at", Instant),
     Column("rate", WORD, nullable=False),
-    _to("meter", "meter_id", remote=("id",)),
+    to("meter", "meter_id", remote=("id",)),
 )
 
-invoice_series = _table(
+invoice_series = table(
     "invoice_series",
-    _book(primary=True),
+    book_column(primary=True),
     Column("kind", WORD, primary_key=True),
     Column("year", Integer, primary_key=True, autoincrement=False),
     Column("last", BigInteger, nullable=False),
     Column("last_on", String(10), nullable=False),
-    _to_book(),
+    to_book(),
 )
 
-invoice = _table(
+invoice = table(
     "invoice",
     Column("id", ID, primary_key=True),
-    _book(),
+    book_column(),
     Column("kind", WORD, nullable=False),
     Column("year", Integer, nullable=False),
     Column("sequence", BigInteger, nullable=False),
@@ -396,25 +368,25 @@ invoice = _table(
     Index(None, "book_id", "customer", "id"),
     Index(None, "book_id", "topup_id"),
     CheckConstraint("net + tax = total", name="adds_up"),
-    _to("topup", "topup_id", remote=("id",)),
+    to("topup", "topup_id", remote=("id",)),
 )
 
-document_file = _table(
+document_file = table(
     "document_file",
-    _book(primary=True),
+    book_column(primary=True),
     Column("invoice_id", ID, primary_key=True),
     Column("media_type", WORD, primary_key=True),
     Column("content", BINARY, nullable=False),
     Column("sha256", HASH, nullable=False),
     Column("renderer", KEY, nullable=False),
     Column("created_at", Instant, nullable=False),
-    _to("invoice", "invoice_id", remote=("id",)),
+    to("invoice", "invoice_id", remote=("id",)),
 )
 
-outbox = _table(
+outbox = table(
     "outbox",
     Column("id", ID, primary_key=True),
-    _book(),
+    book_column(),
     Column("topic", WORD, nullable=False),
     Column("dedupe_key", KEY, nullable=False),
     Column("payload", PROSE, nullable=False),
@@ -427,13 +399,13 @@ outbox = _table(
     Column("done_at", Instant),
     UniqueConstraint("book_id", "topic", "dedupe_key"),
     Index(None, "book_id", "state", "next_at"),
-    _to_book(),
+    to_book(),
 )
 
-audit = _table(
+audit = table(
     "audit",
     Column("id", SERIAL, primary_key=True, autoincrement=True),
-    _book(),
+    book_column(),
     Column("at", Instant, nullable=False),
     Column("actor", KEY, nullable=False),
     Column("action", WORD, nullable=False),
@@ -442,27 +414,27 @@ audit = _table(
     Column("state_before", PROSE, nullable=False),
     Column("state_after", PROSE, nullable=False),
     Index(None, "book_id", "at"),
-    _to_book(),
+    to_book(),
 )
 
-job_lease = _table(
+job_lease = table(
     "job_lease",
-    _book(primary=True),
+    book_column(primary=True),
     Column("name", WORD, primary_key=True),
     Column("holder", KEY, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("token", BigInteger, nullable=False),
     Column("finished_at", Instant),
-    _to_book(),
+    to_book(),
 )
 
-setting = _table(
+setting = table(
     "setting",
-    _book(primary=True),
+    book_column(primary=True),
     Column("name", WORD, primary_key=True),
     Column("value", PROSE, nullable=False),
     Column("updated_at", Instant, nullable=False),
-    _to_book(),
+    to_book(),
 )
 
 APPEND_ONLY: tuple[str, ...] = tuple(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from .. import customers, wallets
 from ..config import Context
 from ..core.errors import InsufficientCredit, KeyConflict
@@ -11,6 +13,8 @@ from ..core.money import Money
 from ..core.usage import Charge, ChargeOutcome
 from ..store import Duplicate, accounts
 from ..store.ledger import Header, Label
+
+Answer = wallets.Done | wallets.Replayed | wallets.Conflict | wallets.Short
 
 
 def charge(context: Context, wanted: Charge) -> ChargeOutcome:
@@ -22,13 +26,30 @@ def charge(context: Context, wanted: Charge) -> ChargeOutcome:
         NotFound: The customer is not registered.
         InvalidRequest: A currency that is not in use.
     """
-    currency = context.currency_or_default(wanted.amount.currency)
-    if wanted.allow_negative:
+    return post(context, debit_of(context, wanted), key=wanted.key)
+
+
+def adjust(context: Context, wanted: Charge) -> ChargeOutcome:
+    """Charge usage that became known late: posted whatever the balance, counted in its original period.
+
+    It stands beside what was charged for the period before; a reversal gives back what was too much.
+
+    Raises:
+        KeyConflict: The key was used with other content.
+        NotFound: The customer is not registered.
+        InvalidRequest: A currency that is not in use.
+    """
+    return post(context, debit_of(context, wanted, operation="adjustment"), key=wanted.key)
+
+
+def post(context: Context, debit: wallets.Debit, *, key: str) -> ChargeOutcome:
+    """Post one debit in a transaction of its own and say what became of it."""
+    currency = context.currency_or_default(debit.amount.currency)
+    if debit.performed:
         # Performed usage is posted even to a wallet that was never used.
-        customers.require(context, wanted.customer)
-        accounts.ensure_wallet(context.database, wanted.customer, currency, context.now())
+        customers.require(context, debit.customer)
+        accounts.ensure_wallet(context.database, debit.customer, currency, context.now())
     system = wallets.revenue_accounts(context, currency)
-    debit = _debit(context, wanted)
     try:
         result = context.database.write(lambda tx: wallets.post_debit(tx, context, debit, system))
     except Duplicate:
@@ -36,66 +57,67 @@ def charge(context: Context, wanted: Charge) -> ChargeOutcome:
         if replayed is None:
             raise KeyConflict("This period of the resource is charged already.", field="period") from None
         result = replayed
-    return _outcome(context, wanted, debit, result)
+    return outcome(context, debit, result, key=key)
 
 
-def _outcome(
-    context: Context,
-    wanted: Charge,
-    debit: wallets.Debit,
-    result: wallets.Done | wallets.Replayed | wallets.Conflict | wallets.Short,
-) -> ChargeOutcome:
-    currency = wanted.amount.currency
-    match result:
+def outcome(context: Context, debit: wallets.Debit, answer: Answer, *, key: str) -> ChargeOutcome:
+    """Tell a caller what became of a debit.
+
+    Raises:
+        InsufficientCredit: The wallet does not cover it.
+        KeyConflict: The key was used with other content.
+        NotFound: The customer is not registered.
+    """
+    currency = debit.amount.currency
+    match answer:
         case wallets.Done(after):
-            return ChargeOutcome(
-                status="posted",
-                transaction_id=debit.header.transaction_id,
-                balance_after=Money(after, currency),
-                key=wanted.key,
-            )
+            transaction_id, money = debit.header.transaction_id, Money(after, currency)
+            return ChargeOutcome(status="posted", transaction_id=transaction_id, balance_after=money, key=key)
         case wallets.Replayed(transaction_id, after):
-            return ChargeOutcome(
-                status="duplicate", transaction_id=transaction_id, balance_after=Money(after, currency), key=wanted.key
-            )
+            money = Money(after, currency)
+            return ChargeOutcome(status="duplicate", transaction_id=transaction_id, balance_after=money, key=key)
         case wallets.Conflict():
             raise KeyConflict("This key was charged with other content.", field="key")
         case wallets.Short(available):
-            customers.require(context, wanted.customer)
+            customers.require(context, debit.customer)
             raise InsufficientCredit("The balance does not cover this.", available=Money(available, currency))
 
 
-def _debit(context: Context, wanted: Charge) -> wallets.Debit:
+def debit_of(context: Context, wanted: Charge, *, operation: str = "charge") -> wallets.Debit:
+    """Describe the posting of a charge, or of an adjustment."""
     now, book = context.now(), context.database.book_id
     start, end = wanted.period or (None, None)
     period, ended = ("" if at is None else str(to_micros(at)) for at in (start, end))
-    charged_period = wanted.resource and start is not None
     header = Header(
         transaction_id=context.ids.new("txn"),
-        kind="charge",
+        kind=operation,
         cause_type="usage",
         cause_id=wanted.key,
-        key_hash=key_hash(book, "charge", wanted.customer, wanted.key),
-        fingerprint=fingerprint("charge", str(wanted.amount), wanted.resource, wanted.kind, period, ended),
+        key_hash=key_hash(book, operation, wanted.customer, wanted.key),
+        fingerprint=fingerprint(operation, str(wanted.amount), wanted.resource, wanted.kind, period, ended),
         actor="host",
         effective_at=end or now,
         posted_at=now,
     )
-    label = Label(
+    return wallets.Debit(
+        customer=wanted.customer,
+        amount=wanted.amount,
+        performed=wanted.allow_negative or operation == "adjustment",
+        header=header,
+        label=_label(book, wanted, start=start, end=end, once=operation == "charge"),
+    )
+
+
+def _label(book: int, wanted: Charge, *, start: datetime | None, end: datetime | None, once: bool) -> Label:
+    period = period_key(book, wanted.resource, str(to_micros(start))) if once and wanted.resource and start else None
+    return Label(
         description=wanted.description,
         resource=wanted.resource or None,
         resource_kind=wanted.kind or None,
         project=wanted.project or None,
         period_start=start,
         period_end=end,
-        charge_period_key=period_key(book, wanted.resource, period) if charged_period else None,
-    )
-    return wallets.Debit(
-        customer=wanted.customer,
-        amount=wanted.amount,
-        performed=wanted.allow_negative,
-        header=header,
-        label=label,
+        charge_period_key=period,
     )
 
 

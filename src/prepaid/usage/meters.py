@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from datetime import datetime
-from decimal import Decimal, localcontext
 from functools import partial
 
 from attrs import evolve, frozen
@@ -21,7 +20,7 @@ from ..core.errors import AmountOutOfRange, InvalidRequest, NotFound, RequestRef
 from ..core.hashing import fingerprint, key_hash
 from ..core.ids import check_key, check_text
 from ..core.instants import check_instant, to_micros
-from ..core.money import EXACT, Money
+from ..core.money import Money
 from ..core.rates import Rate
 from ..core.usage import BillingRun, Meter
 from ..store import Duplicate, Tx, accounts, meters
@@ -306,18 +305,3 @@ def _hour_debit(context: Context, meter: Meter, number: int, cost: Money) -> wal
 def running(context: Context, customer_id: str) -> tuple[Meter, ...]:
     """Read the running meters of a customer, in all currencies, by resource."""
     return tuple(context.database.read(lambda tx: meters.running_of(tx, customer_id)))
-
-
-def runway(context: Context, customer_id: str, currency: str) -> int | None:
-    """Give the whole hours that the balance lasts at the current rates; None if nothing runs."""
-
-    def facts(tx: Tx) -> tuple[int, list[Meter]]:
-        available = wallets.balance(tx, customer_id, currency).available
-        return available.units, meters.running_of(tx, customer_id, currency)
-
-    available, running_meters = context.database.read(facts)
-    if not running_meters:
-        return None
-    with localcontext(EXACT):
-        per_hour = sum((meter.rate.amount for meter in running_meters), start=Decimal(0))
-        return int(Money(max(0, available), currency).amount // per_hour)

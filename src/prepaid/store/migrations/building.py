@@ -6,6 +6,7 @@ Released migrations rest on it, so that it grows and never changes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,12 +26,18 @@ BINARY = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def table(name: str, *parts: sa.schema.SchemaItem, integers: Sequence[str] = ()) -> None:
-    """Make a table; SQLite, whose columns take anything, checks that ``integers`` are."""
+def table(name: str, *parts: sa.schema.SchemaItem, integers: Sequence[str] = (), roomy: bool = False) -> None:
+    """Make a table; SQLite, whose columns take anything, checks that ``integers`` are.
+
+    A ``roomy`` one leaves room on PostgreSQL's pages, so that its rows are updated in place.
+    """
     checks = []
     if op.get_bind().dialect.name == "sqlite":
         checks = [sa.CheckConstraint(f"typeof({column}) = 'integer'", name=f"{column}_integer") for column in integers]
-    op.create_table(f"prepaid_{name}", *parts, *checks, mysql_engine="InnoDB", mysql_charset="utf8mb4")
+    options: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+    if roomy:
+        options["postgresql_with"] = {"fillfactor": "70"}
+    op.create_table(f"prepaid_{name}", *parts, *checks, **options)
 
 
 def refers(table: str, column: str | None = None, remote: str | None = None) -> sa.ForeignKeyConstraint:
@@ -40,9 +47,10 @@ def refers(table: str, column: str | None = None, remote: str | None = None) -> 
     return sa.ForeignKeyConstraint(["book_id", column], [f"prepaid_{table}.book_id", f"prepaid_{table}.{remote}"])
 
 
-def index(table: str, *columns: str) -> None:
-    """Make an index named after its table and columns."""
-    op.create_index(f"ix_prepaid_{table}_{'_'.join(columns)}", f"prepaid_{table}", list(columns))
+def index(table: str, *columns: str, where: str | None = None) -> None:
+    """Make an index named after its table and columns, of the rows ``where`` holds if the engine can."""
+    only: dict[str, Any] = {} if where is None else {"postgresql_where": sa.text(where), "sqlite_where": sa.text(where)}
+    op.create_index(f"ix_prepaid_{table}_{'_'.join(columns)}", f"prepaid_{table}", list(columns), **only)
 
 
 def keep_history(table: str) -> None:

@@ -6,6 +6,7 @@ compares the two.
 
 import sqlalchemy as sa
 
+from prepaid.store.migrations import foundation_ledger
 from prepaid.store.migrations.building import (
     BINARY,
     CODE,
@@ -29,10 +30,6 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-WALLET_WHOLE = (
-    "(wallet_id is null and wallet_seq is null and wallet_after is null) or "
-    "(wallet_id in (debit_id, credit_id) and wallet_seq is not null and wallet_after is not null)"
-)
 APPEND_ONLY = ("transfer", "audit", "invoice", "document_file", "tax_profile")
 
 
@@ -78,6 +75,7 @@ def _customer() -> None:
         sa.Column("currency", CODE, nullable=False),
         sa.Column("locale", WORD, nullable=False),
         sa.Column("group_names", PROSE, nullable=False),
+        sa.Column("frozen_at", INSTANT),
         sa.Column("since", INSTANT, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("book_id", "id"),
@@ -97,109 +95,6 @@ def _tax_profile() -> None:
         sa.PrimaryKeyConstraint("book_id", "customer", "version"),
         refers("customer", "customer", "id"),
     )
-
-
-def _account() -> None:
-    table(
-        "account",
-        sa.Column("id", SERIAL, nullable=False, autoincrement=True),
-        sa.Column("book_id", sa.Integer(), nullable=False),
-        sa.Column("kind", WORD, nullable=False),
-        sa.Column("owner", KEY, nullable=False),
-        sa.Column("currency", CODE, nullable=False),
-        sa.Column("balance", sa.BigInteger(), nullable=False),
-        sa.Column("held", sa.BigInteger(), nullable=False),
-        sa.Column("floor", sa.BigInteger(), nullable=False),
-        sa.Column("seq", sa.BigInteger(), nullable=False),
-        sa.Column("replayed_at", INSTANT),
-        sa.Column("created_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("book_id", "id"),
-        sa.UniqueConstraint("book_id", "kind", "owner", "currency"),
-        sa.CheckConstraint("held >= 0", name="held_not_negative"),
-        sa.CheckConstraint("kind = 'wallet' or (balance = 0 and seq = 0)", name="only_wallets_have_balances"),
-        refers("currency", "currency", "code"),
-        integers=("balance", "held", "floor", "seq"),
-    )
-
-
-def _grant() -> None:
-    table(
-        "grant",
-        sa.Column("id", ID, nullable=False),
-        sa.Column("book_id", sa.Integer(), nullable=False),
-        sa.Column("wallet_id", sa.BigInteger(), nullable=False),
-        sa.Column("kind", WORD, nullable=False),
-        sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("remaining", sa.BigInteger(), nullable=False),
-        sa.Column("debt_paid", sa.BigInteger(), nullable=False),
-        sa.Column("open", sa.SmallInteger(), nullable=False),
-        sa.Column("priority", sa.Integer(), nullable=False),
-        sa.Column("tax_state", WORD, nullable=False),
-        sa.Column("source_topup", ID),
-        sa.Column("cost_net_minor", sa.BigInteger(), nullable=False),
-        sa.Column("cost_tax_minor", sa.BigInteger(), nullable=False),
-        sa.Column("effective_at", INSTANT, nullable=False),
-        sa.Column("expires_at", INSTANT, nullable=False),
-        sa.Column("created_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("book_id", "id"),
-        sa.CheckConstraint("(open = 1 and remaining > 0) or (open = 0 and remaining = 0)", name="open_is_remaining"),
-        sa.CheckConstraint("size > 0 and remaining >= 0 and remaining <= size and debt_paid >= 0", name="within_size"),
-        refers("account", "wallet_id", "id"),
-        integers=("size", "remaining", "debt_paid"),
-    )
-    index("grant", "wallet_id", "open", "priority", "expires_at", "id")
-
-
-def _transfer() -> None:
-    table(
-        "transfer",
-        sa.Column("id", SERIAL, nullable=False, autoincrement=True),
-        sa.Column("book_id", sa.Integer(), nullable=False),
-        sa.Column("transaction_id", ID, nullable=False),
-        sa.Column("part", sa.SmallInteger(), nullable=False),
-        sa.Column("debit_id", sa.BigInteger(), nullable=False),
-        sa.Column("credit_id", sa.BigInteger(), nullable=False),
-        sa.Column("currency", CODE, nullable=False),
-        sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.Column("wallet_id", sa.BigInteger()),
-        sa.Column("wallet_seq", sa.BigInteger()),
-        sa.Column("wallet_after", sa.BigInteger()),
-        sa.Column("kind", WORD, nullable=False),
-        sa.Column("grant_id", ID),
-        sa.Column("cause_type", WORD, nullable=False),
-        sa.Column("cause_id", KEY, nullable=False),
-        sa.Column("reverses", ID),
-        sa.Column("key_hash", HASH, nullable=False),
-        sa.Column("fingerprint", HASH, nullable=False),
-        sa.Column("actor", KEY, nullable=False),
-        sa.Column("effective_at", INSTANT, nullable=False),
-        sa.Column("posted_at", INSTANT, nullable=False),
-        sa.Column("description", NAME),
-        sa.Column("resource", KEY),
-        sa.Column("resource_kind", KEY),
-        sa.Column("project", KEY),
-        sa.Column("period_start", INSTANT),
-        sa.Column("period_end", INSTANT),
-        sa.Column("charge_period_key", HASH),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("book_id", "charge_period_key"),
-        sa.UniqueConstraint("book_id", "key_hash", "part"),
-        sa.UniqueConstraint("wallet_id", "wallet_seq"),
-        sa.CheckConstraint("amount > 0", name="amount_positive"),
-        sa.CheckConstraint("debit_id <> credit_id", name="two_accounts"),
-        sa.CheckConstraint(
-            WALLET_WHOLE,
-            name="wallet_whole",
-        ),
-        refers("account", "credit_id", "id"),
-        refers("account", "debit_id", "id"),
-        refers("grant", "grant_id", "id"),
-        integers=("amount",),
-    )
-    index("transfer", "book_id", "posted_at")
-    index("transfer", "book_id", "transaction_id")
 
 
 def _topup() -> None:
@@ -471,9 +366,10 @@ TABLES = (
     _currency,
     _customer,
     _tax_profile,
-    _account,
-    _grant,
-    _transfer,
+    foundation_ledger.account,
+    foundation_ledger.grant,
+    foundation_ledger.hold,
+    foundation_ledger.transfer,
     _topup,
     _payment,
     _webhook_event,

@@ -1,0 +1,41 @@
+"""Wallets: posting, what is due on them, levels that are told, balances."""
+
+from .balances import balance, balance_at, balances
+from .dates import run_due
+from .due import hold_swept, sweep
+from .posting import (
+    credit_accounts,
+    post_credits,
+    post_debit,
+    post_later,
+    post_system,
+    replay,
+    revenue_accounts,
+    spend,
+)
+from .values import Accounts, Conflict, Credit, Debit, Done, GrantSpec, Replayed, Short
+
+__all__ = [
+    "Accounts",
+    "Conflict",
+    "Credit",
+    "Debit",
+    "Done",
+    "GrantSpec",
+    "Replayed",
+    "Short",
+    "balance",
+    "balance_at",
+    "balances",
+    "credit_accounts",
+    "hold_swept",
+    "post_credits",
+    "post_debit",
+    "post_later",
+    "post_system",
+    "replay",
+    "revenue_accounts",
+    "run_due",
+    "spend",
+    "sweep",
+]

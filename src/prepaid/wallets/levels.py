@@ -1,0 +1,93 @@
+"""Telling that a balance crossed a level: once, in the transaction that moved it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from .. import outbox
+from ..config import Context
+from ..core.instants import to_micros
+from ..core.money import EXACT, Money
+from ..core.thresholds import BITS, EVENTS, SETTING, Verdict, alert_below, counts_hours, judge, levels_of
+from ..store import Tx, accounts, meters, operations
+from ..store.accounts import Wallet
+
+
+def after_debit(tx: Tx, context: Context, wallet: Wallet, *, about: str) -> None:
+    """Tell what a debit brought a held wallet below; a debit never makes it recover."""
+    if wallet.alert_at is None or wallet.balance < wallet.alert_at:
+        tell(tx, context, wallet, about=about)
+
+
+def after_credit(tx: Tx, context: Context, wallet: Wallet, *, about: str) -> None:
+    """Tell what a credit raised a held wallet above, or left it below."""
+    if wallet.told or wallet.alert_at is None or wallet.balance < wallet.alert_at:
+        tell(tx, context, wallet, about=about)
+
+
+def tell(tx: Tx, context: Context, wallet: Wallet, *, about: str) -> None:
+    """Compare a held wallet, as it is now, with the levels, tell what is new and record it.
+
+    Args:
+        tx: The transaction that holds the wallet.
+        context: The billing system.
+        wallet: The wallet after what moved it.
+        about: Makes the events unique: the transaction, or the act.
+    """
+    record = operations.read_setting(tx, SETTING) or {}
+    levels = levels_of(record, wallet.currency, per_hour=_per_hour(tx, wallet, record))
+    verdict = judge(wallet.balance, told=wallet.told, levels=levels)
+    suspend_at = _suspend_at(context, wallet, verdict, timedelta(seconds=record.get("grace_s", 0)))
+    alert_at = alert_below(levels, told=verdict.told)
+    if (wallet.told, wallet.alert_at, wallet.suspend_at) != (verdict.told, alert_at, suspend_at):
+        accounts.set_told(tx, wallet.id, told=verdict.told, alert_at=alert_at, suspend_at=suspend_at)
+    balance = Money(wallet.balance, wallet.currency)
+    for name in verdict.crossed:
+        if name != "suspend" or suspend_at is None:
+            outbox.emit(tx, context, EVENTS[name], about=about, customer=wallet.owner, amount=balance)
+    if verdict.recovered:
+        names = ",".join(verdict.recovered)
+        outbox.emit(tx, context, "credit-recovered", about=about, customer=wallet.owner, amount=balance, levels=names)
+
+
+def _per_hour(tx: Tx, wallet: Wallet, record: dict[str, Any]) -> Decimal:
+    if not counts_hours(record):
+        return Decimal(0)
+    return hourly_cost(tx, wallet.owner, wallet.currency)
+
+
+def hourly_cost(tx: Tx, customer: str, currency: str) -> Decimal:
+    """Sum the hourly rates of a customer's running resources, in major units, exact."""
+    total = Decimal(0)
+    for meter in meters.running_of(tx, customer, currency):
+        total = EXACT.add(total, meter.rate.amount)
+    return total
+
+
+def _suspend_at(context: Context, wallet: Wallet, verdict: Verdict, grace: timedelta) -> datetime | None:
+    """Give when a suspension is due: after the grace, counted from the crossing; None if it is told at once."""
+    if not verdict.told & BITS["suspend"] or not grace:
+        return None
+    return context.now() + grace if "suspend" in verdict.crossed else wallet.suspend_at
+
+
+def refresh(tx: Tx, context: Context, customer: str, *, currency: str, about: str) -> None:
+    """Work out anew what must be told of a wallet, after the rates that run have changed."""
+    if counts_hours(operations.read_setting(tx, SETTING) or {}):
+        wallet = accounts.hold_wallet(tx, customer, currency)
+        if wallet is not None:
+            tell(tx, context, wallet, about=about)
+
+
+def suspend(tx: Tx, context: Context, wallet: Wallet) -> bool:
+    """Tell that a suspension is due whose grace has passed; False if it was told or is not due any more."""
+    held = accounts.hold_wallet_by_id(tx, wallet.id)
+    if held is None or held.suspend_at is None or held.suspend_at > context.now():
+        return False
+    alert_at = held.balance if held.alert_at is None else held.alert_at
+    accounts.set_told(tx, held.id, told=held.told, alert_at=alert_at, suspend_at=None)
+    balance, about = Money(held.balance, held.currency), f"{held.id}/{to_micros(held.suspend_at)}"
+    outbox.emit(tx, context, EVENTS["suspend"], about=about, customer=held.owner, amount=balance)
+    return True
