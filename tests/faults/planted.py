@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from prepaid import documents, jobs, outbox, settlement, topups
 from prepaid.invoicing import delivery
 from prepaid.invoicing.letters import invoice_mail
-from prepaid.store import Database, Tx, ledger, schema
+from prepaid.store import Database, Tx, grants, schema
 from prepaid.store import documents as document_rows
 from prepaid.store import outbox as outbox_rows
 from prepaid.store import topups as topup_rows
@@ -176,11 +176,11 @@ def hours_are_charged_without_a_key() -> None:
 
 def a_debit_leaves_its_grants_for_later() -> None:
     """Write the balance and the transfers in one transaction, the grants in a second."""
-    spend, write = ledger.spend, Database.write
+    spend, write = grants.spend, Database.write
 
     def write_then_spend(self: Database, work: Callable[[Tx], Any]) -> Any:
         later: list[tuple[Any, ...]] = []
-        ledger.spend = lambda tx, *parts: later.append(parts)
+        grants.spend = lambda tx, *parts: later.append(parts)
         result = write(self, work)
         for parts in later:
             write(self, lambda tx, parts=parts: spend(tx, *parts))

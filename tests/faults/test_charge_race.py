@@ -100,7 +100,7 @@ def test_a_wallet_raced_for_by_eight_processes_adds_up(world, rounds):
 
 
 def _looks_then_writes(seen_by: Any) -> None:
-    def debit(tx: Tx, customer: str, currency: str, amount: int) -> bool:
+    def debit(tx: Tx, customer: str, currency: str, amount: int, *, now: Any) -> bool:
         balance = seen_by(tx, customer, currency)
         time.sleep(0.002)  # a busy machine's process waits here as well
         if balance - amount < 0:

@@ -66,14 +66,12 @@ def test_settling_tells_its_customer_once_and_credits_what_was_paid(tmp_path):
     assert found["outbox"] == {
         ("event", "topup-credited", "done"): 1,
         ("event", "invoice-issued", "done"): 1,
-        ("event", "credit-recovered", "done"): 1,
         ("invoice-mail", "", "done"): 1,
     }
     assert found["told"] == {
         ("mail",): 1,
         ("event", "topup-credited"): 1,
         ("event", "invoice-issued"): 1,
-        ("event", "credit-recovered"): 1,
     }
 
 

@@ -180,7 +180,9 @@ def shape(engine):
         return str({key: str(each) for key, each in value.items()}) if isinstance(value, dict) else str(value)
 
     def by_name(rows):
-        return sorted((str(row.get("name")), sorted((key, written(value)) for key, value in row.items())) for row in rows)
+        return sorted(
+            (str(row.get("name")), sorted((key, written(value)) for key, value in row.items())) for row in rows
+        )
 
     return {
         name: {

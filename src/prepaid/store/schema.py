@@ -190,7 +190,7 @@ grant = table(
     UniqueConstraint("book_id", "id"),
     UniqueConstraint("book_id", "key_hash"),
     Index(None, "wallet_id", "open", "priority", "expires_at", "id"),
-    Index(None, "book_id", "notice_at"),
+    Index(None, "book_id", "open", "notice_at"),
     CheckConstraint("size > 0 and remaining >= 0 and remaining <= size and debt_paid >= 0", name="within_size"),
     # The flag, not a predicate on remaining, keeps ordinary burns out of the index (heap-only updates on PostgreSQL).
     # 0 is used up, 1 can be spent, 2 begins later.

@@ -96,7 +96,7 @@ def hold(
 
 def _reserve(tx: Tx, context: Context, wanted: Hold, *, key_hash: str, fingerprint: str) -> Hold | int:
     """Make the hold, or give what is available instead."""
-    wallet = due.hold_swept(tx, context, wanted.customer, wanted.amount.currency)
+    wallet = due.hold_swept(tx, context, wanted.customer, currency=wanted.amount.currency)
     known = holds.find_by_key(tx, key_hash)
     if known is not None:
         return _known(tx, context, wallet, known=known, fingerprint=fingerprint)
@@ -197,7 +197,7 @@ def _capture(
 
 def _held(tx: Tx, context: Context, found: Hold) -> tuple[Wallet, Hold]:
     """Hold the wallet with nothing due on it, and read the hold as it is after that."""
-    wallet = due.hold_swept(tx, context, found.customer, found.amount.currency)
+    wallet = due.hold_swept(tx, context, found.customer, currency=found.amount.currency)
     current = holds.read_held(tx, found.id)
     if wallet is None or current is None:
         raise IntegrityFault("A hold lost its wallet.")

@@ -19,26 +19,28 @@ from . import levels
 from .chain import Chain
 
 
-def hold_swept(tx: Tx, context: Context, customer: str, currency: str) -> Wallet | None:
+def hold_swept(tx: Tx, context: Context, customer: str, *, currency: str, now: datetime | None = None) -> Wallet | None:
     """Hold a customer's wallet with nothing due on it; None if there is none."""
     wallet = accounts.hold_wallet(tx, customer, currency)
-    return None if wallet is None else swept(tx, context, wallet)
+    return None if wallet is None else swept(tx, context, wallet, now=now)
 
 
-def swept(tx: Tx, context: Context, wallet: Wallet) -> Wallet:
+def swept(tx: Tx, context: Context, wallet: Wallet, *, now: datetime | None = None) -> Wallet:
     """Deal with what is due on a held wallet, if anything is, and give the wallet after it."""
-    return sweep(tx, context, wallet) if wallet.next_due_at <= context.now() else wallet
+    by = context.now() if now is None else now
+    return sweep(tx, context, wallet, now=by) if wallet.next_due_at <= by else wallet
 
 
-def sweep(tx: Tx, context: Context, wallet: Wallet) -> Wallet:
+def sweep(tx: Tx, context: Context, wallet: Wallet, *, now: datetime | None = None) -> Wallet:
     """Release lapsed holds, post grants that have become effective, expire grants down to what holds keep.
 
     Args:
         tx: The transaction that holds the wallet.
         context: The billing system.
         wallet: The wallet as it is.
+        now: What is due by then; by now if None.
     """
-    now, before = context.now(), wallet
+    now, before = context.now() if now is None else now, wallet
     for hold_id, amount in holds.lapsed(tx, wallet.id, now):
         if holds.close(tx, hold_id, state="expired", now=now):
             wallet = _after(wallet, 0, unhold=amount)

@@ -36,9 +36,10 @@ def post_debit(tx: Tx, context: Context, debit: Debit, system: Accounts) -> Done
     charge may have been made and emptied the wallet itself.
     """
     currency = debit.amount.currency
-    if not _take(tx, context, debit):
-        wallet = due.hold_swept(tx, context, debit.customer, currency)
-        if wallet is None or not _take(tx, context, debit):
+    if not _take(tx, debit):
+        # By the same instant as the guard: whatever comes due meanwhile is not due yet.
+        wallet = due.hold_swept(tx, context, debit.customer, currency=currency, now=debit.header.posted_at)
+        if wallet is None or not _take(tx, debit):
             return replay(tx, context, debit.header) or Short(0 if wallet is None else wallet.available)
     wallet = _held(tx, debit.customer, currency)
     spend(tx, wallet, debit.header, debit.label, before=wallet.balance + debit.amount.units, system=system)
@@ -46,9 +47,9 @@ def post_debit(tx: Tx, context: Context, debit: Debit, system: Accounts) -> Done
     return Done(wallet.balance)
 
 
-def _take(tx: Tx, context: Context, debit: Debit) -> bool:
+def _take(tx: Tx, debit: Debit) -> bool:
     take = ledger.debit_performed if debit.performed else ledger.debit
-    return take(tx, debit.customer, debit.amount.currency, debit.amount.units, now=context.now())
+    return take(tx, debit.customer, debit.amount.currency, debit.amount.units, now=debit.header.posted_at)
 
 
 def spend(tx: Tx, wallet: Wallet, header: Header, label: Label, *, before: int, system: Accounts) -> None:
@@ -95,7 +96,7 @@ def post_credits(tx: Tx, context: Context, customer: str, *, credits: Sequence[C
         AmountOutOfRange: The balance would leave what 64 bits hold.
     """
     currency = credits[0].currency
-    before = due.hold_swept(tx, context, customer, currency)
+    before = due.hold_swept(tx, context, customer, currency=currency)
     if before is None:
         raise IntegrityFault("A wallet that is credited does not exist.")
     lines = [line for credit in credits for line in credit.lines if line.wallet_sign]
@@ -170,7 +171,7 @@ def post_later(tx: Tx, context: Context, customer: str, *, credit: Credit) -> No
     Raises:
         sqlalchemy.exc.IntegrityError: The key of another grant exists.
     """
-    wallet = due.hold_swept(tx, context, customer, credit.currency)
+    wallet = due.hold_swept(tx, context, customer, currency=credit.currency)
     if wallet is None:
         raise IntegrityFault("A wallet that is credited does not exist.")
     header = credit.header

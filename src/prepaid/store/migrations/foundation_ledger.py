@@ -81,7 +81,7 @@ def grant() -> None:
         roomy=True,
     )
     index("grant", "wallet_id", "open", "priority", "expires_at", "id")
-    index("grant", "book_id", "notice_at")
+    index("grant", "book_id", "open", "notice_at")
 
 
 def hold() -> None:
