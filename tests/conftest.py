@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests import engines
+from tests.engines.mariadb import MariaDBServer
 from tests.engines.postgres import PostgresCluster
 
 _MISSING = pytest.StashKey[dict[str, str]]()
@@ -53,6 +54,14 @@ def postgres_cluster() -> Iterator[PostgresCluster]:
     cluster = PostgresCluster()
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDBServer]:
+    """Give a running server; tests that use it directly carry the mark ``mariadb``."""
+    server = MariaDBServer()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
