@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests import engines
+from tests.engines.galera import GaleraCluster
 from tests.engines.mariadb import MariaDBServer
 from tests.engines.postgres import PostgresCluster
 
@@ -64,13 +65,23 @@ def mariadb_server() -> Iterator[MariaDBServer]:
     server.stop()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+@pytest.fixture(scope="session")
+def galera_cluster() -> Iterator[GaleraCluster]:
+    """Give a running cluster of three nodes; tests that use it carry the mark ``galera`` and leave it whole."""
+    cluster = GaleraCluster()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(params=engines.DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Give the URL of an empty database, once for each engine."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'billing.db'}"
         return
-    cluster: PostgresCluster = request.getfixturevalue("postgres_cluster")
-    url = cluster.new_database()
+    server: PostgresCluster | MariaDBServer = request.getfixturevalue(
+        {"postgresql": "postgres_cluster", "mariadb": "mariadb_server"}[request.param]
+    )
+    url = server.new_database()
     yield url
-    cluster.drop_database(url)
+    server.drop_database(url)

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
+from collections.abc import Callable
 
-from . import chromium, postgres
+import pytest
 
-ENGINES = ("sqlite", "postgresql", "chromium")
+from . import chromium, galera, mariadb, postgres
+
+ENGINES = ("sqlite", "postgresql", "mariadb", "galera", "chromium")
 """Every engine that has a suite; the names that `PREPAID_REQUIRE` may hold."""
+
+
+SERVERS = tuple(pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("postgresql", "mariadb"))
+"""Database servers that the suites run on, as parameters of tests and fixtures."""
+
+DATABASES = ("sqlite", *SERVERS)
+"""The same and SQLite: all that a library of SQL is shown to be right on."""
 
 
 class UnknownEngine(ValueError):
@@ -22,14 +33,41 @@ def available_engines() -> frozenset[str]:
 
 def missing_engines() -> dict[str, str]:
     """Give what is missing, by engine that cannot be started here."""
-    missing = {}
+    return {name: missing for name, look in _LOOKS.items() if (missing := look()) is not None}
+
+
+def _missing_for_postgresql() -> str | None:
     if postgres.find_programs() is None:
-        missing["postgresql"] = "no initdb and postgres, on PATH or below /usr/lib/postgresql"
-    elif importlib.util.find_spec("psycopg") is None:
-        missing["postgresql"] = "no psycopg; install prepaid[postgres]"
-    if chromium.find_browser() is None:
-        missing["chromium"] = f"none of {', '.join(chromium.NAMES)} on PATH"
-    return missing
+        return "no initdb and postgres, on PATH or below /usr/lib/postgresql"
+    return _missing_driver("psycopg", extra="postgres")
+
+
+def _missing_for_mariadb() -> str | None:
+    if mariadb.find_programs() is None:
+        return "no mariadbd and mariadb-install-db, on PATH or in /usr/sbin and /usr/bin"
+    return _missing_driver("pymysql", extra="mariadb")
+
+
+def _missing_for_galera() -> str | None:
+    if galera.find_provider() is None:
+        return "no libgalera_smm.so below /usr/lib/galera"
+    return _missing_for_mariadb() or (None if shutil.which("rsync") else "no rsync on PATH")
+
+
+def _missing_for_chromium() -> str | None:
+    return None if chromium.find_browser() else f"none of {', '.join(chromium.NAMES)} on PATH"
+
+
+def _missing_driver(module: str, *, extra: str) -> str | None:
+    return None if importlib.util.find_spec(module) else f"no {module}; install prepaid[{extra}]"
+
+
+_LOOKS: dict[str, Callable[[], str | None]] = {
+    "postgresql": _missing_for_postgresql,
+    "mariadb": _missing_for_mariadb,
+    "galera": _missing_for_galera,
+    "chromium": _missing_for_chromium,
+}
 
 
 def required_engines() -> frozenset[str]:

@@ -11,7 +11,7 @@ import re
 import shutil
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from .server import USER, Command, LoopbackServer, ServerFailed
 
@@ -53,7 +53,7 @@ class MariaDBServer(LoopbackServer):
 
     NAME = "MariaDB"
     ACCOUNTS = ("mysql", "nobody")
-    STOP_SIGNALS = (signal.SIGTERM, signal.SIGKILL)
+    STOP_SIGNALS: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGTERM, signal.SIGKILL)
 
     def __init__(self, *, fsync: bool = True) -> None:
         """Make the server's files and start it.

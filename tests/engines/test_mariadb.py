@@ -17,15 +17,14 @@ from tests.engines.mariadb import MariaDBServer
 pytestmark = pytest.mark.mariadb
 
 
-def connect(url: str) -> pymysql.Connection:
+def connect(url: str, **options: object) -> pymysql.Connection:
     parts = make_url(url)
-    return pymysql.connect(
-        host=parts.host, port=parts.port, user=parts.username, database=parts.database, autocommit=True
-    )
+    place = {"host": parts.host, "port": parts.port, "user": parts.username, "database": parts.database}
+    return pymysql.connect(**place, autocommit=True, read_timeout=30, **options)
 
 
-def ask(url: str, question: str) -> tuple[tuple[object, ...], ...]:
-    with connect(url) as connection, connection.cursor() as cursor:
+def ask(url: str, question: str, **options: object) -> tuple[tuple[object, ...], ...]:
+    with connect(url, **options) as connection, connection.cursor() as cursor:
         cursor.execute(question)
         return cursor.fetchall()
 
