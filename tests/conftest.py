@@ -59,8 +59,8 @@ def postgres_cluster() -> Iterator[PostgresCluster]:
 
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariaDBServer]:
-    """Give a running server; tests that use it directly carry the mark ``mariadb``."""
-    server = MariaDBServer()
+    """Give a running server; tests that use it directly carry the mark ``mariadb``, and none of them kills it."""
+    server = MariaDBServer(fsync=False)
     yield server
     server.stop()
 
@@ -73,15 +73,24 @@ def galera_cluster() -> Iterator[GaleraCluster]:
     cluster.stop()
 
 
+DatabaseServer = PostgresCluster | MariaDBServer
+
+_SERVER_FIXTURES = {"postgresql": "postgres_cluster", "mariadb": "mariadb_server"}
+
+
+def server_of(request: pytest.FixtureRequest, engine: str) -> DatabaseServer:
+    """Give the running server of an engine, by the engine's name."""
+    server: DatabaseServer = request.getfixturevalue(_SERVER_FIXTURES[engine])
+    return server
+
+
 @pytest.fixture(params=engines.DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Give the URL of an empty database, once for each engine."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'billing.db'}"
         return
-    server: PostgresCluster | MariaDBServer = request.getfixturevalue(
-        {"postgresql": "postgres_cluster", "mariadb": "mariadb_server"}[request.param]
-    )
+    server = server_of(request, request.param)
     url = server.new_database()
     yield url
     server.drop_database(url)

@@ -15,6 +15,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from prepaid import Address, ConfigurationError, Prepaid, Seller, TransactionAborted, configure_sqlite
 from prepaid.store import Database, Duplicate, upgrade_schema
 from prepaid.store.engines import is_duplicate, is_retryable
+from prepaid.store.operations import AuditEntry, add_audit, audit_page
+from tests.engines import SERVERS
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 def wire(database):
@@ -155,6 +159,9 @@ def mariadb_error(number):
         (mariadb_error(2013), True),
         (mariadb_error(1020), True),
         (mariadb_error(1047), True),
+        (mariadb_error(1040), True),
+        (mariadb_error(1053), True),
+        (mariadb_error(4025), False),  # a CHECK: of class OperationalError
         (mariadb_error(1062), False),
         (mariadb_error(1146), False),
         (Exception(), False),
@@ -183,6 +190,7 @@ def test_a_lost_connection_is_tried_again():
         (psycopg.errors.CheckViolation(), False),
         (mariadb_error(1062), True),
         (mariadb_error(1452), False),
+        (mariadb_error(4025), False),
     ],
 )
 def test_only_a_unique_key_says_that_exists(cause, exists):
@@ -196,7 +204,7 @@ def test_only_a_unique_key_says_that_exists(cause, exists):
 @pytest.fixture
 def database(database_url):
     upgrade_schema(database_url)
-    database = Database(database_url, book="main", mode="test", now=lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    database = Database(database_url, book="main", mode="test", now=lambda: NOW)
     yield database
     database.close()
 
@@ -307,26 +315,61 @@ def test_two_who_wait_for_each_other_both_get_through(database):
     assert settings(database) == [("a", 2), ("b", 2)]
 
 
-def test_a_reader_sees_one_moment(database):
+def test_a_reader_sees_one_moment_of_all_tables(database):
     database.write(lambda tx: add_setting(tx, "a"))
+
+    def meanwhile(tx):
+        add_setting(tx, "b")
+        add_audit(tx, AuditEntry(at=NOW, actor="alice", action="look", target="b"))
 
     def work(tx):
         count = text("SELECT count(*) FROM prepaid_setting")
         before = tx.execute(count).scalar()
-        database.write(lambda other: add_setting(other, "b"))
-        return before, tx.execute(count).scalar()
+        database.write(meanwhile)
+        return before, tx.execute(count).scalar(), audit_page(tx, before_id=None, limit=10)
 
-    assert database.read(work) == (1, 1)
+    assert database.read(work) == (1, 1, [])
     assert len(settings(database)) == 2
     assert repr(database).startswith("<Database ")
     assert "main" in repr(database)
 
 
-@pytest.mark.postgresql
-def test_an_engine_that_commits_each_statement_by_itself_is_refused(postgres_cluster):
-    url = postgres_cluster.new_database()
-    upgrade_schema(url)
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+def test_keys_that_differ_in_a_byte_are_two(database):
+    names = ["a", "A", "a ", "a  ", "\u00e4", "a\u0308", "\u00c4", "ss", "\u00df"]
+
+    for name in names:
+        database.write(lambda tx, name=name: add_setting(tx, name))
+        database.write(lambda tx, name=name: raise_setting(tx, name))
+
+    assert sorted(settings(database)) == sorted((name, 1) for name in names)
+    with pytest.raises(Duplicate):
+        database.write(lambda tx: add_setting(tx, "a "))
+
+
+def test_text_of_any_script_comes_back_as_it_was(database):
+    said = "Zo\u00eb \u0424\u0451\u0434\u043e\u0440 \u6771\u4eac \U0001f98a 'quoted' \\ % \n end "
+
+    entry = AuditEntry(at=NOW, actor=said[:100], action="look", target=said, reason=said * 2000, before={"a": said})
+    database.write(lambda tx: add_audit(tx, entry))
+
+    [(_, kept)] = database.read(lambda tx: audit_page(tx, before_id=None, limit=2))
+    assert kept == entry
+
+
+@pytest.mark.parametrize("database_url", SERVERS, indirect=True)
+def test_a_server_cuts_nothing_to_fit(database):
+    with pytest.raises(DBAPIError):
+        database.write(lambda tx: add_setting(tx, "n" * 33))
+    with pytest.raises(DBAPIError):
+        database.write(lambda tx: tx.execute(text("UPDATE prepaid_book SET id = 5000000000")))
+
+    assert settings(database) == []
+
+
+@pytest.mark.parametrize("database_url", SERVERS, indirect=True)
+def test_an_engine_that_commits_each_statement_by_itself_is_refused(database_url):
+    upgrade_schema(database_url)
+    engine = create_engine(database_url, isolation_level="AUTOCOMMIT")
     billing = wire(engine)
 
     for use in (billing.upgrade_database, billing.check):
@@ -334,4 +377,3 @@ def test_an_engine_that_commits_each_statement_by_itself_is_refused(postgres_clu
             use()
 
     engine.dispose()
-    postgres_cluster.drop_database(url)

@@ -1,4 +1,4 @@
-"""Billing systems to tell stories about: one book per test, on SQLite and on PostgreSQL."""
+"""Billing systems to tell stories about: one book per test, on each engine."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from prepaid.gateways import SimulatedGateway
 from prepaid.store import upgrade_schema
 from prepaid.testing.clock import MovableClock
 from prepaid.testing.mail import RecordingMailer
+from tests.conftest import server_of
+from tests.engines import DATABASES
 from tests.use_cases.providers import SECRET, LyingGateway
 from tests.use_cases.steps import ADA, EVE, Place, PlainRenderer, checkout_of, seller, start
 
@@ -27,17 +29,23 @@ def upgraded_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def upgraded_postgres(postgres_cluster):
-    """Give one upgraded PostgreSQL database; each test has a book of its own in it."""
-    url = postgres_cluster.new_database()
-    upgrade_schema(url)
-    return url
+def upgraded_databases(request):
+    """Give a function from a server's engine to its one upgraded database; each test has a book of its own in it."""
+    urls = {}
+
+    def upgraded(engine):
+        if engine not in urls:
+            urls[engine] = server_of(request, engine).new_database()
+            upgrade_schema(urls[engine])
+        return urls[engine]
+
+    return upgraded
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def place(request, tmp_path):
-    if request.param == "postgresql":
-        return Place(request.getfixturevalue("upgraded_postgres"), f"book-{next(_books)}")
+@pytest.fixture(params=DATABASES)
+def place(request, tmp_path, upgraded_databases):
+    if request.param != "sqlite":
+        return Place(upgraded_databases(request.param), f"book-{next(_books)}")
     path = tmp_path / "billing.db"
     shutil.copy(request.getfixturevalue("upgraded_file"), path)
     return Place(f"sqlite:///{path}", "main")

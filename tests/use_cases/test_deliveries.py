@@ -9,6 +9,7 @@ import pytest
 
 from prepaid import GatewayUnavailable, Money, NotFound
 from prepaid.core.settlement import Expected
+from tests.engines import SERVERS
 from tests.use_cases.providers import event, signed
 from tests.use_cases.steps import (
     SQLITE,
@@ -50,8 +51,10 @@ def deliver_in(billing, simulated, order):
 
 @pytest.mark.parametrize(
     ("place", "orders"),
-    [("sqlite", ORDERS), pytest.param("postgresql", ORDERS[::7], marks=pytest.mark.postgresql)],
-    ids=["sqlite", "postgresql"],
+    [
+        pytest.param("sqlite", ORDERS, id="sqlite"),
+        *(pytest.param(*server.values, ORDERS[::7], marks=server.marks, id=server.values[0]) for server in SERVERS),
+    ],
     indirect=["place"],
 )
 def test_every_order_of_deliveries_ends_in_the_truth_at_the_gateway(billing, ada, simulated, orders):

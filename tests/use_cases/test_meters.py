@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from prepaid import KeyConflict, Money, Rate, WrongState
+from tests.engines import SERVERS
 from tests.use_cases.steps import (
     ADA,
     EVE,
@@ -241,7 +242,7 @@ def test_a_stop_can_be_told_late(billing, clock):
 
 @pytest.mark.parametrize(
     ("place", "outage"),
-    [("sqlite", 500), pytest.param("postgresql", 210, marks=pytest.mark.postgresql)],
+    [("sqlite", 500), *(pytest.param(*server.values, 210, marks=server.marks) for server in SERVERS)],
     indirect=["place"],
 )
 def test_after_an_outage_every_hour_is_charged_once(billing, ada, clock, outage):

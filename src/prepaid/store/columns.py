@@ -43,9 +43,16 @@ class Instant(TypeDecorator[datetime]):
 def exact_text(length: int) -> TypeEngine[str]:
     """Give a text column that compares byte by byte, also at its end."""
     # Keys compare byte by byte on every engine; MariaDB would fold case and trailing blanks.
-    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
+    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_nopad_bin")
     return String(length).with_variant(exact, "mysql", "mariadb")
 
+
+MARIADB_TABLE: dict[str, Any] = {
+    f"{dialect}_{option}": value
+    for dialect in ("mysql", "mariadb")
+    for option, value in {"engine": "InnoDB", "charset": "utf8mb4", "collate": "utf8mb4_nopad_bin"}.items()
+}
+"""Said of every table, under both names of the dialect: the defaults of a server may be anything."""
 
 ID = exact_text(32)
 KEY = exact_text(191)
@@ -88,9 +95,7 @@ def table(name: str, *parts: Any, postgresql_with: dict[str, str] | None = None)
         CheckConstraint(f"typeof({column}) = 'integer'", name=f"{column}_integer").ddl_if(dialect="sqlite")
         for column in MONEY_COLUMNS.get(name, ())
     ]
-    options: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
-    if postgresql_with is not None:
-        options["postgresql_with"] = postgresql_with
+    options = MARIADB_TABLE if postgresql_with is None else {**MARIADB_TABLE, "postgresql_with": postgresql_with}
     made: Table = Table(PREFIX + name, metadata, *parts, *checks, **options)
     return made
 

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ..core.errors import ConfigurationError, TransactionAborted
 from ..core.transfers import AccountRef
-from . import migrate, schema
+from . import migrate, schema, servers
 from .engines import READ_ONLY, Duplicate, is_duplicate, is_retryable, open_engine, refuse_autocommit
 
 T = TypeVar("T")
@@ -63,6 +63,7 @@ class Database:
             ConfigurationError: The database cannot be used at all.
         """
         self.engine = open_engine(database)
+        self._given = database
         self._own_engine = not isinstance(database, Engine)
         self._book = book
         self._mode = mode
@@ -95,7 +96,7 @@ class Database:
             ConfigurationError: The database cannot be opened, or is newer.
             TransactionAborted: It is away.
         """
-        self._opening_errors(lambda: migrate.upgrade(self.engine))
+        self._opening_errors(lambda: migrate.upgrade_schema(self._given))
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Run ``work`` in one transaction and commit it; run it again when the engine says so.
@@ -128,15 +129,20 @@ class Database:
 
     def _once(self, work: Callable[[Tx], T], book_id: int) -> T:
         with self.engine.begin() as connection:
+            if not self._own_engine and servers.is_mariadb(connection.dialect.name):
+                servers.begin_write(connection)
             return work(Tx(connection, book_id))
 
     @contextmanager
     def _snapshot(self) -> Iterator[Connection]:
         with self.engine.connect() as connection:
+            dialect = connection.dialect.name
             options: dict[str, Any] = {READ_ONLY: True}
-            if connection.dialect.name != "sqlite":
+            if dialect == "postgresql":
                 options["isolation_level"] = "REPEATABLE READ"
             with connection.execution_options(**options).begin():
+                if servers.is_mariadb(dialect):
+                    servers.begin_snapshot(connection)
                 yield connection
 
     def _retrying(self, run: Callable[[], T]) -> T:
@@ -163,7 +169,7 @@ class Database:
                     self._book_id = self._retrying(self._find_or_make_book)
         return self._book_id
 
-    def _opening_errors(self, run: Callable[[], None]) -> None:
+    def _opening_errors(self, run: Callable[[], object]) -> None:
         try:
             self._retrying(run)
         except DBAPIError as error:

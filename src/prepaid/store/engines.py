@@ -19,17 +19,18 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from ..core.errors import ConfigurationError, PrepaidError
+from . import servers
 
 READ_ONLY: Final = "prepaid_read"
 """Execution option of connections that only read."""
 
 BUSY_TIMEOUT_MS: Final = 30_000
-CONNECT_TIMEOUT_S: Final = 5
 
 _SQLITE_RETRY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _SQLITE_UNIQUE = {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
 _POSTGRES_RETRY = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03"}
-_MARIADB_RETRY = {1020, 1047, 1205, 1213, 2003, 2006, 2013}
+# Changed since the snapshot, too many connections, no cluster, going down, lock wait, deadlock, connection lost.
+_MARIADB_RETRY = {1020, 1040, 1047, 1053, 1205, 1213, 2003, 2006, 2013}
 
 _configured: weakref.WeakSet[Engine] = weakref.WeakSet()
 _to_dispose: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -80,8 +81,12 @@ def _on_sqlite_begin(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
-def open_engine(database: str | URL | Engine) -> Engine:
+def open_engine(database: str | URL | Engine, *, patient: bool = False) -> Engine:
     """Make a configured engine from a URL, or check the host's own.
+
+    Args:
+        database: Where.
+        patient: For changes of the schema: statements may take their time.
 
     Raises:
         ConfigurationError: The URL cannot be used, its driver is not installed,
@@ -90,10 +95,12 @@ def open_engine(database: str | URL | Engine) -> Engine:
     if isinstance(database, Engine):
         if database.dialect.name == "sqlite" and database not in _configured:
             raise ConfigurationError("Give the SQLite engine to prepaid.configure_sqlite(engine) first.")
+        if servers.is_mariadb(database.dialect.name):
+            servers.drop_nodes_without_cluster(database)
         return database
     try:
         url = make_url(database)
-        engine = create_engine(url, hide_parameters=True, **_options(url))
+        engine = create_engine(url, hide_parameters=True, **_options(url, patient=patient))
     except (ArgumentError, NoSuchModuleError):
         raise ConfigurationError("database is an SQLAlchemy URL such as sqlite:///billing.db, or an Engine.") from None
     except ImportError as missing:
@@ -102,17 +109,19 @@ def open_engine(database: str | URL | Engine) -> Engine:
         ) from None
     if engine.dialect.name == "sqlite":
         configure_sqlite(engine)
+    if servers.is_mariadb(engine.dialect.name):
+        servers.prepare_connections(engine, patient=patient)
+        servers.drop_nodes_without_cluster(engine)
     _dispose_after_fork(engine)
     return engine
 
 
-def _options(url: URL) -> dict[str, Any]:
+def _options(url: URL, *, patient: bool) -> dict[str, Any]:
     backend = url.get_backend_name()
     if backend == "sqlite":
         return {}
-    if backend in ("postgresql", "mysql", "mariadb"):
-        connect_args = {"connect_timeout": CONNECT_TIMEOUT_S}
-        return {"isolation_level": "READ COMMITTED", "pool_pre_ping": True, "connect_args": connect_args}
+    if backend == "postgresql" or servers.is_mariadb(backend):
+        return servers.engine_options(url, patient=patient)
     raise ConfigurationError(f"prepaid runs on SQLite, PostgreSQL and MariaDB, not on {backend!r}.")
 
 
@@ -129,10 +138,11 @@ def _forget_connections() -> None:
 
 
 def refuse_autocommit(engine: Engine) -> None:
-    """Make sure that the engine's connections keep a transaction together.
+    """Make sure that the engine's connections keep a transaction together, and values whole.
 
     Raises:
-        ConfigurationError: Each statement would be committed by itself.
+        ConfigurationError: Each statement would be committed by itself, or the
+            server is none that is fit for money.
     """
     if engine.dialect.name == "sqlite":
         return  # configured by us: the driver's own mode is off, and BEGIN is written out
@@ -141,6 +151,7 @@ def refuse_autocommit(engine: Engine) -> None:
             raise ConfigurationError(
                 "The engine commits each statement by itself (isolation_level AUTOCOMMIT); money needs transactions."
             )
+        servers.refuse_lax(connection)
 
 
 def is_duplicate(error: DBAPIError) -> bool:

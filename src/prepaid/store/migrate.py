@@ -13,8 +13,10 @@ from importlib.resources import files
 from typing import Final
 
 from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.engine import URL
 
 from ..core.errors import ConfigurationError
+from . import servers
 from .columns import PREFIX
 from .engines import open_engine, refuse_autocommit
 
@@ -60,42 +62,32 @@ def check(engine: Engine) -> None:
     )
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring the schema to `HEAD`; nothing happens if it is there.
+def upgrade_schema(database: str | URL | Engine) -> tuple[str | None, str]:
+    """Bring the schema to `HEAD` and give its version before and after; nothing happens if it is there.
 
     Raises:
-        ConfigurationError: The database is newer than this library.
+        ConfigurationError: The URL cannot be used, or the database is newer than this library.
     """
+    with _opened(database, patient=True) as engine:
+        refuse_autocommit(engine)
+        with engine.begin() as connection, _locked(connection):
+            before = _version(connection)
+            if before != HEAD:
+                _migrate(connection, before)
+    return before, HEAD
+
+
+def _migrate(connection: Connection, version: str | None) -> None:
     from alembic import command
     from alembic.config import Config
 
-    refuse_autocommit(engine)
-    with engine.begin() as connection, _locked(connection):
-        version = _version(connection)
-        if version == HEAD:
-            return
-        if version is not None and version > HEAD:
-            raise ConfigurationError(f"The database has schema {version}, newer than the {HEAD} of this library.")
-        config = Config()
-        config.set_main_option("script_location", str(files("prepaid.store") / "migrations"))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, HEAD)
-
-
-def upgrade_schema(database: str) -> tuple[str | None, str]:
-    """Upgrade the database of a URL and give its version before and after.
-
-    Raises:
-        ConfigurationError: The URL cannot be used, or the database is newer.
-    """
-    engine = open_engine(database)
-    try:
-        before = current(engine)
-        upgrade(engine)
-        return before, HEAD
-    finally:
-        engine.dispose()
+    if version is not None and version > HEAD:
+        raise ConfigurationError(f"The database has schema {version}, newer than the {HEAD} of this library.")
+    config = Config()
+    config.set_main_option("script_location", str(files("prepaid.store") / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, HEAD)
 
 
 def schema_status(database: str) -> tuple[str | None, str]:
@@ -104,11 +96,18 @@ def schema_status(database: str) -> tuple[str | None, str]:
     Raises:
         ConfigurationError: The URL cannot be used.
     """
-    engine = open_engine(database)
-    try:
+    with _opened(database) as engine:
         return current(engine), HEAD
+
+
+@contextmanager
+def _opened(database: str | URL | Engine, *, patient: bool = False) -> Iterator[Engine]:
+    engine = open_engine(database, patient=patient)
+    try:
+        yield engine
     finally:
-        engine.dispose()
+        if engine is not database:
+            engine.dispose()
 
 
 @contextmanager
@@ -117,7 +116,7 @@ def _locked(connection: Connection) -> Iterator[None]:
     dialect = connection.dialect.name
     if dialect == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRES_LOCK})
-    if dialect not in ("mysql", "mariadb"):
+    if not servers.is_mariadb(dialect):
         yield
         return
     lock = {"name": _LOCK_NAME, "wait": _MARIADB_LOCK_S}

@@ -14,9 +14,15 @@ from sqlalchemy.dialects import mysql
 
 
 def _text(length: int) -> sa.types.TypeEngine[str]:
-    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
+    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_nopad_bin")
     return sa.String(length).with_variant(exact, "mysql", "mariadb")
 
+
+MARIADB_TABLE: dict[str, Any] = {
+    f"{dialect}_{option}": value
+    for dialect in ("mysql", "mariadb")
+    for option, value in {"engine": "InnoDB", "charset": "utf8mb4", "collate": "utf8mb4_nopad_bin"}.items()
+}
 
 ID, WORD, HASH, KEY, NAME = _text(32), _text(32), _text(64), _text(191), _text(254)
 CODE, DAY = sa.String(3), sa.String(10)
@@ -24,6 +30,11 @@ INSTANT = sa.BigInteger()
 PROSE = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 BINARY = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _restarts() -> bool:
+    # MariaDB keeps what a migration made before it was interrupted: the next run goes on from there.
+    return op.get_bind().dialect.name in ("mysql", "mariadb")
 
 
 def table(name: str, *parts: sa.schema.SchemaItem, integers: Sequence[str] = (), roomy: bool = False) -> None:
@@ -34,10 +45,8 @@ def table(name: str, *parts: sa.schema.SchemaItem, integers: Sequence[str] = (),
     checks = []
     if op.get_bind().dialect.name == "sqlite":
         checks = [sa.CheckConstraint(f"typeof({column}) = 'integer'", name=f"{column}_integer") for column in integers]
-    options: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
-    if roomy:
-        options["postgresql_with"] = {"fillfactor": "70"}
-    op.create_table(f"prepaid_{name}", *parts, *checks, **options)
+    options = MARIADB_TABLE | ({"postgresql_with": {"fillfactor": "70"}} if roomy else {})
+    op.create_table(f"prepaid_{name}", *parts, *checks, if_not_exists=_restarts(), **options)
 
 
 def refers(table: str, column: str | None = None, remote: str | None = None) -> sa.ForeignKeyConstraint:
@@ -50,7 +59,8 @@ def refers(table: str, column: str | None = None, remote: str | None = None) -> 
 def index(table: str, *columns: str, where: str | None = None) -> None:
     """Make an index named after its table and columns, of the rows ``where`` holds if the engine can."""
     only: dict[str, Any] = {} if where is None else {"postgresql_where": sa.text(where), "sqlite_where": sa.text(where)}
-    op.create_index(f"ix_prepaid_{table}_{'_'.join(columns)}", f"prepaid_{table}", list(columns), **only)
+    name = f"ix_prepaid_{table}_{'_'.join(columns)}"
+    op.create_index(name, f"prepaid_{table}", list(columns), if_not_exists=_restarts(), **only)
 
 
 def keep_history(table: str) -> None:

@@ -1,0 +1,112 @@
+"""Database servers set up for money: nobody waits for ever, nothing is cut to fit, a read is one moment.
+
+SQLite has no server; what it needs is in `engines`.
+
+Sources: PostgreSQL manual, chapter 20 (client connection defaults: lock_timeout);
+MariaDB documentation, `SET TRANSACTION`, `START TRANSACTION`, `SQL_MODE`, InnoDB
+system variables, Galera status (error 1047).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import URL, ExceptionContext
+
+from ..core.errors import ConfigurationError
+
+CONNECT_TIMEOUT_S: Final = 5
+LOCK_TIMEOUT_S: Final = 10
+"""How long a statement waits for a row that another transaction holds; then the whole is run again."""
+
+SILENCE_TIMEOUT_S: Final = 30
+"""How long MariaDB may send nothing: a node cut off from its cluster would never answer."""
+
+UPGRADE_LOCK_TIMEOUT_S: Final = 60
+
+_MARIADB: Final = ("mysql", "mariadb")
+_NOT_IN_CLUSTER: Final = 1047
+_STRICT: Final = ("STRICT_ALL_TABLES", "STRICT_TRANS_TABLES", "TRADITIONAL")
+
+
+def is_mariadb(dialect: str) -> bool:
+    """Tell whether a dialect's name is one of MariaDB's two."""
+    return dialect in _MARIADB
+
+
+def engine_options(url: URL, *, patient: bool) -> dict[str, Any]:
+    """Give the arguments of `create_engine` for a server; what the URL sets itself is left alone.
+
+    Args:
+        url: Of PostgreSQL or MariaDB.
+        patient: For a change of the schema, which may be silent for long.
+    """
+    arguments: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S}
+    if is_mariadb(url.get_backend_name()):
+        arguments |= {} if patient else {"read_timeout": SILENCE_TIMEOUT_S, "write_timeout": SILENCE_TIMEOUT_S}
+    arguments = {name: value for name, value in arguments.items() if name not in url.query}
+    if not is_mariadb(url.get_backend_name()):
+        wait_ms = 1000 * (UPGRADE_LOCK_TIMEOUT_S if patient else LOCK_TIMEOUT_S)
+        # The last one counts: those of the URL come after ours.
+        arguments["options"] = " ".join((f"-c lock_timeout={wait_ms}", *url.normalized_query.get("options", ())))
+    return {"isolation_level": "READ COMMITTED", "pool_pre_ping": True, "connect_args": arguments}
+
+
+def prepare_connections(engine: Engine, *, patient: bool) -> None:
+    """Let each connection of an engine made here to MariaDB refuse what does not fit, and give up waiting."""
+    wait_s = UPGRADE_LOCK_TIMEOUT_S if patient else LOCK_TIMEOUT_S
+    settings = (
+        f"SET SESSION innodb_lock_wait_timeout = {wait_s}, lock_wait_timeout = {wait_s}, "
+        "sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"
+    )
+
+    def prepare(connection: Any, record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(settings)
+
+    event.listen(engine, "connect", prepare)
+
+
+def drop_nodes_without_cluster(engine: Engine) -> None:
+    """Let a connection go when its Galera node has lost the cluster: it answers pings, and nothing else."""
+    if not event.contains(engine, "handle_error", _on_error):
+        event.listen(engine, "handle_error", _on_error)
+
+
+def _on_error(context: ExceptionContext) -> None:
+    arguments = getattr(context.original_exception, "args", ())
+    if arguments and arguments[0] == _NOT_IN_CLUSTER:
+        context.is_disconnect = True
+
+
+def begin_write(connection: Connection) -> None:
+    """Let a transaction on a host's MariaDB engine see what was committed before each statement.
+
+    Its default, REPEATABLE READ, shows what was there at the first read: a key
+    that another process posted meanwhile would not be found.
+    """
+    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+
+def begin_snapshot(connection: Connection) -> None:
+    """Let all statements of a read on MariaDB see one moment; writing is refused."""
+    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+
+def refuse_lax(connection: Connection) -> None:
+    """Make sure that a server of MariaDB's family is MariaDB, and refuses values that do not fit.
+
+    Raises:
+        ConfigurationError: It is MySQL, or cuts values to fit without an error.
+    """
+    if not is_mariadb(connection.dialect.name):
+        return
+    if not connection.dialect.is_mariadb:  # type: ignore[attr-defined]
+        raise ConfigurationError("prepaid runs on MariaDB, not on MySQL.")
+    modes = str(connection.exec_driver_sql("SELECT @@sql_mode").scalar()).split(",")
+    if not set(modes) & set(_STRICT):
+        raise ConfigurationError(
+            "MariaDB cuts values to fit (sql_mode without STRICT_ALL_TABLES); money needs them refused."
+        )
