@@ -270,7 +270,8 @@ def grants_of(context: Context, customer_id: str, *, all: bool = False) -> tuple
         NotFound: The customer is not registered.
     """
     customer = customers.require(context, customer_id)
-    return tuple(context.database.read(lambda tx: grants.of_customer(tx, customer.id, all=all)))
+    now = context.now()
+    return context.database.read(lambda tx: wallets.grants_of(tx, customer.id, all=all, now=now))
 
 
 def overdraft(context: Context, customer_id: str, amount: Money, *, reason: str, actor: str) -> None:

@@ -1,6 +1,6 @@
 """Wallets: posting, what is due on them, levels that are told, balances."""
 
-from .balances import balance, balance_at, balances
+from .balances import balance, balance_at, balances, grants_of
 from .dates import run_due
 from .due import hold_swept, sweep
 from .posting import (
@@ -28,6 +28,7 @@ __all__ = [
     "balance_at",
     "balances",
     "credit_accounts",
+    "grants_of",
     "hold_swept",
     "post_credits",
     "post_debit",

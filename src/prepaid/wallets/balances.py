@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from ..core.grants import PAID_KINDS, OpenGrant, lapsing, pay_debt
+from attrs import evolve
+
+from ..core.grants import PAID_KINDS, CreditGrant, OpenGrant, lapsing, pay_debt
 from ..core.money import Money
 from ..core.usage import Balance
 from ..store import Tx, accounts, grants, history, holds
 from ..store.accounts import Wallet
+from ..store.grants import StoredGrant
 
 
 def balance(tx: Tx, customer: str, currency: str, *, now: datetime) -> Balance:
@@ -50,6 +53,14 @@ def _balance(wallet: Wallet, settled: int, held: int, sums: dict[str, int]) -> B
 
 
 def _with_due(tx: Tx, wallet: Wallet, now: datetime) -> tuple[int, int, dict[str, int]]:
+    held, settled, left = _after_due(tx, wallet, now)
+    sums = Counter[str]()
+    for grant, units in left:
+        sums[grant.kind] += units
+    return settled, held, sums
+
+
+def _after_due(tx: Tx, wallet: Wallet, now: datetime) -> tuple[int, int, list[tuple[StoredGrant, int]]]:
     """Work out what the next posting would find: the same steps as the sweep, without writing."""
     held = wallet.held - holds.lapsed_amount(tx, wallet.id, now)
     settled, found = wallet.balance, grants.open_or_begun(tx, wallet.id, now)
@@ -62,10 +73,22 @@ def _with_due(tx: Tx, wallet: Wallet, now: datetime) -> tuple[int, int, dict[str
     for part in lapsing(settled - held, lapsed):
         left[part.grant or ""] -= part.amount
         settled -= part.amount
-    sums = Counter[str]()
-    for grant in found:
-        sums[grant.kind] += left[grant.id]
-    return settled, held, sums
+    return held, settled, [(grant, left[grant.id]) for grant in found]
+
+
+def grants_of(tx: Tx, customer: str, *, all: bool, now: datetime) -> tuple[CreditGrant, ...]:
+    """Read a customer's credit in burn order, with what is due by ``now``; what is used up only if ``all`` is wanted."""
+    left: dict[str, int] = {}
+    for wallet in accounts.wallets_of(tx, customer):
+        if wallet.next_due_at <= now:
+            left |= {grant.id: units for grant, units in _after_due(tx, wallet, now)[2]}
+    shown = (_with_left(grant, left) for grant in grants.of_customer(tx, customer, all=all))
+    return tuple(grant for grant in shown if all or grant.remaining)
+
+
+def _with_left(grant: CreditGrant, left: dict[str, int]) -> CreditGrant:
+    units = left.get(grant.id)
+    return grant if units is None else evolve(grant, remaining=Money(units, grant.remaining.currency))
 
 
 def balance_at(tx: Tx, customer: str, currency: str, *, at: datetime) -> Balance:
