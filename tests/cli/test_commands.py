@@ -83,7 +83,7 @@ def test_jobs_run_for_an_object_and_for_a_function_that_makes_it(panel: Path, na
 
     status, output = run("run-jobs", "--app", f"panel:{name}", "--budget", "30")
 
-    assert (status, output) == (0, "meters: done, 0\ntopups: done, 0\noutbox: done, 0\n")
+    assert (status, output) == (0, "meters: done, 0\ncredit: done, 0\ntopups: done, 0\noutbox: done, 0\n")
 
 
 def test_one_job_is_reported_as_json(panel: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_failed_job_exits_with_1_and_the_others_run(panel: Path, monkeypatch: 
 
     status, output = run("run-jobs", "--app", "panel:billing")
 
-    assert (status, output) == (1, "meters: done, 0\ntopups: done, 0\noutbox: failed, 0\n")
+    assert (status, output) == (1, "meters: done, 0\ncredit: done, 0\ntopups: done, 0\noutbox: failed, 0\n")
 
 
 def test_an_unmigrated_database_is_named_with_what_to_run(panel: Path) -> None:
