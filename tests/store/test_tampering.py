@@ -262,6 +262,9 @@ def tell_a_story(shop):
     give(billing, "5", kind="goodwill", key="sorry")
     give(billing, "3", key="welcome")
     charge(billing, "61.3", key="big", kind="instance")  # over several grants
+    billing.usage.hold(ADA, eur("0.3"), key="kept", expires_in=timedelta(days=9))
+    billing.usage.capture(billing.usage.hold(ADA, eur("2"), key="job", expires_in=timedelta(hours=1)).id, eur("1.5"))
+    billing.usage.release(billing.usage.hold(ADA, eur("1"), key="off", expires_in=timedelta(hours=1)).id)
     charge(billing, "7", customer=EVE, key="debt", allow_negative=True)
     give(billing, "2", customer=EVE, key="part")
     top_up(billing, provider, "30.00", customer=EVE, key="eve")  # pays the rest of the debt
@@ -391,7 +394,7 @@ TAMPERED = {
     "balance after it raised": ("L2", change("transfer", "wallet_after = wallet_after + 1", CHARGE)),
     "place in the chain changed": ("L2", change("transfer", "wallet_seq = 900", CHARGE)),
     "charge called a topup": ("L8", change("transfer", "kind = 'topup'", DEBT)),
-    "charge called an adjustment": ("L8", change("transfer", "kind = 'adjustment'", DEBT)),
+    "charge called an adjustment": ("L5", change("transfer", "kind = 'adjustment'", DEBT)),
     "gift called a bonus": ("L8", change("transfer", "kind = 'bonus'", SORRY)),
     "tax called a bonus": ("L8", change("transfer", "kind = 'bonus'", TAX)),
     "charge said to be metered": ("L5", change("transfer", "cause_type = 'meter'", DISK)),

@@ -17,8 +17,8 @@ ADA = "user-42"
 EVE = "eve"
 RATE = Rate.hourly("0.01", "EUR")
 BOOK_TABLES = (
-    "currency customer tax_profile account topup payment grant transfer webhook_event tax_rule meter meter_segment "
-    "invoice_series invoice document_file outbox audit job_lease setting"
+    "currency customer tax_profile account topup payment grant hold transfer webhook_event tax_rule meter "
+    "meter_segment invoice_series invoice document_file outbox audit job_lease setting"
 ).split()
 
 SQLITE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)

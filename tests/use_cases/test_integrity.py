@@ -145,7 +145,17 @@ def test_progress_is_told_proof_by_proof(billing):
 
     billing.check(steps.append)
 
-    assert steps == ["numbers", "transfers", "wallet chains", "grants", "keys", "top-ups", "documents"]
+    assert steps == [
+        "numbers",
+        "transfers",
+        "wallet chains",
+        "grants",
+        "holds",
+        "keys",
+        "meters",
+        "top-ups",
+        "documents",
+    ]
 
 
 # One row changed by hand

@@ -77,7 +77,7 @@ def _after_due(tx: Tx, wallet: Wallet, now: datetime) -> tuple[int, int, list[tu
 
 
 def grants_of(tx: Tx, customer: str, *, all: bool, now: datetime) -> tuple[CreditGrant, ...]:
-    """Read a customer's credit in burn order, with what is due by ``now``; what is used up only if ``all`` is wanted."""
+    """Read a customer's credit in burn order, with what is due by ``now``; used up credit only if ``all`` is wanted."""
     left: dict[str, int] = {}
     for wallet in accounts.wallets_of(tx, customer):
         if wallet.next_due_at <= now:

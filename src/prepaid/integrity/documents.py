@@ -1,0 +1,67 @@
+"""Proving documents: numbers, hashes, and what was frozen against the top-up it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import Any
+
+from ..core.hashing import sha256
+from ..store import Tx
+from ..store.proofs import documents as stored
+from ..store.proofs.reading import orphans
+from .findings import Finding, contradiction, decided, record_of, units_of, unless_equal
+
+
+def documents(tx: Tx) -> Iterator[Finding]:
+    """Prove every document, its file and its place in its series."""
+    last: dict[tuple[str, int], tuple[int, str]] = {}
+    for row in stored.invoice_rows(tx):
+        keys, series = ("invoice", row.number), (row.kind, row.year)
+        number, day = last.get(series, (0, row.issued_on))
+        yield from unless_equal("B5", keys, f"sequence {number + 1}", f"sequence {row.sequence}")
+        yield from unless_equal("B5", keys, max(day, row.issued_on), row.issued_on)
+        yield from _invoice(keys, row)
+        last[series] = (row.sequence, row.issued_on)
+    for row in stored.series_rows(tx):
+        number, day = last.pop((row.kind, row.year), (0, row.last_on))
+        yield from unless_equal("B5", ("series", row.kind, row.year), (number, day), (row.last, row.last_on))
+    for series in last:
+        yield contradiction("B5", ("series", *series), "a counter", "none")
+    yield from _files(tx)
+
+
+def _files(tx: Tx) -> Iterator[Finding]:
+    for row in stored.file_rows(tx):
+        yield from unless_equal("B5", ("file", row.invoice_id), row.sha256, sha256(bytes(row.content)))
+    for table, column in (("invoice", "topup_id"), ("document_file", "invoice_id")):
+        for named in orphans(tx, table, column):
+            yield contradiction("B5", (table, named), f"the row of its {column}", "none")
+    for row in stored.untold_invoices(tx):
+        yield contradiction("B9", ("invoice", row.number), f"the event {row.key}", "none")
+
+
+def _invoice(keys: tuple[str, str], row: Any) -> Iterator[Finding]:
+    """Prove a document by its hash, its row by what was frozen, and that by the top-up and its payment."""
+    if sha256(row.snapshot) != row.sha256:
+        yield contradiction("B5", keys, "the hash it was issued with", "another")
+        return
+    frozen = record_of(row.snapshot)
+    names = ("id", "kind", "number", "customer", "topup_id", "currency", "issued_on", "issued_at")
+    yield from unless_equal("B5", keys, tuple(map(frozen.get, names)), attrgetter(*names)(row))
+    if not row.number.endswith(f"{row.year % 100:02d}-{row.sequence:06d}"):
+        yield contradiction("B5", keys, "a number of its place in its series", (row.year, row.sequence))
+    tax = frozen.get("tax")
+    figures = decided(tax if isinstance(tax, dict) else {}, row.currency)
+    yield from unless_equal("B5", keys, figures, (row.net, row.tax, row.total, row.currency))
+    sums = tuple(units_of(frozen.get(name), row.currency) for name in ("net", "total"))
+    yield from unless_equal("B5", keys, sums, (row.net, row.total))
+    topup = tuple(
+        getattr(row, f"topup_{name}") for name in ("customer", "currency", "net", "tax", "total", "invoice_id")
+    )
+    yield from unless_equal("B5", keys, topup, (row.customer, row.currency, row.net, row.tax, row.total, row.id))
+    if frozen.get("tax") != record_of(row.topup_decision or ""):
+        yield contradiction("B5", keys, "the tax decision of its top-up", "another")
+    payment = frozen.get("payment")
+    if not isinstance(payment, list) or payment[-1:] != [row.payment_id]:
+        yield contradiction("B5", keys, f"paid by {payment}", f"paid by {row.payment_id}")

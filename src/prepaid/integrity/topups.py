@@ -1,0 +1,108 @@
+"""Proving top-ups: order, payment, and what was posted for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final
+
+from ..core.hashing import fingerprint
+from ..core.states import PAID_STATES, TOPUP_STEPS
+from ..store import Tx
+from ..store.proofs import topups as stored
+from ..store.proofs.reading import orphans
+from .findings import Finding, contradiction, decided, record_of, units_of, unless_equal, written
+
+_POSTED_AS: Final = {"credited": "credited", "review": "suspense"}
+
+
+def topups(tx: Tx) -> Iterator[Finding]:
+    """Prove every top-up by its figures, its payment and its postings."""
+    for row in stored.topup_rows(tx):
+        yield from _order(row)
+        yield from _payment(row)
+    for _, rows in groupby(stored.topup_postings(tx), key=attrgetter("id")):
+        yield from _posted(list(rows))
+    # No step to *refunded* is posted yet.
+    for row in stored.unknown_states(tx, TOPUP_STEPS.keys() - {"refunded"}):
+        yield contradiction("B6", ("topup", row.id), "a state that steps lead to", row.state)
+    for row in stored.untold_topups(tx):
+        yield contradiction("B9", ("topup", row.id), f"the event {row.key}", "none")
+    for row in stored.causeless_transfers(tx):
+        yield contradiction("L8", ("transfer", row.id), f"the top-up {row.cause_id}", "none")
+    for topup_id in orphans(tx, "payment", "topup_id"):
+        yield contradiction("B1", ("payment", topup_id), "a top-up", "none")
+
+
+def _order(row: Any) -> Iterator[Finding]:
+    """Prove the figures of a top-up by each other, by its frozen tax decision and by what its key stands for."""
+    keys = ("topup", row.id)
+    sums = (row.net + row.discount, row.net + row.tax)
+    yield from unless_equal("B1", keys, f"credit and total {sums}", f"credit and total {(row.credit, row.total)}")
+    found = (row.net, row.tax, row.total, row.currency)
+    yield from unless_equal("B1", keys, decided(record_of(row.decision), row.currency), found)
+    shown = sorted((name, getattr(row, name)) for name in ("credit", "bonus", "discount", "tax", "total"))
+    typed = {written(amount, row.currency) for amount in (row.credit, row.total)}  # prices without tax, or with it
+    known = {fingerprint("topup", amount, row.gateway, "", shown) for amount in typed}
+    if not (row.bonus or row.discount or row.fingerprint in known):  # a promotion's code is not kept
+        yield contradiction("L5", keys, f"the fingerprint of {shown} at {row.gateway}", "another")
+
+
+def _payment(row: Any) -> Iterator[Finding]:
+    keys, credited, paid = ("topup", row.id), row.state == "credited", row.payment_captured is not None
+    if not _agrees(row):
+        yield contradiction("B1", keys, "a payment exactly when credited, in review or refunded", row.state)
+    elif paid != (row.settled_at is not None):
+        yield contradiction("B6", keys, "settled exactly when it is paid", row.settled_at)
+    if paid:
+        captured = (row.payment_captured, row.payment_currency)
+        expected = (row.gateway, _POSTED_AS.get(row.state), *((row.total, row.currency) if credited else captured))
+        yield from unless_equal("B1", keys, expected, (row.payment_gateway, row.payment_posted_as, *captured))
+    invoices = (int(row.invoices), row.invoice_id is not None)
+    yield from unless_equal("B5", keys, f"invoices, named {(int(credited), credited)}", f"invoices, named {invoices}")
+
+
+def _agrees(row: Any) -> bool:
+    """Tell whether state and payment say the same; where they do not, nothing follows from the state."""
+    return bool((row.payment_captured is not None) == (row.state in PAID_STATES))
+
+
+def _posted(rows: list[Any]) -> Iterator[Finding]:
+    """Prove that a top-up posted what its state says, line by line, and opened the grants it bought."""
+    topup, transfers = rows[0], [row for row in rows if row.transfer_id is not None]
+    keys, due = ("topup", topup.id), topup.payment_captured or 0
+    cleared = sum(row.amount for row in transfers if row.debit_kind == "clearing")
+    yield from unless_equal("B1", keys, f"{due} out of clearing", f"{cleared} out of clearing")
+    if _agrees(topup):
+        yield from unless_equal("L8", keys, _due_lines(topup), sorted(_line(row) for row in transfers))
+    if topup.state == "credited":
+        yield from _bought(topup, transfers)
+
+
+def _line(row: Any) -> tuple[Any, ...]:
+    debit, credit = f"{row.debit_kind}:{row.debit_owner}", f"{row.credit_kind}:{row.credit_owner}"
+    return row.kind, debit, credit, row.amount, row.posted_currency, row.actor
+
+
+def _due_lines(topup: Any) -> list[tuple[Any, ...]]:
+    """Give what a top-up posts: kind, accounts, amount, currency and actor of each line above zero."""
+    clearing, wallet = f"clearing:{topup.gateway}", f"wallet:{topup.customer}"
+    lines = [("topup", clearing, "suspense:", topup.payment_captured or 0)] if topup.state == "review" else []
+    if topup.state == "credited":
+        lines = [
+            ("topup", clearing, wallet, topup.net),
+            ("topup", "promotion:", wallet, topup.discount),
+            ("topup", clearing, "tax_payable:", topup.tax),
+            ("bonus", "promotion:", wallet, topup.bonus),
+        ]
+    return sorted((*line, topup.payment_currency, f"gateway:{topup.gateway}") for line in lines if line[3])
+
+
+def _bought(topup: Any, transfers: list[Any]) -> Iterator[Finding]:
+    """Prove size and cost of the grants that a top-up opened."""
+    unit = units_of(1, topup.currency) or 0
+    for kind, *figures in (("topup", topup.credit, topup.net, topup.tax), ("bonus", topup.bonus, 0, 0)):
+        grants = {row.grant_id: row for row in transfers if row.kind == kind and row.size is not None}
+        found = [[row.size, row.cost_net_minor * unit, row.cost_tax_minor * unit] for row in grants.values()]
+        yield from unless_equal("L3", ("topup", topup.id, kind), [figures] if figures[0] else [], found)
