@@ -10,6 +10,7 @@ from attrs import frozen
 
 from . import audit, customers, settlement, wallets
 from .config import Context, object_id
+from .core import keys
 from .core.errors import (
     AmountOutOfRange,
     InsufficientCredit,
@@ -21,7 +22,6 @@ from .core.errors import (
     WrongState,
 )
 from .core.grants import NEVER, CreditGrant, GrantKind, check_priority
-from .core.hashing import fingerprint, key_hash
 from .core.ids import check_key, check_text
 from .core.instants import check_instant, to_micros
 from .core.money import MAX_UNITS, Money, require_positive
@@ -120,13 +120,15 @@ def grant(
         "expires_at": "" if expires_at is None else str(to_micros(lapses)),
         "priority": "" if priority is None else str(check_priority(priority)),
     }
+    book, checked = context.database.book_id, check_key(key)
+    identity = keys.given(book, customer=customer.id, key=checked, amount=str(amount), terms=given)
     header = Header(
         transaction_id=context.ids.new("txn"),
         kind=source.transaction,
         cause_type="operator",
-        cause_id=check_key(key),
-        key_hash=key_hash(context.database.book_id, "grant", customer.id, key),
-        fingerprint=fingerprint("grant", str(amount), given),
+        cause_id=checked,
+        key_hash=identity.key_hash,
+        fingerprint=identity.fingerprint,
         actor=actor,
         effective_at=begins,
         posted_at=context.now(),
@@ -202,13 +204,14 @@ def void_grant(context: Context, grant_id: str, *, reason: str, actor: str) -> s
         InsufficientCredit: Holds reserve it.
     """
     wanted, why = object_id(grant_id, field="grant"), audit.check_reason(reason)
+    identity = keys.void(context.database.book_id, wanted)
     header = Header(
         transaction_id=context.ids.new("txn"),
         kind="adjustment",
         cause_type="grant",
         cause_id=wanted,
-        key_hash=key_hash(context.database.book_id, "void", "", wanted),
-        fingerprint=fingerprint("void", wanted),
+        key_hash=identity.key_hash,
+        fingerprint=identity.fingerprint,
         actor=actor,
         effective_at=context.now(),
         posted_at=context.now(),

@@ -18,8 +18,8 @@ from attrs import frozen
 
 from . import audit, customers, documents, outbox, wallets
 from .config import Context
+from .core import keys
 from .core.errors import AmountOutOfRange, GatewayError, IntegrityFault, NotFound
-from .core.hashing import fingerprint, key_hash
 from .core.money import Money
 from .core.settlement import Expected, Verdict, judge
 from .core.states import PAID_STATES, TopupState
@@ -321,14 +321,15 @@ def _credits(context: Context, topup: Topup, payment: PaymentSnapshot) -> list[w
 
 def _header(context: Context, topup: Topup, kind: Literal["topup", "bonus"], *, parked: bool = False) -> Header:
     now = context.now()
-    operation = f"{kind}-suspense" if parked else kind
+    operation = keys.suspended(kind) if parked else kind
+    identity = keys.settlement(context.database.book_id, operation, customer=topup.customer, topup_id=topup.id)
     return Header(
         transaction_id=context.ids.new("txn"),
         kind=kind,
         cause_type="topup",
         cause_id=topup.id,
-        key_hash=key_hash(context.database.book_id, operation, topup.customer, topup.id),
-        fingerprint=fingerprint(operation, topup.id),
+        key_hash=identity.key_hash,
+        fingerprint=identity.fingerprint,
         actor=f"gateway:{topup.gateway}",
         effective_at=now,
         posted_at=now,

@@ -28,9 +28,10 @@ from .core.errors import (
     TaxProfileInvalid,
     WrongState,
 )
-from .core.hashing import fingerprint, key_hash
+from .core.hashing import key_hash
 from .core.ids import check_key
 from .core.instants import local_day
+from .core.keys import order
 from .core.money import Money, require_whole_minor
 from .core.pages import Page, make_cursor, read_cursor
 from .core.parties import Customer, TaxProfile
@@ -216,7 +217,7 @@ def start(
     claim = claim_of(quoted)
     check_key(key)
     hashed = key_hash(context.database.book_id, "topup", customer.id, key)
-    print_of = fingerprint("topup", str(claim.amount), claim.gateway, claim.code or "", sorted(claim.shown.items()))
+    print_of = order(str(claim.amount), claim.gateway, claim.code or "", shown=sorted(claim.shown.items()))
     known = context.database.read(lambda tx: topups.find_by_key(tx, hashed))
     if known is None:
         fresh, version = _reprice(context, customer, claim)

@@ -7,8 +7,8 @@ from datetime import datetime
 from .. import customers, wallets
 from ..config import Context
 from ..core.errors import InsufficientCredit, KeyConflict
-from ..core.hashing import fingerprint, key_hash
 from ..core.instants import to_micros
+from ..core.keys import period_key, usage
 from ..core.money import Money
 from ..core.usage import Charge, ChargeOutcome
 from ..store import Duplicate, accounts
@@ -87,14 +87,24 @@ def debit_of(context: Context, wanted: Charge, *, operation: str = "charge") -> 
     """Describe the posting of a charge, or of an adjustment."""
     now, book = context.now(), context.database.book_id
     start, end = wanted.period or (None, None)
-    period, ended = ("" if at is None else str(to_micros(at)) for at in (start, end))
+    period = tuple("" if at is None else str(to_micros(at)) for at in (start, end))
+    identity = usage(
+        book,
+        operation,
+        customer=wanted.customer,
+        key=wanted.key,
+        amount=str(wanted.amount),
+        resource=wanted.resource,
+        kind=wanted.kind,
+        period=(period[0], period[1]),
+    )
     header = Header(
         transaction_id=context.ids.new("txn"),
         kind=operation,
         cause_type="usage",
         cause_id=wanted.key,
-        key_hash=key_hash(book, operation, wanted.customer, wanted.key),
-        fingerprint=fingerprint(operation, str(wanted.amount), wanted.resource, wanted.kind, period, ended),
+        key_hash=identity.key_hash,
+        fingerprint=identity.fingerprint,
         actor="host",
         effective_at=end or now,
         posted_at=now,
@@ -119,8 +129,3 @@ def _label(book: int, wanted: Charge, *, start: datetime | None, end: datetime |
         period_end=end,
         charge_period_key=period,
     )
-
-
-def period_key(book_id: int, resource: str, start: str) -> str:
-    """Hash a resource's period, by its start: charged at most once, by meter or host."""
-    return key_hash(book_id, "period", resource, start)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from .. import customers, wallets
 from ..config import Context, object_id
+from ..core import keys
 from ..core.errors import (
     AmountOutOfRange,
     CurrencyMismatch,
@@ -16,7 +17,6 @@ from ..core.errors import (
     NotFound,
     WrongState,
 )
-from ..core.hashing import fingerprint, key_hash
 from ..core.holds import Hold, check_duration
 from ..core.ids import check_key, check_text
 from ..core.money import Money, require_positive
@@ -79,11 +79,11 @@ def hold(
         kind=kind,
         project=project,
     )
-    hashed = key_hash(context.database.book_id, "hold", customer.id, check_key(key))
-    content = fingerprint("hold", str(amount), resource, kind)
+    book, owner = context.database.book_id, customer.id
+    identity = keys.hold(book, customer=owner, key=check_key(key), amount=str(amount), resource=resource, kind=kind)
 
     def work(tx: Tx) -> Hold | int:
-        return _reserve(tx, context, wanted, key_hash=hashed, fingerprint=content)
+        return _reserve(tx, context, wanted, identity=identity)
 
     try:
         made = context.database.write(work)
@@ -94,17 +94,17 @@ def hold(
     return made
 
 
-def _reserve(tx: Tx, context: Context, wanted: Hold, *, key_hash: str, fingerprint: str) -> Hold | int:
+def _reserve(tx: Tx, context: Context, wanted: Hold, *, identity: keys.Identity) -> Hold | int:
     """Make the hold, or give what is available instead."""
     wallet = due.hold_swept(tx, context, wanted.customer, currency=wanted.amount.currency)
-    known = holds.find_by_key(tx, key_hash)
+    known = holds.find_by_key(tx, identity.key_hash)
     if known is not None:
-        return _known(tx, context, wallet, known=known, fingerprint=fingerprint)
+        return _known(tx, context, wallet, known=known, fingerprint=identity.fingerprint)
     if customer_rows.frozen_at(tx, wanted.customer) is not None:
         raise CustomerFrozen("The customer is frozen.", field="customer")
     if wallet is None or not ledger.reserve(tx, wallet.id, wanted.amount.units):
         return 0 if wallet is None else wallet.available
-    holds.add(tx, wanted, wallet.id, key_hash=key_hash, fingerprint=fingerprint)
+    holds.add(tx, wanted, wallet.id, key_hash=identity.key_hash, fingerprint=identity.fingerprint)
     ledger.due_by(tx, wallet.id, wanted.expires_at)
     return wanted
 
@@ -154,14 +154,15 @@ def _find(context: Context, hold_id: str) -> Hold:
 
 
 def _header(context: Context, found: Hold, amount: Money) -> Header:
-    now = context.now()
+    now, book = context.now(), context.database.book_id
+    identity = keys.capture(book, customer=found.customer, hold_id=found.id, amount=str(amount))
     return Header(
         transaction_id=context.ids.new("txn"),
         kind="charge",
         cause_type="hold",
         cause_id=found.id,
-        key_hash=key_hash(context.database.book_id, "capture", found.customer, found.id),
-        fingerprint=fingerprint("capture", found.id, str(amount)),
+        key_hash=identity.key_hash,
+        fingerprint=identity.fingerprint,
         actor="host",
         effective_at=now,
         posted_at=now,

@@ -17,16 +17,15 @@ from attrs import evolve, frozen
 from .. import customers, wallets
 from ..config import Context
 from ..core.errors import AmountOutOfRange, InvalidRequest, NotFound, RequestRefused, WrongState
-from ..core.hashing import fingerprint, key_hash
 from ..core.ids import check_key, check_text
 from ..core.instants import check_instant, to_micros
+from ..core.keys import metered_hour, period_key
 from ..core.money import Money
 from ..core.rates import Rate
 from ..core.usage import BillingRun, Meter
 from ..store import Duplicate, Tx, accounts, meters
 from ..store.ledger import Header, Label
 from ..store.meters import HOUR, StoredMeter
-from .charges import period_key
 
 HOURS_A_TRANSACTION = 200
 METERS_A_PAGE = 200
@@ -279,13 +278,14 @@ def _billable(meter: Meter, until: datetime) -> int:
 def _hour_debit(context: Context, meter: Meter, number: int, cost: Money) -> wallets.Debit:
     start = meter.started_at + HOUR * number
     micros, now, book = str(to_micros(start)), context.now(), context.database.book_id
+    identity = metered_hour(book, customer=meter.customer, resource=meter.resource, start=micros, amount=str(cost))
     header = Header(
         transaction_id=context.ids.new("txn"),
         kind="charge",
         cause_type="meter",
         cause_id=meter.resource,
-        key_hash=key_hash(book, "meter", meter.customer, f"{meter.resource}/{micros}"),
-        fingerprint=fingerprint("meter", meter.resource, micros, str(cost)),
+        key_hash=identity.key_hash,
+        fingerprint=identity.fingerprint,
         actor="system",
         effective_at=start + HOUR,
         posted_at=now,

@@ -17,9 +17,9 @@ from ..core.errors import (
     NotFound,
     WrongState,
 )
-from ..core.hashing import fingerprint, key_hash
 from ..core.ids import check_key, check_text
 from ..core.instants import check_instant
+from ..core.keys import reversal
 from ..core.money import Money, require_positive
 from ..core.reversals import ChargedPart, Returned, give_back, take_back
 from ..core.transfers import reversal_lines
@@ -101,13 +101,20 @@ def _reversible(charge: PostedCharge | None, amount: Money | None) -> PostedChar
 
 
 def _header(context: Context, charge: PostedCharge, amount: str, *, key: str) -> Header:
+    identity = reversal(
+        context.database.book_id,
+        customer=charge.owner,
+        key=key,
+        transaction_id=charge.transaction_id,
+        amount=amount,
+    )
     return Header(
         transaction_id=context.ids.new("txn"),
         kind="reversal",
         cause_type="reversal",
         cause_id=key,
-        key_hash=key_hash(context.database.book_id, "reversal", charge.owner, key),
-        fingerprint=fingerprint("reversal", charge.transaction_id, amount),
+        key_hash=identity.key_hash,
+        fingerprint=identity.fingerprint,
         actor="host",
         effective_at=charge.effective_at,
         posted_at=context.now(),

@@ -9,7 +9,7 @@ from attrs import evolve
 from ..config import Context
 from ..core.errors import AmountOutOfRange, IntegrityFault
 from ..core.grants import Burn, lapsing, pay_debt
-from ..core.hashing import fingerprint, key_hash
+from ..core.keys import expiry
 from ..core.transfers import BREAKAGE, AccountRef, expiry_lines, given_lines
 from ..store import Tx, accounts, grants, holds, ledger
 from ..store.accounts import Wallet
@@ -104,13 +104,14 @@ def _expire(tx: Tx, context: Context, wallet: Wallet, *, part: Burn, remaining: 
     _must(ledger.take(tx, wallet.id, part.amount))
     after = _after(wallet, -part.amount, rows=1)
     grants.lower(tx, grant_id, remaining - part.amount)
+    identity = expiry(tx.book_id, customer=wallet.owner, grant_id=grant_id, seq=after.seq, units=part.amount)
     header = Header(
         transaction_id=context.ids.new("txn"),
         kind="expiry",
         cause_type="grant",
         cause_id=grant_id,
-        key_hash=key_hash(tx.book_id, "expiry", wallet.owner, f"{grant_id}/{after.seq}"),
-        fingerprint=fingerprint("expiry", grant_id, str(part.amount)),
+        key_hash=identity.key_hash,
+        fingerprint=identity.fingerprint,
         actor="system",
         effective_at=now,
         posted_at=now,

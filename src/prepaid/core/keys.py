@@ -1,0 +1,108 @@
+"""What makes a transaction that one: the hash of its key, and the fingerprint of what the key stands for.
+
+The code that posts and the check that proves call the same functions, so that
+each formula is written once. Amounts are written as `Money` writes them,
+instants as their microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import frozen
+
+from .hashing import fingerprint, key_hash
+
+
+@frozen
+class Identity:
+    """Hash of a scoped key, and of what it was used for.
+
+    Attributes:
+        key_hash: Unique in the book.
+        fingerprint: Tells a replay from a conflict.
+    """
+
+    key_hash: str
+    fingerprint: str
+
+
+def usage(
+    book_id: int,
+    operation: str,
+    *,
+    customer: str,
+    key: str,
+    amount: str,
+    resource: str = "",
+    kind: str = "",
+    period: tuple[str, str] = ("", ""),
+) -> Identity:
+    """Identify a charge or an adjustment: by the host's key, for an amount, a resource and a period."""
+    return Identity(
+        key_hash(book_id, operation, customer, key), fingerprint(operation, amount, resource, kind, *period)
+    )
+
+
+def metered_hour(book_id: int, *, customer: str, resource: str, start: str, amount: str) -> Identity:
+    """Identify an hour of a meter: by resource and start."""
+    return Identity(
+        key_hash(book_id, "meter", customer, f"{resource}/{start}"), fingerprint("meter", resource, start, amount)
+    )
+
+
+def hold(book_id: int, *, customer: str, key: str, amount: str, resource: str, kind: str) -> Identity:
+    """Identify a hold: by the host's key."""
+    return Identity(key_hash(book_id, "hold", customer, key), held(amount, resource, kind))
+
+
+def held(amount: str, resource: str, kind: str) -> str:
+    """Give the fingerprint of a hold."""
+    return fingerprint("hold", amount, resource, kind)
+
+
+def capture(book_id: int, *, customer: str, hold_id: str, amount: str) -> Identity:
+    """Identify the capture of a hold: there is one."""
+    return Identity(key_hash(book_id, "capture", customer, hold_id), fingerprint("capture", hold_id, amount))
+
+
+def reversal(book_id: int, *, customer: str, key: str, transaction_id: str, amount: str) -> Identity:
+    """Identify a reversal: by the host's key; the amount is empty if all that was left was asked for."""
+    return Identity(key_hash(book_id, "reversal", customer, key), fingerprint("reversal", transaction_id, amount))
+
+
+def given(book_id: int, *, customer: str, key: str, amount: str, terms: Mapping[str, str]) -> Identity:
+    """Identify credit that an operator gave: by the operator's key, on its terms."""
+    return Identity(key_hash(book_id, "grant", customer, key), fingerprint("grant", amount, terms))
+
+
+def expiry(book_id: int, *, customer: str, grant_id: str, seq: int, units: int) -> Identity:
+    """Identify what of a grant expired; a grant may lapse again after credit came back to it."""
+    return Identity(
+        key_hash(book_id, "expiry", customer, f"{grant_id}/{seq}"), fingerprint("expiry", grant_id, str(units))
+    )
+
+
+def void(book_id: int, grant_id: str) -> Identity:
+    """Identify the void of a grant: there is one."""
+    return Identity(key_hash(book_id, "void", "", grant_id), fingerprint("void", grant_id))
+
+
+def settlement(book_id: int, operation: str, *, customer: str, topup_id: str) -> Identity:
+    """Identify what a top-up posts: once as a top-up, a bonus, or into suspense."""
+    return Identity(key_hash(book_id, operation, customer, topup_id), fingerprint(operation, topup_id))
+
+
+def suspended(operation: str) -> str:
+    """Name the operation that parks a payment instead."""
+    return f"{operation}-suspense"
+
+
+def order(amount: str, gateway: str, code: str, *, shown: Sequence[tuple[str, int]]) -> str:
+    """Give the fingerprint of a top-up's order: what was asked for, and the figures that were shown."""
+    return fingerprint("topup", amount, gateway, code, shown)
+
+
+def period_key(book_id: int, resource: str, start: str) -> str:
+    """Hash a resource's period, by its start: charged at most once, by meter or host."""
+    return key_hash(book_id, "period", resource, start)
