@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prepaid.core.grants import NEVER, PAID_KINDS, Burn, BurnOrder, GrantKind, OpenGrant, burn, pay_debt
+from prepaid.core.errors import InvalidRequest
+from prepaid.core.grants import (
+    MAX_PRIORITY,
+    NEVER,
+    PAID_KINDS,
+    Burn,
+    BurnOrder,
+    GrantKind,
+    OpenGrant,
+    burn,
+    burn_order,
+    check_priority,
+    lapsing,
+    pay_debt,
+)
 
 USUAL = BurnOrder()
 SOON = datetime(2026, 12, 31, tzinfo=UTC)
@@ -108,3 +122,48 @@ class TestPayDebt:
         after = balance + sum(sizes)
 
         assert max(0, balance) + remaining == max(0, after)
+
+
+class TestLapsing:
+    @given(st.integers(-(10**16), 10**16), SIZES)
+    def test_what_lapses_is_never_more_than_holds_leave(self, spendable: int, sizes: list[int]) -> None:
+        parts = lapsing(spendable, _grants(sizes))
+
+        assert sum(part.amount for part in parts) == min(max(0, spendable), sum(sizes))
+        assert all(part.grant is not None and part.amount > 0 for part in parts)
+
+    def test_credit_lapses_in_the_order_in_which_it_would_burn(self) -> None:
+        assert lapsing(15, _grants([10, 10, 10])) == (Burn("gra_0", 10), Burn("gra_1", 5))
+
+    @pytest.mark.parametrize("spendable", [0, -1])
+    def test_credit_that_is_held_or_a_debt_lapses_not_at_all(self, spendable: int) -> None:
+        assert lapsing(spendable, _grants([10])) == ()
+
+
+class TestBurnOrderSetting:
+    def test_a_book_may_burn_paid_credit_first(self) -> None:
+        order = BurnOrder(paid=1, expiring_promotional=MAX_PRIORITY)
+
+        assert order.priority("paid", NEVER) < order.priority("promotional", NEVER)
+        assert order.priority("promotional", SOON) == MAX_PRIORITY
+
+    def test_what_the_setting_keeps_is_read_back(self) -> None:
+        order = BurnOrder(goodwill=0, external=7)
+
+        assert order.record()["goodwill"] == 0
+        assert burn_order(order.record()) == order
+        assert burn_order(None) == burn_order({}) == USUAL
+
+    @pytest.mark.parametrize("value", [-1, MAX_PRIORITY + 1, True, None, 1.0, "1"], ids=ascii)
+    def test_a_priority_is_a_whole_number_in_range(self, value: Any) -> None:
+        for name in ("expiring_promotional", "promotional", "goodwill", "external", "migrated", "paid"):
+            with pytest.raises(InvalidRequest) as refusal:
+                BurnOrder(**{name: value})
+            assert refusal.value.field == name
+        with pytest.raises(InvalidRequest) as refusal:
+            check_priority(value)
+        assert refusal.value.field == "priority"
+
+    @pytest.mark.parametrize("value", [0, MAX_PRIORITY])
+    def test_the_ends_of_the_range_are_priorities(self, value: int) -> None:
+        assert check_priority(value) == value

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from prepaid.core.errors import IntegrityFault
 from prepaid.core.money import MAX_UNITS
 from prepaid.core.transfers import (
+    BREAKAGE,
     GOODWILL,
     PROMOTION,
     REVENUE,
@@ -23,9 +24,13 @@ from prepaid.core.transfers import (
     bonus_lines,
     charge_lines,
     clearing,
+    expiry_lines,
+    external,
     given_lines,
+    reversal_lines,
     suspense_lines,
     topup_lines,
+    void_lines,
 )
 
 UNITS = st.integers(0, 10**17)
@@ -77,8 +82,11 @@ class TestOtherEvents:
             (given_lines(GOODWILL, 7), GOODWILL, WALLET),
             (suspense_lines("stripe", 7), STRIPE, SUSPENSE),
             (charge_lines((7,)), WALLET, REVENUE),
+            (reversal_lines((7,)), REVENUE, WALLET),
+            (expiry_lines(7), WALLET, BREAKAGE),
+            (void_lines(external("partner"), 7), WALLET, external("partner")),
         ],
-        ids=["bonus", "goodwill", "suspense", "charge"],
+        ids=["bonus", "goodwill", "suspense", "charge", "reversal", "expiry", "void"],
     )
     def test_one_line_joins_the_two_accounts(
         self, lines: tuple[Line, ...], debit: AccountRef, credit: AccountRef
@@ -86,7 +94,16 @@ class TestOtherEvents:
         assert lines == (Line(debit, credit, 7),)
 
     @pytest.mark.parametrize(
-        "lines", [bonus_lines(0), given_lines(GOODWILL, 0), suspense_lines("stripe", 0), charge_lines(())]
+        "lines",
+        [
+            bonus_lines(0),
+            given_lines(GOODWILL, 0),
+            suspense_lines("stripe", 0),
+            charge_lines(()),
+            reversal_lines(()),
+            expiry_lines(0),
+            void_lines(GOODWILL, 0),
+        ],
     )
     def test_zero_posts_nothing(self, lines: tuple[Line, ...]) -> None:
         assert lines == ()
@@ -98,6 +115,12 @@ class TestOtherEvents:
         assert tuple(line.amount for line in lines) == parts
         assert _moved(lines, WALLET) == -sum(parts)
         assert _moved(lines, REVENUE) == sum(parts)
+
+    @given(st.lists(st.integers(1, 10**12), max_size=8).map(tuple))
+    def test_a_reversal_undoes_a_charge_line_by_line(self, parts: tuple[int, ...]) -> None:
+        undone = [(line.credit, line.debit, line.amount) for line in reversal_lines(parts)]
+
+        assert undone == [(line.debit, line.credit, line.amount) for line in charge_lines(parts)]
 
 
 class TestLine:
@@ -130,6 +153,7 @@ class TestLine:
 def test_accounts_of_a_gateway_carry_its_name() -> None:
     assert (str(STRIPE), str(WALLET)) == ("clearing:stripe", "wallet")
     assert clearing("paypal") != STRIPE
+    assert str(external("partner")) == "external:partner"
 
 
 def test_the_kinds_are_those_customers_read() -> None:
