@@ -111,7 +111,9 @@ def grant(
     source = _source(kind, system)
     customer = customers.require(context, customer_id)
     units, currency = require_positive(amount).units, context.currency_or_default(amount.currency)
-    begins, lapses = _dates(context, effective_at, expires_at)
+    now = context.now()
+    begins = now if effective_at is None else check_instant(effective_at, field="effective_at")
+    lapses = NEVER if expires_at is None else check_instant(expires_at, field="expires_at")
     given = {
         "kind_given": kind,
         "source": source.account.kind,
@@ -131,8 +133,11 @@ def grant(
         fingerprint=identity.fingerprint,
         actor=actor,
         effective_at=begins,
-        posted_at=context.now(),
+        posted_at=now,
     )
+    refusal = _refused_dates(now, begins, lapses)
+    if refusal is not None:
+        return _first_answer(context, header, unknown=refusal)
     credit = wallets.Credit(
         currency=currency,
         header=header,
@@ -162,15 +167,12 @@ def grant(
     return _once(context, header, work)
 
 
-def _dates(context: Context, effective_at: datetime | None, expires_at: datetime | None) -> tuple[datetime, datetime]:
-    now = context.now()
-    begins = now if effective_at is None else check_instant(effective_at, field="effective_at")
+def _refused_dates(now: datetime, begins: datetime, lapses: datetime) -> InvalidRequest | None:
     if begins < now:
-        raise InvalidRequest("effective_at lies in the past.", field="effective_at")
-    lapses = NEVER if expires_at is None else check_instant(expires_at, field="expires_at")
+        return InvalidRequest("effective_at lies in the past.", field="effective_at")
     if lapses <= begins:
-        raise InvalidRequest("expires_at is in the future, and after effective_at.", field="expires_at")
-    return begins, lapses
+        return InvalidRequest("expires_at is in the future, and after effective_at.", field="expires_at")
+    return None
 
 
 def _once(context: Context, header: Header, work: Callable[[Tx], str]) -> str:
@@ -178,18 +180,26 @@ def _once(context: Context, header: Header, work: Callable[[Tx], str]) -> str:
     try:
         return context.database.write(work)
     except Duplicate:
-        return context.database.write(lambda tx: _first_answer(tx, context, header))
+        return _first_answer(context, header, unknown=IntegrityFault("A key that exists gave no credit."))
 
 
-def _first_answer(tx: Tx, context: Context, header: Header) -> str:
-    replayed = wallets.replay(tx, context, header)
-    if isinstance(replayed, wallets.Replayed):
-        return replayed.transaction_id
-    waiting = grants.find_by_key(tx, header.key_hash)
-    posting = {} if waiting is None or waiting.posting is None else waiting.posting
-    if replayed is not None or posting.get("fingerprint") != header.fingerprint:
-        raise KeyConflict("This key gave other credit.", field="key")
-    return str(posting["transaction_id"])
+def _first_answer(context: Context, header: Header, *, unknown: Exception) -> str:
+    """Give the first answer of a key, also after the dates that it gave have passed; raise ``unknown`` without one."""
+
+    def work(tx: Tx) -> str:
+        replayed = wallets.replay(tx, context, header)
+        if isinstance(replayed, wallets.Replayed):
+            return replayed.transaction_id
+        waiting = grants.find_by_key(tx, header.key_hash)
+        if replayed is None and waiting is None:
+            raise unknown
+        posting = {} if waiting is None or waiting.posting is None else waiting.posting
+        if replayed is not None or waiting is None or posting.get("fingerprint") != header.fingerprint:
+            raise KeyConflict("This key gave other credit.", field="key")
+        ledger.mark_replayed(tx, waiting.wallet_id, context.now())
+        return str(posting["transaction_id"])
+
+    return context.database.write(work)
 
 
 def void_grant(context: Context, grant_id: str, *, reason: str, actor: str) -> str | None:

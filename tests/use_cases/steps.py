@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
@@ -87,15 +87,30 @@ def top_up(billing, gateway, amount="50.00", **options):
     return credited
 
 
-def give(billing, amount, *, customer=ADA, kind="promotional", key=None):
+def give(billing, amount, *, customer=ADA, kind="promotional", key=None, **options):
     """Give credit that nobody paid for."""
     return operator(billing).customers.grant(
-        customer, eur(amount), kind=kind, reason="welcome", key=key or f"gift-{next(_numbers)}"
+        customer, eur(amount), kind=kind, reason="welcome", key=key or f"gift-{next(_numbers)}", **options
     )
 
 
 def charge(billing, amount, *, key=None, customer=ADA, **options):
     return billing.usage.charge(customer, eur(amount), key=key or f"use-{next(_numbers)}", **options)
+
+
+def hold(billing, amount, *, key=None, customer=ADA, hours=2, **options):
+    """Reserve credit for some hours."""
+    return billing.usage.hold(
+        customer, eur(amount), key=key or f"hold-{next(_numbers)}", expires_in=timedelta(hours=hours), **options
+    )
+
+
+def reverse(billing, outcome, amount=None, *, key=None, reason="outage", **options):
+    """Give a charge back, in whole or in part."""
+    wanted = None if amount is None else eur(amount)
+    return billing.usage.reverse(
+        outcome.transaction_id, wanted, key=key or f"back-{next(_numbers)}", reason=reason, **options
+    )
 
 
 def run(billing, resource="vm-1", **options):
@@ -119,6 +134,35 @@ def deliver(billing, delivery, *, to="simulated", **how):
     """Bring one webhook of the simulated provider to the host's endpoint."""
     headers, body = delivery.request(**how)
     return billing.webhooks.receive(to, body=body, headers=headers)
+
+
+def parts(balance):
+    """Give a balance, and what of it is paid and promotional."""
+    return tuple(str(amount.amount) for amount in (balance.settled, balance.paid, balance.promotional))
+
+
+def kept(balance):
+    """Give a balance, what is held of it, and what is available."""
+    return tuple(str(amount.amount) for amount in (balance.settled, balance.held, balance.available))
+
+
+def lines(door, **filters):
+    """Give kind and amount of a history's lines, the oldest first."""
+    found = reversed(walk(door.transactions, **filters))
+    return [(line.kind, str(line.amount.amount)) for line in found]
+
+
+def flow(billing, debit, credit):
+    """Sum what moved from one sort of account to another, by the database itself, in euros."""
+    found = value(
+        billing,
+        "SELECT sum(t.amount) FROM prepaid_transfer t JOIN prepaid_account d ON d.id = t.debit_id"
+        " JOIN prepaid_account c ON c.id = t.credit_id"
+        " WHERE t.book_id = :book AND d.kind = :debit AND c.kind = :credit",
+        debit=debit,
+        credit=credit,
+    )
+    return str(Money(int(found or 0), "EUR").amount)
 
 
 def database(billing):

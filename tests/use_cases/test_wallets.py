@@ -29,16 +29,13 @@ from tests.use_cases.steps import (
     eur,
     give,
     operator,
+    parts,
     rows,
     start,
     told,
     top_up,
     walk,
 )
-
-
-def parts(balance):
-    return tuple(str(amount.amount) for amount in (balance.settled, balance.paid, balance.promotional))
 
 
 def grants(billing):

@@ -243,6 +243,7 @@ class PostedCharge:
 
     transaction_id: str
     kind: str
+    cause_type: str
     owner: str
     currency: str
     wallet_id: int
@@ -267,6 +268,7 @@ def find_charge(tx: Tx, transaction_id: str) -> PostedCharge | None:
     return PostedCharge(
         transaction_id=transaction_id,
         kind=head.kind,
+        cause_type=head.cause_type,
         owner=head.owner,
         currency=head.currency,
         wallet_id=head.wallet_id,

@@ -31,6 +31,8 @@ from ..wallets import due, levels, posting
 from ..wallets.chain import Chain
 
 REVERSIBLE = ("charge", "adjustment")
+USED = ("usage", "meter", "hold")
+"""Causes of usage; an adjustment may also take back credit, which was never revenue."""
 
 
 def reverse(
@@ -70,11 +72,12 @@ def reverse(
     check_text(reason, field="reason", longest=200, empty=False)
     if amount is not None:
         require_positive(amount)
-    if expires_at is not None and check_instant(expires_at, field="expires_at") <= context.now():
-        raise InvalidRequest("expires_at lies in the past.", field="expires_at")
+    passed = expires_at is not None and check_instant(expires_at, field="expires_at") <= context.now()
     found = context.database.read(lambda tx: ledger.find_charge(tx, wanted))
     charge = _reversible(found, amount)
     header = _header(context, charge, "" if amount is None else str(amount), key=key)
+    if passed:  # a key that was used gives its first answer whatever the time is now
+        return context.database.write(lambda tx: _known(tx, context, charge, header))
     system = wallets.credit_accounts(
         context, tuple(line.debit for line in reversal_lines((1,))), charge.currency, expires=True
     )
@@ -93,7 +96,7 @@ def reverse(
 def _reversible(charge: PostedCharge | None, amount: Money | None) -> PostedCharge:
     if charge is None:
         raise NotFound("There is no such charge.", field="transaction")
-    if charge.kind not in REVERSIBLE:
+    if charge.kind not in REVERSIBLE or charge.cause_type not in USED:
         raise WrongState("Only charges are given back.", field="transaction")
     if amount is not None and amount.currency != charge.currency:
         raise CurrencyMismatch(f"The charge is in {charge.currency}.", field="amount")
@@ -212,6 +215,12 @@ def _lapse(tx: Tx, context: Context, wallet_id: int) -> None:
     wallet = accounts.hold_wallet_by_id(tx, wallet_id)
     if wallet is not None:
         due.sweep(tx, context, wallet)
+
+
+def _known(tx: Tx, context: Context, charge: PostedCharge, header: Header) -> ChargeOutcome:
+    if ledger.find_posted(tx, header.key_hash) is None:
+        raise InvalidRequest("expires_at lies in the past.", field="expires_at")
+    return _again(tx, context, charge, header)
 
 
 def _again(tx: Tx, context: Context, charge: PostedCharge, header: Header) -> ChargeOutcome:
