@@ -26,6 +26,7 @@ from ..core.usage import BillingRun, Meter
 from ..store import Duplicate, Tx, accounts, meters
 from ..store.ledger import Header, Label
 from ..store.meters import HOUR, StoredMeter
+from ..wallets import levels
 
 HOURS_A_TRANSACTION = 200
 METERS_A_PAGE = 200
@@ -68,10 +69,21 @@ def start(
         stopped_at=None,
         billed_until=started_at,
     )
+
+    def work(tx: Tx) -> Meter:
+        begun = _begin(tx, context, meter)
+        _rates_moved(tx, context, meter)
+        return begun
+
     try:
-        return context.database.write(lambda tx: _begin(tx, context, meter))
+        return context.database.write(work)
     except Duplicate:  # started by somebody else at the same moment
-        return context.database.write(lambda tx: _begin(tx, context, meter))
+        return context.database.write(work)
+
+
+def _rates_moved(tx: Tx, context: Context, meter: Meter) -> None:
+    """Tell levels that are hours of runway, and moved with the rates that run."""
+    levels.refresh(tx, context, meter.customer, currency=meter.rate.currency, about=context.ids.new("lvl"))
 
 
 def _instant(context: Context, at: datetime | None) -> datetime:
@@ -153,6 +165,7 @@ def stop(context: Context, resource: str, *, at: datetime | None = None) -> Mete
             raise InvalidRequest("at is before the meter's start.", field="at")
         ended = evolve(stored.meter, stopped_at=stopped_at)
         meters.stop(tx, stored.id, stopped_at, due_at=_due_at(ended, stored.billed_hours))
+        _rates_moved(tx, context, ended)
         return ended
 
     return context.database.write(work)

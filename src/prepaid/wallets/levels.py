@@ -47,8 +47,10 @@ def tell(tx: Tx, context: Context, wallet: Wallet, *, about: str) -> None:
     for name in verdict.crossed:
         if name != "suspend" or suspend_at is None:
             outbox.emit(tx, context, EVENTS[name], about=about, customer=wallet.owner, amount=balance)
-    if verdict.recovered:
-        names = ",".join(verdict.recovered)
+    # A suspension that still waited for its grace was told to nobody.
+    recovered = [name for name in verdict.recovered if name != "suspend" or wallet.suspend_at is None]
+    if recovered:
+        names = ",".join(recovered)
         outbox.emit(tx, context, "credit-recovered", about=about, customer=wallet.owner, amount=balance, levels=names)
 
 
@@ -68,9 +70,9 @@ def hourly_cost(tx: Tx, customer: str, currency: str) -> Decimal:
 
 def _suspend_at(context: Context, wallet: Wallet, verdict: Verdict, grace: timedelta) -> datetime | None:
     """Give when a suspension is due: after the grace, counted from the crossing; None if it is told at once."""
-    if not verdict.told & BITS["suspend"] or not grace:
-        return None
-    return context.now() + grace if "suspend" in verdict.crossed else wallet.suspend_at
+    if "suspend" in verdict.crossed:
+        return context.now() + grace if grace else None
+    return wallet.suspend_at if verdict.told & BITS["suspend"] else None
 
 
 def refresh(tx: Tx, context: Context, customer: str, *, currency: str, about: str) -> None:
