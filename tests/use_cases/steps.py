@@ -152,6 +152,11 @@ def lines(door, **filters):
     return [(line.kind, str(line.amount.amount)) for line in found]
 
 
+def grant_ids(billing):
+    """Give the ids of all grants, the oldest first."""
+    return [grant for (grant,) in rows(billing, "SELECT id FROM prepaid_grant WHERE book_id = :book ORDER BY id")]
+
+
 def flow(billing, debit, credit):
     """Sum what moved from one sort of account to another, by the database itself, in euros."""
     found = value(

@@ -16,6 +16,7 @@ from tests.use_cases.steps import (
     eur,
     flow,
     give,
+    grant_ids,
     hold,
     kept,
     lines,
@@ -39,7 +40,7 @@ def given(billing, *, all=False, customer=ADA):
 
 def grant_id(billing, number=0):
     """Give the id of the grant that was made first, second, …"""
-    return rows(billing, "SELECT id FROM prepaid_grant WHERE book_id = :book ORDER BY id")[number][0]
+    return grant_ids(billing)[number]
 
 
 def burned(billing):

@@ -233,8 +233,9 @@ def test_then_it_goes_to_the_credit_that_paid_the_debt_the_latest_first(billing,
     assert billing.check().ok
 
 
-def test_credit_that_comes_back_to_a_debt_pays_it(billing, ada, simulated):
+def test_credit_that_comes_back_to_a_debt_pays_it(billing, ada, simulated, clock):
     top_up(billing, simulated, "10.00")
+    clock.advance(seconds=1)
     give(billing, "3")
     used = charge(billing, "5")
     charge(billing, "12", allow_negative=True)

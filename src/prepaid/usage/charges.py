@@ -6,7 +6,7 @@ from datetime import datetime
 
 from .. import customers, wallets
 from ..config import Context
-from ..core.errors import InsufficientCredit, KeyConflict
+from ..core.errors import InsufficientCredit, InvalidRequest, KeyConflict
 from ..core.instants import to_micros
 from ..core.keys import period_key, usage
 from ..core.money import Money
@@ -37,8 +37,10 @@ def adjust(context: Context, wanted: Charge) -> ChargeOutcome:
     Raises:
         KeyConflict: The key was used with other content.
         NotFound: The customer is not registered.
-        InvalidRequest: A currency that is not in use.
+        InvalidRequest: A currency that is not in use, or no period.
     """
+    if wanted.period is None:
+        raise InvalidRequest("period is a pair (start, end).", field="period")
     return post(context, debit_of(context, wanted, operation="adjustment"), key=wanted.key)
 
 
