@@ -62,6 +62,15 @@ CHARGE = Operation(name="charge", prepare=_prepare_charge, run=_charge, again=_c
 """A charge that empties one grant and half of another, and crosses the low threshold."""
 
 
+def _prepare_plain_charge(host: Host) -> None:
+    _customer(host)
+    _give(host, "9.00", "goodwill")
+
+
+PLAIN_CHARGE = Operation(name="plain charge", prepare=_prepare_plain_charge, run=_charge, again=_charge_again)
+"""A charge that one grant pays for and that crosses nothing: the engine's own fast path."""
+
+
 def _start(host: Host) -> object:
     topup = host.start(CUSTOMER, eur("20.00"), key="order-1")
     return topup.state, topup.checkout.redirect_url is not None

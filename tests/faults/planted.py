@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from prepaid import documents, jobs, outbox, settlement, topups
 from prepaid.invoicing import delivery
 from prepaid.invoicing.letters import invoice_mail
-from prepaid.store import Database, Tx, grants, schema
+from prepaid.store import Database, Tx, fast_sqlite, grants, raw, schema
 from prepaid.store import documents as document_rows
 from prepaid.store import outbox as outbox_rows
 from prepaid.store import topups as topup_rows
@@ -128,6 +128,18 @@ def effects_are_written_after_the_commit() -> None:
 
 def a_charge_has_no_key() -> None:
     charges.key_hash = lambda *parts: secrets.token_hex(32)
+
+
+def the_transfer_of_a_fast_charge_is_written_after_the_commit() -> None:
+    execute = raw.execute
+
+    def hasty(cursor: Any, statement: str, *parameters: Any, **options: Any) -> None:
+        if statement is fast_sqlite._ADD:
+            execute(cursor, "COMMIT")
+            execute(cursor, "BEGIN IMMEDIATE")
+        execute(cursor, statement, *parameters, **options)
+
+    raw.execute = hasty
 
 
 def the_number_is_taken_in_a_transaction_of_its_own() -> None:

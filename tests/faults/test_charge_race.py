@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from prepaid import InsufficientCredit, permissions
-from prepaid.store import Database, Tx, accounts, ledger, schema
+from prepaid import InsufficientCredit, Money, permissions
+from prepaid.core.grants import GrantKind
+from prepaid.store import Database, Tx, accounts, fast, ledger, schema
 
 from .processes import barrier, in_processes
 from .world import Host, World, eur
@@ -78,11 +80,14 @@ def contradictions(world: World, answers: list[tuple[str, str]], customer: str =
     ]
 
 
-def rich(world: World, customer: str = "ada") -> World:
+def rich(
+    world: World, customer: str = "ada", *, credit: Money = CREDIT, kinds: tuple[GrantKind, ...] = ("goodwill",)
+) -> World:
     host = Host(world)
     host.register(customer)
     operator = host.billing.operator("alice", permissions=permissions.ALL)
-    operator.customers.grant(customer, CREDIT, kind="goodwill", reason="welcome", key="welcome")
+    for kind in kinds:
+        operator.customers.grant(customer, credit, kind=kind, reason="welcome", key=f"welcome-{kind}")
     return world
 
 
@@ -99,7 +104,47 @@ def test_a_wallet_raced_for_by_eight_processes_adds_up(world, rounds):
         assert contradictions(world, answers, customer) == []
 
 
+SENDERS = 4
+
+
+def send_all(world: World, keys: list[tuple[str, str]], gate: Any, number: int) -> Counter[str]:
+    """Send every key once, in an order of one's own."""
+    host = Host(world)
+    random.Random(number).shuffle(keys)
+    answers = Counter[str]()
+    gate.wait()
+    for customer, key in keys:
+        answers[host.billing.usage.charge(customer, PRICE, key=key).status] += 1
+    return answers
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(300, marks=pytest.mark.full)])
+def test_keys_that_four_processes_send_are_each_debited_once(world, count):
+    customers = [f"ada-{number}" for number in range(3)]
+    for customer in customers:
+        rich(world, customer, credit=eur(f"{count // 3}.00"), kinds=("goodwill", "promotional"))
+    keys = [(customers[number % 3], f"key-{number}") for number in range(count)]
+    gate = barrier(SENDERS)
+    world.close()
+
+    answers = in_processes([lambda number=number: send_all(world, keys, gate, number) for number in range(SENDERS)])
+
+    assert sum(answers, Counter()) == {"posted": count, "duplicate": count * (SENDERS - 1)}
+    charged = world.rows("SELECT COUNT(*), SUM(amount) FROM prepaid_transfer WHERE kind = 'charge'")
+    assert [(rows, int(units)) for rows, units in charged] == [(count, count * PRICE.units)]
+    debited = world.rows("SELECT SUM(balance) FROM prepaid_account WHERE kind = 'wallet'")
+    assert int(debited[0][0]) == count * PRICE.units
+    assert Host(world).billing.check().findings == ()
+
+
+def only_the_portable_path() -> None:
+    """Let every charge of this process take the path that the defects are planted in."""
+    fast.MODULES.clear()
+
+
 def _looks_then_writes(seen_by: Any) -> None:
+    only_the_portable_path()
+
     def debit(tx: Tx, customer: str, currency: str, amount: int, *, now: Any) -> bool:
         balance = seen_by(tx, customer, currency)
         time.sleep(0.002)  # a busy machine's process waits here as well

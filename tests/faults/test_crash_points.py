@@ -6,9 +6,9 @@ import pytest
 
 from . import planted
 from .harness import CUT, KILL, LOST_COMMIT, Enumeration, enumerate_faults, postgres_worlds, sqlite_worlds
-from .operations import BILL, CHARGE, SETTLE, START_METER, START_TOPUP, STOP_METER
+from .operations import BILL, CHARGE, PLAIN_CHARGE, SETTLE, START_METER, START_TOPUP, STOP_METER
 
-OPERATIONS = (SETTLE, CHARGE, START_TOPUP, BILL)
+OPERATIONS = (SETTLE, CHARGE, PLAIN_CHARGE, START_TOPUP, BILL)
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 
@@ -35,7 +35,7 @@ def test_a_commit_whose_answer_is_lost_happens_once(operation, tmp_path):
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("operation", [SETTLE, CHARGE], ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", [SETTLE, CHARGE, PLAIN_CHARGE], ids=lambda operation: operation.name)
 @pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.full)])
 def test_a_session_that_postgresql_ends_at_any_step_does_no_harm(operation, stride, tmp_path, postgres_cluster):
     found = report(enumerate_faults(operation, postgres_worlds(postgres_cluster, tmp_path), CUT, stride=stride))
@@ -96,6 +96,8 @@ def test_charging_takes_from_two_grants_once(tmp_path):
         (CHARGE, planted.every_statement_commits_by_itself),
         (CHARGE, planted.a_charge_has_no_key),
         (CHARGE, planted.a_debit_leaves_its_grants_for_later),
+        (PLAIN_CHARGE, planted.a_charge_has_no_key),
+        (PLAIN_CHARGE, planted.the_transfer_of_a_fast_charge_is_written_after_the_commit),
         (START_TOPUP, planted.the_gateway_is_called_before_the_intent_is_kept),
         (START_TOPUP, planted.the_gateway_gets_a_new_key_each_time),
         (BILL, planted.hours_are_charged_without_a_key),

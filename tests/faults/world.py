@@ -20,6 +20,7 @@ from prepaid.core.events import EVENT_NAMES
 from prepaid.core.events import Event as ToldEvent
 from prepaid.gateways.simulated import SimulatedGateway
 from prepaid.ports import Checkout, CheckoutRequest, MailMessage, PaymentRef, PaymentSnapshot
+from prepaid.store import raw
 from prepaid.store.engines import READ_ONLY, open_engine
 from prepaid.testing.clock import START, MovableClock
 
@@ -62,7 +63,7 @@ class Fuse:
         self.step(f"after {name}")
 
     def watch(self, engine: Engine) -> None:
-        """Make every statement and COMMIT of an engine a step; for the rest of the process."""
+        """Make every statement and COMMIT of an engine a step, also below it; for the rest of the process."""
         dialect, commit = engine.dialect, engine.dialect.do_commit
 
         def stepping_commit(connection: Any) -> None:
@@ -73,14 +74,31 @@ class Fuse:
         dialect.do_commit = stepping_commit
         for moment in ("before", "after"):
             event.listen(engine, f"{moment}_cursor_execute", self._statement(moment))
+        raw.execute = self._below(raw.execute)
 
     def _statement(self, moment: str) -> Callable[..., None]:
         def step(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-            words = statement.replace("\n", " ").split(" ")
-            named = next((word for word in words if word.startswith("prepaid_")), "")
-            self.step(f"{moment} {words[0]} {named.split('.')[0]}".strip(), connection.connection.driver_connection)
+            self.step(f"{moment} {_short(statement)}", connection.connection.driver_connection)
 
         return step
+
+    def _below(self, execute: Callable[..., None]) -> Callable[..., None]:
+        """Make what is sent to the driver itself a step; a statement that commits itself is a COMMIT."""
+
+        def stepping(cursor: Any, statement: str, *parameters: Any, commits: bool = False, **options: Any) -> None:
+            name = "COMMIT" if commits else _short(statement)
+            self.step(f"before {name}", cursor.connection)
+            execute(cursor, statement, *parameters, commits=commits, **options)
+            self.step(f"after {name}", cursor.connection)
+
+        return stepping
+
+
+def _short(statement: str) -> str:
+    """Name a statement by its first word and the first table of ours."""
+    words = statement.split()
+    named = next((word for word in words if word.startswith("prepaid_")), "")
+    return f"{words[0]} {named.split('.')[0]}".strip()
 
 
 @frozen(kw_only=True)

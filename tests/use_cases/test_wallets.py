@@ -485,10 +485,11 @@ def test_a_key_posted_without_a_wallet_is_a_fault(billing, simulated):
 @SQLITE
 def test_a_wallet_that_vanishes_in_the_middle_stops_the_posting(billing, monkeypatch):
     give(billing, "10")
+    give(billing, "10")
     monkeypatch.setattr("prepaid.store.accounts.find_wallet", lambda *_: None)
     before = counts(billing)
 
     with pytest.raises(IntegrityFault):
-        charge(billing, "1")
+        charge(billing, "11")
 
     assert counts(billing)["transfer"] == before["transfer"]

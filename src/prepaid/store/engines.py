@@ -109,6 +109,8 @@ def open_engine(database: str | URL | Engine, *, patient: bool = False) -> Engin
         ) from None
     if engine.dialect.name == "sqlite":
         configure_sqlite(engine)
+    else:
+        servers.look_after_rest(engine)
     if servers.is_mariadb(engine.dialect.name):
         servers.prepare_connections(engine, patient=patient)
         servers.drop_nodes_without_cluster(engine)

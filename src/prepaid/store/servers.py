@@ -9,10 +9,13 @@ system variables, Galera status (error 1047).
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, event
 from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..core.errors import ConfigurationError
 
@@ -20,11 +23,15 @@ CONNECT_TIMEOUT_S: Final = 5
 LOCK_TIMEOUT_S: Final = 10
 """How long a statement waits for a row that another transaction holds; then the whole is run again."""
 
+REST_S: Final = 1.0
+"""How long a connection may rest in the pool and be trusted to answer."""
+
 SILENCE_TIMEOUT_S: Final = 30
 """How long MariaDB may send nothing: a node cut off from its cluster would never answer."""
 
 UPGRADE_LOCK_TIMEOUT_S: Final = 60
 
+_RESTS_SINCE: Final = "prepaid_rests_since"
 _MARIADB: Final = ("mysql", "mariadb")
 _NOT_IN_CLUSTER: Final = 1047
 _STRICT: Final = ("STRICT_ALL_TABLES", "STRICT_TRANS_TABLES", "TRADITIONAL")
@@ -50,7 +57,32 @@ def engine_options(url: URL, *, patient: bool) -> dict[str, Any]:
         wait_ms = 1000 * (UPGRADE_LOCK_TIMEOUT_S if patient else LOCK_TIMEOUT_S)
         # The last one counts: those of the URL come after ours.
         arguments["options"] = " ".join((f"-c lock_timeout={wait_ms}", *url.normalized_query.get("options", ())))
-    return {"isolation_level": "READ COMMITTED", "pool_pre_ping": True, "connect_args": arguments}
+    return {"isolation_level": "READ COMMITTED", "connect_args": arguments}
+
+
+def look_after_rest(engine: Engine) -> None:
+    """Let a pooled connection that has rested prove that it still answers, before it is used.
+
+    One that was in use a moment ago is not asked: that would be a round trip for
+    every charge, and what breaks in between is met by running the whole again.
+    """
+
+    def remember(connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_RESTS_SINCE] = time.monotonic()
+
+    def look(connection: Any, record: ConnectionPoolEntry, pooled: PoolProxiedConnection) -> None:
+        since = record.info.get(_RESTS_SINCE)
+        if since is None or time.monotonic() - since < REST_S:
+            return
+        try:
+            answers = engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            answers = False
+        if not answers:
+            raise InvalidatePoolError
+
+    event.listen(engine, "checkin", remember)
+    event.listen(engine, "checkout", look)
 
 
 def prepare_connections(engine: Engine, *, patient: bool) -> None:
@@ -74,9 +106,13 @@ def drop_nodes_without_cluster(engine: Engine) -> None:
         event.listen(engine, "handle_error", _on_error)
 
 
+def is_without_cluster(error: BaseException) -> bool:
+    """Tell whether a driver's error says that a Galera node has lost its cluster."""
+    return bool(error.args) and error.args[0] == _NOT_IN_CLUSTER
+
+
 def _on_error(context: ExceptionContext) -> None:
-    arguments = getattr(context.original_exception, "args", ())
-    if arguments and arguments[0] == _NOT_IN_CLUSTER:
+    if is_without_cluster(context.original_exception):
         context.is_disconnect = True
 
 

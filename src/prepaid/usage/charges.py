@@ -10,6 +10,7 @@ from ..core.errors import InsufficientCredit, InvalidRequest, KeyConflict
 from ..core.instants import to_micros
 from ..core.keys import period_key, usage
 from ..core.money import Money
+from ..core.transfers import REVENUE
 from ..core.usage import Charge, ChargeOutcome
 from ..store import Duplicate, accounts
 from ..store.ledger import Header, Label
@@ -47,19 +48,29 @@ def adjust(context: Context, wanted: Charge) -> ChargeOutcome:
 def post(context: Context, debit: wallets.Debit, *, key: str) -> ChargeOutcome:
     """Post one debit in a transaction of its own and say what became of it."""
     currency = context.currency_or_default(debit.amount.currency)
-    if debit.performed:
-        # Performed usage is posted even to a wallet that was never used.
-        customers.require(context, debit.customer)
-        accounts.ensure_wallet(context.database, debit.customer, currency, context.now())
     system = wallets.revenue_accounts(context, currency)
     try:
-        result = context.database.write(lambda tx: wallets.post_debit(tx, context, debit, system))
+        result = _posted(context, debit, system)
     except Duplicate:
         replayed = context.database.write(lambda tx: wallets.replay(tx, context, debit.header))
         if replayed is None:
             raise KeyConflict("This period of the resource is charged already.", field="period") from None
         result = replayed
     return outcome(context, debit, result, key=key)
+
+
+def _posted(context: Context, debit: wallets.Debit, system: wallets.Accounts) -> Answer:
+    """Post a debit by the fast path where that covers it, or else by the portable one."""
+    database, amount = context.database, debit.amount
+    header, label, to = debit.header, debit.label, system[REVENUE]
+    after = database.debit_at_once(debit.customer, amount, header=header, label=label, to=to)
+    if after is not None:
+        return wallets.Done(after)
+    if debit.performed:
+        # Performed usage is posted even to a wallet that was never used.
+        customers.require(context, debit.customer)
+        accounts.ensure_wallet(database, debit.customer, amount.currency, context.now())
+    return database.write(lambda tx: wallets.post_debit(tx, context, debit, system))
 
 
 def outcome(context: Context, debit: wallets.Debit, answer: Answer, *, key: str) -> ChargeOutcome:
