@@ -157,17 +157,17 @@ def test_any_story_leaves_the_rows_that_the_portable_path_leaves(open_billing, c
     did = Counter()
 
     @settings(
-        max_examples=400 if request.config.getoption("markexpr") == "full" else 16,
+        max_examples=400 if request.config.getoption("markexpr") == "full" else 14,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
-    @given(st.lists(STEP, min_size=4, max_size=16))
+    @given(st.lists(STEP, min_size=12, max_size=24))
     def stories(steps):
         quick = Book(open_billing, clock)
         counted = Counted(quick.billing)
         with only_portable():
             portable = Book(open_billing, clock)
         assert portable.billing._context.database._fast is None
-        for step in [("give", "5", "goodwill", None), *steps]:
+        for step in [("give", "20", "goodwill", None), *steps]:
             if step[0] == "wait":
                 clock.advance(minutes=step[1])
             else:
@@ -180,8 +180,8 @@ def test_any_story_leaves_the_rows_that_the_portable_path_leaves(open_billing, c
 
     stories()
 
-    assert did["done"] > 10, did
-    assert did["asked"] - did["done"] > 10, did
+    assert did["done"] >= 10, did
+    assert did["asked"] - did["done"] >= 10, did
 
 
 # What it covers
