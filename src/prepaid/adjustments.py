@@ -114,14 +114,13 @@ def grant(
     now = context.now()
     begins = now if effective_at is None else check_instant(effective_at, field="effective_at")
     lapses = NEVER if expires_at is None else check_instant(expires_at, field="expires_at")
-    given = {
-        "kind_given": kind,
-        "source": source.account.kind,
-        "source_owner": source.account.owner,
-        "effective_at": "" if effective_at is None else str(to_micros(begins)),
-        "expires_at": "" if expires_at is None else str(to_micros(lapses)),
-        "priority": "" if priority is None else str(check_priority(priority)),
-    }
+    given = _terms(
+        kind,
+        source.account,
+        effective_at="" if effective_at is None else str(to_micros(begins)),
+        expires_at="" if expires_at is None else str(to_micros(lapses)),
+        priority="" if priority is None else str(check_priority(priority)),
+    )
     book, checked = context.database.book_id, check_key(key)
     identity = keys.given(book, customer=customer.id, key=checked, amount=str(amount), terms=given)
     header = Header(
@@ -165,6 +164,11 @@ def grant(
         return header.transaction_id
 
     return _once(context, header, work)
+
+
+def _terms(kind: str, source: AccountRef, **given: str) -> dict[str, str]:
+    """Give the terms of credit as its key stands for them; what was not named is empty."""
+    return {"kind_given": kind, "source": source.kind, "source_owner": source.owner, **given}
 
 
 def _refused_dates(now: datetime, begins: datetime, lapses: datetime) -> InvalidRequest | None:
