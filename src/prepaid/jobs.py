@@ -15,7 +15,7 @@ from .core.errors import GatewayError, InvalidRequest
 from .invoicing import delivery
 from .store import Duplicate, Tx, operations, topups
 from .store.topups import StoredTopup
-from .usage import meters
+from .usage import billing
 
 log = logging.getLogger("prepaid.jobs")
 
@@ -99,7 +99,7 @@ def _take_lease(context: Context, name: str, holder: str, now: datetime) -> int 
 
 
 def _bill_meters(context: Context, until: datetime | None) -> int:
-    run = meters.bill(context, stop_at=until)
+    run = billing.bill(context, stop_at=until)
     for resource, reason in run.refused:
         log.error("resource %s could not be charged: %s", resource, reason)
     return run.charges

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
@@ -12,48 +11,26 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from prepaid.core.errors import InvalidAmount
+from prepaid.core.errors import InvalidAmount, InvalidRequest
 from prepaid.core.money import MINOR_DIGITS, Money, scale_of
-from prepaid.core.rates import Rate
+from prepaid.core.rates import Rate, read_rate, stored_rate
 
 CURRENCIES = st.sampled_from(sorted(MINOR_DIGITS))
 RATES = st.builds(
     lambda digits, currency: Rate.hourly(Decimal(digits).scaleb(-12), currency), st.integers(1, 10**15), CURRENCIES
 )
-FINE_RATES = st.builds(
-    lambda digits, currency: Rate.hourly(Decimal(digits).scaleb(-12), currency), st.integers(1, 10**8), CURRENCIES
-)
 
 
-class TestTelescoping:
-    @given(RATES, st.integers(0, 400))
-    @example(Rate.hourly("0.0000004", "EUR"), 400)
-    @example(Rate.hourly("0.000000000001", "JPY"), 400)
-    def test_hours_charged_one_by_one_cost_what_they_cost_together(self, rate: Rate, hours: int) -> None:
-        charged = sum((rate.cost_of_hour(number).units for number in range(hours)), 0)
-
-        assert charged == rate.cost_of(hours=hours).units
-
-    @given(FINE_RATES, st.lists(st.integers(0, 10_000), min_size=1, max_size=8))
-    def test_any_cut_of_a_run_costs_the_same(self, rate: Rate, cuts: list[int]) -> None:
-        marks = sorted({0, *cuts})
-
-        parts = [rate.cost_of(hours=end) - rate.cost_of(hours=start) for start, end in itertools.pairwise(marks)]
-
-        assert sum((part.units for part in parts), 0) == rate.cost_of(hours=marks[-1]).units
-        assert all(part.units >= 0 for part in parts)
-
+class TestCost:
     @given(RATES, st.integers(0, 100_000))
+    @example(Rate.hourly("0.000000000001", "JPY"), 400)
     def test_the_cost_is_the_exact_one_rounded_half_even_once(self, rate: Rate, hours: int) -> None:
         exact = Fraction(rate.amount) * hours * 10 ** scale_of(rate.currency)
 
         assert rate.cost_of(hours=hours).units == round(exact)  # Fraction rounds half to even
 
-    def test_a_rate_finer_than_a_ledger_unit_is_charged_when_it_adds_up(self) -> None:
-        rate = Rate.hourly("0.0000004", "EUR")
-
-        assert [rate.cost_of_hour(number).units for number in range(5)] == [0, 1, 0, 1, 0]
-        assert rate.cost_of(hours=0) == Money.zero("EUR")
+    def test_no_hours_cost_nothing(self) -> None:
+        assert Rate.hourly("0.0000004", "EUR").cost_of(hours=0) == Money.zero("EUR")
 
 
 class TestWhatIsARate:
@@ -115,6 +92,96 @@ class TestWhatIsARate:
             Rate.hourly("1", currency)
 
         assert refusal.value.field == "currency"
+
+
+class TestTerms:
+    @pytest.mark.parametrize(
+        ("cap", "currency"),
+        [
+            ("5.00", "EUR"),
+            ("0.000001", "EUR"),
+            ("9223372036854.775807", "EUR"),
+            (Decimal("5E+2"), "JPY"),
+            ("0.0001", "JPY"),
+        ],
+    )
+    def test_a_cap_is_an_amount_that_the_ledger_can_hold(self, cap: str | Decimal, currency: str) -> None:
+        assert Rate.hourly("1", currency, monthly_cap=cap).monthly_cap == Decimal(cap)
+
+    @pytest.mark.parametrize(
+        ("cap", "currency"),
+        [
+            ("0", "EUR"),
+            ("-5", "EUR"),
+            ("0.0000001", "EUR"),
+            ("0.00001", "JPY"),
+            ("9223372036854.775808", "EUR"),
+            ("5,00", "EUR"),
+            (5, "EUR"),
+            (5.0, "EUR"),
+            (True, "EUR"),
+            (Money.of("5", "EUR"), "EUR"),
+            (Decimal("NaN"), "EUR"),
+            (Decimal("1E-999999"), "EUR"),
+        ],
+        ids=ascii,
+    )
+    def test_any_other_cap_is_refused(self, cap: Any, currency: str) -> None:
+        with pytest.raises(InvalidAmount) as refusal:
+            Rate.hourly("1", currency, monthly_cap=cap)
+
+        assert refusal.value.field == "monthly_cap"
+
+    @pytest.mark.parametrize("cap", ["5", 5, 5.0, True, Decimal("Infinity"), Decimal("0.0000001")], ids=ascii)
+    def test_the_value_itself_takes_a_finite_decimal_as_cap_only(self, cap: Any) -> None:
+        with pytest.raises(InvalidAmount) as refusal:
+            Rate(Decimal(1), "EUR", monthly_cap=cap)
+
+        assert refusal.value.field == "monthly_cap"
+
+    @pytest.mark.parametrize("increment", ["minute", "Hour", "", None, 3600, b"hour", ["hour"]], ids=ascii)
+    def test_an_increment_is_an_hour_or_a_second(self, increment: Any) -> None:
+        with pytest.raises(InvalidRequest) as refusal:
+            Rate.hourly("1", "EUR", increment=increment)
+
+        assert refusal.value.field == "increment"
+
+    @pytest.mark.parametrize("minimum", [0, 1, 60, 3600])
+    def test_a_minimum_is_seconds_of_an_hour(self, minimum: int) -> None:
+        assert Rate.hourly("1", "EUR", increment="second", minimum_s=minimum).minimum_s == minimum
+
+    @pytest.mark.parametrize("minimum", [-1, 3601, 1.0, True, None, "60", Decimal(60)], ids=ascii)
+    def test_any_other_minimum_is_refused(self, minimum: Any) -> None:
+        with pytest.raises(InvalidRequest) as refusal:
+            Rate.hourly("1", "EUR", increment="second", minimum_s=minimum)
+
+        assert refusal.value.field == "minimum_s"
+
+    def test_a_minimum_goes_with_seconds_only(self) -> None:
+        with pytest.raises(InvalidRequest) as refusal:
+            Rate.hourly("1", "EUR", minimum_s=60)
+
+        assert refusal.value.field == "minimum_s"
+
+    @given(RATES, st.sampled_from([None, "5", "0.01", "500.000"]), st.integers(0, 3600))
+    def test_what_is_stored_is_read_back(self, rate: Rate, cap: str | None, minimum: int) -> None:
+        same = Rate.hourly(rate.amount, rate.currency, monthly_cap=cap, increment="second", minimum_s=minimum)
+
+        assert read_rate(rate.currency, stored_rate(same)) == same
+
+    @pytest.mark.parametrize(
+        "rate",
+        [
+            Rate(Decimal("0.0100000000000000000000000000000000000000"), "EUR"),
+            Rate(Decimal("999999999.999999999999"), "EUR", monthly_cap=Decimal("9223372036854.775807")),
+            Rate(Decimal("1E+9"), "EUR", monthly_cap=Decimal("1E+12")),
+        ],
+    )
+    def test_however_it_was_written_it_fits_its_columns(self, rate: Rate) -> None:
+        amount, increment, cap, _ = stored_rate(rate)
+
+        assert max(len(amount), len(increment), len(cap or "")) <= 32
+        assert "E" not in amount + (cap or "")
 
 
 class TestHours:

@@ -124,7 +124,8 @@ def census(world: World) -> dict[str, Any]:
         "invoices": "SELECT number, sequence, total FROM prepaid_invoice",
         "series": "SELECT kind, last FROM prepaid_invoice_series",
         "files": "SELECT media_type, sha256 FROM prepaid_document_file",
-        "meters": "SELECT resource, billed_hours FROM prepaid_meter",
+        "meters": "SELECT resource, billed_until, residue, month, month_cost FROM prepaid_meter",
+        "segments": "SELECT starts_at, coalesce(ends_at, 0), rate FROM prepaid_meter_segment",
     }
     counted: dict[str, Any] = {name: sorted(world.rows(query)) for name, query in queries.items()}
     effects = world.rows("SELECT topic, dedupe_key, state FROM prepaid_outbox")
@@ -143,7 +144,7 @@ def durable(world: World) -> str:
         "accounts": "SELECT kind, owner, balance, seq FROM prepaid_account",
         "currencies": "SELECT code FROM prepaid_currency",
         "looks": "SELECT state, polls, next_poll_at, checkout_id IS NULL FROM prepaid_topup",
-        "hours": "SELECT resource, billed_hours, due_at FROM prepaid_meter",
+        "hours": "SELECT resource, billed_until, due_at FROM prepaid_meter",
         "received": "SELECT event_id, outcome FROM prepaid_webhook_event",
         "leases": "SELECT name, expires_at, token FROM prepaid_job_lease",
         "effects": "SELECT topic, state, attempts, next_at, progress FROM prepaid_outbox",

@@ -115,12 +115,35 @@ def _prepare_stop_meter(host: Host) -> None:
     _start_meter(host)
 
 
+def _change_meter(host: Host) -> object:
+    return host.billing.meters.change("vm-1", rate=Rate.hourly("0.80", "EUR"))
+
+
+def _prepare_restart_meter(host: Host) -> None:
+    _prepare_stop_meter(host)
+    host.billing.meters.stop("vm-1")
+
+
+def _restart_meter(host: Host) -> object:
+    return host.billing.meters.start(CUSTOMER, resource="vm-1", rate=Rate.hourly("0.80", "EUR"))
+
+
 def _stop_meter(host: Host) -> object:
     return host.billing.meters.stop("vm-1")
 
 
 START_METER = Operation(name="meter start", prepare=_customer, run=_start_meter, again=_metered)
 """A resource begins to accrue; who hears an error will take the resource away again."""
+
+CHANGE_METER = Operation(
+    name="meter change", prepare=_prepare_stop_meter, run=_change_meter, again=_metered, after=timedelta(minutes=5)
+)
+"""A resource goes on at another rate."""
+
+RESTART_METER = Operation(
+    name="meter restart", prepare=_prepare_restart_meter, run=_restart_meter, again=_metered, after=timedelta(minutes=5)
+)
+"""A resource that stopped goes on, in the hour that it had begun, at another rate."""
 
 STOP_METER = Operation(
     name="meter stop", prepare=_prepare_stop_meter, run=_stop_meter, again=_metered, after=timedelta(minutes=5)

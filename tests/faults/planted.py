@@ -20,7 +20,7 @@ from prepaid.store import Database, Tx, fast_sqlite, grants, raw, schema
 from prepaid.store import documents as document_rows
 from prepaid.store import outbox as outbox_rows
 from prepaid.store import topups as topup_rows
-from prepaid.usage import charges, meters
+from prepaid.usage import billing, charges
 
 Defect = Callable[[], None]
 
@@ -181,8 +181,8 @@ def the_gateway_gets_a_new_key_each_time() -> None:
 
 def hours_are_charged_without_a_key() -> None:
     """Charge each hour in a transaction of its own, and note the hours in another, without any key."""
-    meters.key_hash = lambda *parts: secrets.token_hex(32)
-    meters.period_key = lambda *parts: secrets.token_hex(32)
+    billing.key_hash = lambda *parts: secrets.token_hex(32)
+    billing.period_key = lambda *parts: secrets.token_hex(32)
     every_statement_commits_by_itself()
 
 

@@ -6,9 +6,20 @@ import pytest
 
 from . import planted
 from .harness import CUT, KILL, LOST_COMMIT, Enumeration, enumerate_faults, postgres_worlds, sqlite_worlds
-from .operations import BILL, CHARGE, PLAIN_CHARGE, SETTLE, START_METER, START_TOPUP, STOP_METER
+from .operations import (
+    BILL,
+    CHANGE_METER,
+    CHARGE,
+    PLAIN_CHARGE,
+    RESTART_METER,
+    SETTLE,
+    START_METER,
+    START_TOPUP,
+    STOP_METER,
+)
 
 OPERATIONS = (SETTLE, CHARGE, PLAIN_CHARGE, START_TOPUP, BILL)
+METER_ACTS = (START_METER, CHANGE_METER, RESTART_METER, STOP_METER)
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 
@@ -26,7 +37,7 @@ def test_a_kill_at_any_step_leaves_exactly_what_an_unharmed_run_leaves(operation
     assert {"before COMMIT", "after COMMIT"} <= set(found.steps)
 
 
-@pytest.mark.parametrize("operation", [*OPERATIONS, START_METER, STOP_METER], ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", [*OPERATIONS, *METER_ACTS], ids=lambda operation: operation.name)
 def test_a_commit_whose_answer_is_lost_happens_once(operation, tmp_path):
     found = report(enumerate_faults(operation, sqlite_worlds(tmp_path), LOST_COMMIT))
 

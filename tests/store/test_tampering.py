@@ -132,16 +132,23 @@ def use(shop, chance):
     )
 
 
+def any_rate(chance):
+    amount = chance.choice(("0.00744", "0.0000004", "1", "0.000000000001", "0.5", "0.0000015"))
+    cap = chance.choice((None, "2.5", "0.01"))
+    by_second = {"increment": "second", "minimum_s": chance.choice((0, 90))} if chance.random() < 0.5 else {}
+    return Rate.hourly(amount, "EUR", monthly_cap=cap, **by_second)
+
+
 def meter(shop, chance):
-    resource, customer = chance.choice(("vm-1", "vm-2")), chance.choice((ADA, EVE))
-    match chance.randint(0, 2):
-        case 0:
-            rate = Rate.hourly(chance.choice(("0.00744", "0.0000004", "1", "0.000000000001")), "EUR")
-            shop.billing.meters.start(customer, resource=resource, rate=rate)
-        case 1:
-            shop.billing.meters.stop(resource)
+    resource, customer, meters = chance.choice(("vm-1", "vm-2")), chance.choice((ADA, EVE)), shop.billing.meters
+    at = chance.choice((None, shop.clock.now() - timedelta(seconds=chance.randint(0, 12_000))))
+    match chance.randint(0, 3):
+        case 0 | 1:
+            meters.start(customer, resource=resource, rate=any_rate(chance), at=at)
         case 2:
-            shop.billing.meters.stop(resource, at=shop.clock.now() - timedelta(minutes=chance.randint(0, 200)))
+            meters.change(resource, rate=any_rate(chance), at=at)
+        case 3:
+            meters.stop(resource, at=at)
 
 
 def give_some(shop, chance):
@@ -276,7 +283,14 @@ def tell_a_story(shop):
     run(billing, resource="vm-2", rate=Rate.hourly("0.0000004", "EUR"))
     run(billing, resource="vm-3", rate=Rate.hourly("0.00744", "EUR"))
     charge(billing, "0.2", key="own", resource="vm-3", period=second_hour)
-    clock.advance(hours=2, minutes=20)
+    by_second = {"increment": "second", "monthly_cap": "1"}
+    billing.meters.start(EVE, resource="vm-4", rate=Rate.hourly("0.36", "EUR", **by_second))
+    brief = Rate.hourly("0.36", "EUR", increment="second", minimum_s=60)
+    billing.meters.start(EVE, resource="vm-5", rate=brief)
+    billing.meters.stop("vm-5", at=clock.advance(seconds=20))
+    clock.advance(minutes=90)
+    billing.meters.change("vm-4", rate=Rate.hourly("0.72", "EUR", **by_second))
+    clock.advance(minutes=50)
     billing.meters.stop("vm-1")
     clock.advance(hours=3)
     billing.meters.bill()
@@ -339,9 +353,11 @@ CHARGE, LAST_PART = (one("transfer", "cause_id = 'big'", pick=f"{which}(id)") fo
 DEBT, DISK, OWN, SORRY, WELCOME = (
     one("transfer", f"cause_id = '{cause}'") for cause in ("debt", "disk", "own", "sorry", "welcome")
 )
+AN_HOUR = 3_600_000_000
 HOUR = one("transfer", "cause_type = 'meter' AND cause_id = 'vm-1'")
 STOPPED, RUNNING = (one("meter", f"resource = 'vm-1' AND {which}") for which in ("running IS NULL", "running = 'vm-1'"))
-CHEAP, SHARED = (one("meter", f"resource = '{resource}'") for resource in ("vm-2", "vm-3"))
+CHEAP, SHARED, CAPPED, BRIEF = (one("meter", f"resource = 'vm-{number}'") for number in (2, 3, 4, 5))
+CHANGE_OF_RATE = one("meter_segment", f"meter_id = {CAPPED}", pick="max(starts_at)")
 INVOICE = one("invoice", f"topup_id = {CREDITED}")
 LAST_INVOICE = one("invoice", "kind = 'invoice'", pick="max(id)")
 BIG = 2**63 - 1
@@ -508,14 +524,25 @@ TAMPERED = {
         change("outbox", "topic = 'mail'", f"'topup-credited/' || {CREDITED}", column="dedupe_key"),
     ),
     # Meters
-    "hours forgotten": ("B3", change("meter", "billed_hours = billed_hours - 1", STOPPED)),
-    "hours added": ("B3", change("meter", "billed_hours = billed_hours + 1", STOPPED)),
-    "hours of a running meter forgotten": ("B3", change("meter", "billed_hours = billed_hours - 1", RUNNING)),
-    "hours of a running meter added": ("B3", change("meter", "billed_hours = billed_hours + 1", RUNNING)),
-    "free hours added": ("B3", change("meter", "billed_hours = billed_hours + 1", CHEAP)),
-    "hours shared with the host forgotten": ("B3", change("meter", "billed_hours = billed_hours - 1", SHARED)),
-    "hours below zero": ("B3", change("meter", "billed_hours = -1", STOPPED)),
-    "hours without end": ("B3", change("meter", "billed_hours = 2147483647", STOPPED)),
+    "hours forgotten": ("B3", change("meter", f"billed_until = billed_until - {AN_HOUR}", STOPPED)),
+    "hours added": ("B3", change("meter", f"billed_until = billed_until + {AN_HOUR}", STOPPED)),
+    "hours of a running meter forgotten": ("B3", change("meter", f"billed_until = billed_until - {AN_HOUR}", RUNNING)),
+    "hours of a running meter added": ("B3", change("meter", f"billed_until = billed_until + {AN_HOUR}", RUNNING)),
+    "free hours added": ("B3", change("meter", f"billed_until = billed_until + {AN_HOUR}", CHEAP)),
+    "hours shared with the host forgotten": (
+        "B3",
+        change("meter", f"billed_until = billed_until - {AN_HOUR}", SHARED),
+    ),
+    "hours free by the cap added": ("B3", change("meter", f"billed_until = billed_until + {AN_HOUR}", CAPPED)),
+    "part of an hour counted": ("B3", change("meter", "billed_until = billed_until + 1", CHEAP)),
+    "hours below zero": ("B3", change("meter", f"billed_until = started_at - {AN_HOUR}", STOPPED)),
+    "hours of a thousand years": ("B3", change("meter", f"billed_until = started_at + {AN_HOUR} * 8766000", STOPPED)),
+    "hours without end": ("B3", change("meter", f"billed_until = {BIG}", STOPPED)),
+    "hours before time": ("B3", change("meter", f"started_at = {-BIG}, billed_until = {-BIG} + {AN_HOUR}", CHEAP)),
+    "part of a unit forgotten": ("B3", change("meter", "residue = residue - 1", CHEAP)),
+    "cost of the month forgotten": ("B3", change("meter", "month_cost = '0'", CAPPED)),
+    "cost of the month made unreadable": ("B3", change("meter", "month_cost = 'much'", CAPPED)),
+    "cost of another month": ("B3", change("meter", "month = '2026-10'", CAPPED)),
     "meter that never falls due": ("B3", change("meter", "due_at = NULL", RUNNING)),
     "meter that falls due later": ("B3", change("meter", "due_at = due_at + 3600000000", RUNNING)),
     "meter stopped without a stop": ("B3", change("meter", "running = NULL", RUNNING)),
@@ -533,6 +560,37 @@ TAMPERED = {
     "rate that is none": ("B3", change("meter_segment", "rate = 'much'", STOPPED, column="meter_id")),
     "rate of another time": ("B3", change("meter_segment", "starts_at = starts_at + 1", STOPPED, column="meter_id")),
     "rate that vanished": ("B3", remove("meter_segment", STOPPED, column="meter_id")),
+    "rate raised later": ("B3", change("meter_segment", "rate = '0.73'", CHANGE_OF_RATE, column="starts_at")),
+    "change of rate moved": (
+        "B3",
+        change("meter_segment", "starts_at = starts_at + 1000000", CHANGE_OF_RATE, column="starts_at"),
+    ),
+    "change of rate ended": (
+        "B3",
+        change("meter_segment", "ends_at = starts_at + 1", CHANGE_OF_RATE, column="starts_at"),
+    ),
+    "change of rate that vanished": ("B3", remove("meter_segment", CHANGE_OF_RATE, column="starts_at")),
+    "rate before it, not ended": (
+        "B3",
+        change("meter_segment", "ends_at = NULL", CHANGE_OF_RATE, column="ends_at"),
+    ),
+    "cap raised": ("B3", change("meter_segment", "monthly_cap = '2'", CHANGE_OF_RATE, column="starts_at")),
+    "cap that is none": ("B3", change("meter_segment", "monthly_cap = '-2'", CHANGE_OF_RATE, column="starts_at")),
+    "cap removed": ("B3", change("meter_segment", "monthly_cap = NULL", CHANGE_OF_RATE, column="starts_at")),
+    "seconds made hours": ("B3", change("meter_segment", "increment = 'hour'", BRIEF, column="meter_id")),
+    "seconds made minutes": ("B3", change("meter_segment", "increment = 'minute'", BRIEF, column="meter_id")),
+    "increment changed on the way": (
+        "B3",
+        change("meter_segment", "increment = 'hour'", CHANGE_OF_RATE, column="starts_at"),
+    ),
+    "minimum lowered": ("B3", change("meter_segment", "minimum_s = 59", BRIEF, column="meter_id")),
+    "stop moved": ("B3", change("meter", "stopped_at = stopped_at - 1", BRIEF)),
+    "end moved": ("B3", change("meter_segment", "ends_at = ends_at + 1", BRIEF, column="meter_id")),
+    "segment of another meter": (
+        "B3",
+        change("meter_segment", f"meter_id = {RUNNING}", CHANGE_OF_RATE, column="starts_at"),
+    ),
+    "hour charged before it ended": ("B3", change("transfer", "posted_at = effective_at - 1", HOUR)),
     "hour charged dearer": ("B3", change("transfer", "amount = amount + 1", HOUR)),
     "hour not charged": ("B3", remove("transfer", HOUR)),
     "hour the host did not charge": ("B3", remove("transfer", OWN)),
@@ -655,7 +713,7 @@ NUMBERS = [(table, column) for table, columns in MONEY_COLUMNS.items() for colum
     ("grant", "cost_net_minor"),
     ("grant", "cost_tax_minor"),
     ("payment", "fee"),
-    ("meter", "billed_hours"),
+    ("meter", "billed_until"),
     ("invoice", "issued_at"),
     ("invoice_series", "last"),
 ]

@@ -152,9 +152,9 @@ def test_progress_is_told_proof_by_proof(billing):
         "grants",
         "holds",
         "keys",
-        "meters",
         "top-ups",
         "documents",
+        "meters",
     ]
 
 

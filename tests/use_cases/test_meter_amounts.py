@@ -23,7 +23,6 @@ from tests.use_cases.steps import (
     rows,
     run,
     top_up,
-    value,
 )
 
 
@@ -52,17 +51,16 @@ def test_a_rate_finer_than_the_ledger_adds_up_over_a_thousand_hours(billing, ada
     assert ada.balance().settled == eur("1") - eur("0.0004")
     # An hour that costs nothing leaves no transfer, and is counted all the same.
     assert len(hours(billing)) == 400
-    assert value(billing, "SELECT billed_hours FROM prepaid_meter WHERE book_id = :book") == 1000
     assert ada.meters()[0].billed_until == clock.now()
 
 
 @SQLITE
-def test_hours_that_cost_nothing_are_not_looked_at_again(billing, clock):
+def test_hours_that_cost_nothing_are_not_looked_at_again(billing, ada, clock):
     run(billing, rate=Rate.hourly("0.000000000001", "EUR"))
     clock.advance(hours=100)
 
     assert [billing.meters.bill().charges for _ in range(2)] == [0, 0]
-    assert value(billing, "SELECT billed_hours FROM prepaid_meter WHERE book_id = :book") == 100
+    assert ada.meters()[0].billed_until == clock.now()
 
 
 @SQLITE
@@ -109,6 +107,7 @@ def test_performed_usage_is_posted_below_zero(billing, ada, simulated, clock):
 @SQLITE
 def test_a_meter_that_no_ledger_could_hold_is_reported_and_the_others_go_on(billing, ada, clock):
     """Nothing is passed over in silence: the hours stay due until a person has looked."""
+    began = clock.now()
     charge(billing, str(Money(MAX_UNITS, "EUR").amount), allow_negative=True)
     run(billing)
     billing.meters.start(EVE, resource="vm-2", rate=RATE)
@@ -119,23 +118,44 @@ def test_a_meter_that_no_ledger_could_hold_is_reported_and_the_others_go_on(bill
         assert (done.charges, done.refused) == (charges, (("vm-1", "amount-out-of-range"),))
 
     assert hours(billing) == []
-    assert value(billing, "SELECT billed_hours FROM prepaid_meter WHERE book_id = :book AND resource = 'vm-1'") == 0
+    assert ada.meters()[0].billed_until == began
     assert len(hours(billing, "vm-2")) == 2
 
 
 @SQLITE
-def test_hours_that_cost_more_than_the_ledger_can_count_are_reported_too(billing, clock):
+def test_of_a_meter_that_reaches_what_the_ledger_can_hold_every_hour_that_fits_is_charged(billing, ada, clock):
     began = clock.now()
-    run(billing, rate=Rate.hourly("1000000000", "EUR"))
+    charge(billing, str(Money(MAX_UNITS - 25_000, "EUR").amount), allow_negative=True)
+    run(billing)
     billing.meters.start(EVE, resource="vm-2", rate=RATE)
-    change(billing, "UPDATE prepaid_meter SET billed_hours = 9222 WHERE resource = 'vm-1'")
-    change(billing, "UPDATE prepaid_meter SET billed_hours = 9220 WHERE resource = 'vm-2'")
-    clock.set(began + timedelta(hours=9224))
+    clock.advance(hours=4)
 
     done = billing.meters.bill()
 
-    assert (done.charges, done.refused) == (4, (("vm-1", "invalid-amount"),))
-    assert hours(billing) == []
+    assert (done.charges, done.refused) == (2 + 4, (("vm-1", "amount-out-of-range"),))
+    assert [amount for _, amount in hours(billing)] == [10_000] * 2
+    assert ada.meters()[0].billed_until == began + timedelta(hours=2)
+    assert billing.meters.bill().charges == 0
+    give(billing, "1")
+    done = billing.meters.bill()
+    assert (done.charges, done.refused) == (2, ())
+    assert billing.check().ok
+
+
+@SQLITE
+def test_a_meter_whose_rate_cannot_be_read_is_reported_and_the_others_go_on(billing, clock):
+    run(billing)
+    billing.meters.start(EVE, resource="vm-2", rate=RATE)
+    change(
+        billing,
+        "UPDATE prepaid_meter_segment SET rate = 'much'"
+        " WHERE meter_id = (SELECT id FROM prepaid_meter WHERE resource = 'vm-1')",
+    )
+    clock.advance(hours=2)
+
+    for charges in (2, 0):
+        done = billing.meters.bill()
+        assert (done.charges, done.refused) == (charges, (("vm-1", "rate-unreadable"),))
 
 
 # Looking on

@@ -133,15 +133,45 @@ def test_stopping_and_starting_all_day_costs_no_more_than_running(billing, clock
     assert len(hours(billing)) == 6
 
 
-def test_the_begun_hour_cannot_be_resumed_at_another_rate_or_by_another_customer(billing, clock):
+def test_the_begun_hour_cannot_be_resumed_by_somebody_or_something_else(billing, clock):
     run(billing)
     clock.advance(minutes=10)
     billing.meters.stop("vm-1")
 
-    for other in ({"rate": Rate.hourly("0.001", "EUR")}, {"customer": EVE}):
+    by_second = Rate.hourly("0.01", "EUR", increment="second")
+    others = (
+        {"customer_id": EVE},
+        {"kind": "volume"},
+        {"project": "web"},
+        {"rate": Rate.hourly("1", "JPY")},
+        {"rate": by_second},
+    )
+    for other in others:
         with pytest.raises(WrongState) as refused:
-            billing.meters.start(other.get("customer", ADA), resource="vm-1", rate=other.get("rate", RATE))
+            billing.meters.start(**{"customer_id": ADA, "resource": "vm-1", "rate": RATE, **other})
         assert refused.value.field == "at"
+    clock.advance(minutes=50)
+    for number, other in enumerate(others):
+        billing.meters.start(**{"customer_id": ADA, "resource": "vm-1", "rate": RATE, **other})
+        billing.meters.stop("vm-1", at=clock.advance(minutes=1))
+        clock.advance(hours=1)
+        assert counts(billing)["meter"] == 2 + number
+
+
+def test_a_restart_at_another_rate_in_the_begun_hour_is_a_change_of_the_rate(billing, clock):
+    began = clock.now()
+    run(billing)
+    clock.advance(minutes=10)
+    billing.meters.stop("vm-1")
+    clock.advance(minutes=20)
+
+    dearer = run(billing, rate=Rate.hourly("0.04", "EUR"))
+
+    assert (dearer.started_at, dearer.rate) == (began, Rate.hourly("0.04", "EUR"))
+    clock.set(began + timedelta(hours=2))
+    billing.meters.bill()
+    assert [amount for _, amount in hours(billing)] == [40_000, 40_000]
+    assert billing.check().ok
 
 
 @SQLITE
@@ -327,7 +357,7 @@ def test_two_workers_billing_at_once_charge_each_hour_once(open_billing, billing
 
 @SQLITE
 def test_more_meters_than_one_page_are_all_billed(billing, clock, monkeypatch):
-    monkeypatch.setattr("prepaid.usage.meters.METERS_A_PAGE", 3)
+    monkeypatch.setattr("prepaid.usage.billing.CHARGES_A_TRANSACTION", 3)
     for number in range(10):
         run(billing, f"vm-{number}")
     clock.advance(hours=2)

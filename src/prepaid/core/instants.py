@@ -42,6 +42,12 @@ def local_day(instant: datetime, timezone: str) -> date:
     return instant.astimezone(ZoneInfo(timezone)).date()
 
 
+def local_month(instant: datetime, timezone: str) -> str:
+    """Give the calendar month of ``instant`` in a time zone, as ``"2026-11"``."""
+    local = instant.astimezone(ZoneInfo(timezone))
+    return f"{local.year:04}-{local.month:02}"
+
+
 def day_start(day: date, timezone: str) -> datetime:
     """Give the instant, in UTC, at which ``day`` begins in a time zone."""
     return datetime.combine(day, time(), ZoneInfo(timezone)).astimezone(UTC)

@@ -205,10 +205,10 @@ class Meter:
         customer: Who pays.
         kind: What sort of resource.
         project: The host's project, or empty.
-        rate: Price per started hour.
+        rate: What it costs now; what it cost last, once it stopped.
         started_at: When the hours began to count.
         stopped_at: When it stopped, or None while it runs.
-        billed_until: End of the last hour charged.
+        billed_until: End of the last hour that was counted and, if it cost anything, charged.
     """
 
     resource: str
@@ -229,7 +229,10 @@ class BillingRun:
         charges: Hours charged.
         customers: Customers charged.
         total: What was charged, one Money per currency.
-        refused: Meters that could not be charged, with the reason.
+        refused: Resources with hours that could not be charged, each with the
+            reason: ``"period-charged"`` (the host charged an hour itself, the
+            rest goes on), ``"amount-out-of-range"`` (the debt would be larger
+            than the ledger can hold), ``"key-conflict"``, ``"rate-unreadable"``.
         duration: Seconds the run took, for operators; not money.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from attrs import frozen
@@ -17,7 +17,7 @@ from ..core.parties import Customer
 from ..core.rates import Rate
 from ..core.states import TopupState
 from ..core.usage import BillingRun, Charge, ChargeOutcome, Meter, Period
-from ..usage import charges, holds, meters, reversals
+from ..usage import billing, charges, holds, meters, reversals
 from ..webhooks import WebhookResult
 
 
@@ -193,13 +193,33 @@ class HostMeters:
         """Let a resource accrue a rate; see `prepaid.usage.meters.start`."""
         return meters.start(self._context, customer_id, resource=resource, rate=rate, kind=kind, project=project, at=at)
 
+    def change(self, resource: str, *, rate: Rate, at: datetime | None = None) -> Meter:
+        """Let a running resource accrue another rate; see `prepaid.usage.meters.change`."""
+        return meters.change(self._context, resource, rate=rate, at=at)
+
     def stop(self, resource: str, *, at: datetime | None = None) -> Meter:
         """Let a resource accrue no more; see `prepaid.usage.meters.stop`."""
         return meters.stop(self._context, resource, at=at)
 
-    def bill(self, *, until: datetime | None = None) -> BillingRun:
-        """Charge every hour that has ended; repeatable; see `prepaid.usage.meters.bill`."""
-        return meters.bill(self._context, until=until)
+    def bill(
+        self, *, until: datetime | None = None, on_progress: Callable[[int, int | None], object] | None = None
+    ) -> BillingRun:
+        """Charge every hour that has ended; repeatable; see `prepaid.usage.billing.bill`.
+
+        Args:
+            until: Hours that end later wait.
+            on_progress: Told after each transaction how many hours were
+                counted so far, and how many were due when the run began.
+        """
+        return billing.bill(self._context, until=until, on_progress=on_progress)
+
+    def assign(self, resource: str, biller: str) -> None:
+        """Say who bills a resource, ``"prepaid"`` or another; see `prepaid.usage.meters.assign`."""
+        meters.assign(self._context, resource, biller)
+
+    def owner(self, resource: str) -> str:
+        """Say who bills a resource; ``"prepaid"`` unless another biller was assigned."""
+        return meters.owner(self._context, resource)
 
 
 class HostWebhooks:

@@ -8,10 +8,10 @@ from operator import attrgetter
 from typing import Any, Final
 
 from ..core.hashing import fingerprint, key_hash
+from ..core.metering import HOUR
 from ..store import Tx
 from ..store.proofs import chains as stored
 from .findings import Finding, contradiction, written
-from .meters import HOUR
 
 _SHARED: Final = attrgetter(
     "transaction_id", "fingerprint", "kind", "cause_type", "cause_id", "currency", "actor", "effective_at", "posted_at"
@@ -87,3 +87,5 @@ def _period(book: int, keys: tuple[str, str], head: Any) -> Iterator[Finding]:
         yield contradiction("B3", keys, f"effective at its period's end {end}", (start, head.effective_at))
     if head.cause_type == "meter" and (resource != head.cause_id or start is None or end != start + HOUR):
         yield contradiction("B3", keys, f"an hour of {head.cause_id}", (resource, start, end))
+    if head.cause_type == "meter" and head.posted_at < head.effective_at:
+        yield contradiction("B3", keys, f"charged when it had ended, at {head.effective_at}", head.posted_at)

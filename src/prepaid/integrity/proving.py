@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from ..config import Context
@@ -34,7 +35,8 @@ def check(context: Context, on_step: Callable[[str], None] | None = None) -> Int
 
     def work(tx: Tx) -> IntegrityReport:
         findings: list[Finding] = []
-        for name, proof in PROOFS.items():
+        proofs = PROOFS | {"meters": partial(meters, timezone=context.seller.timezone)}
+        for name, proof in proofs.items():
             if on_step is not None:
                 on_step(name)
             findings.extend(proof(tx))
@@ -65,7 +67,6 @@ PROOFS: Final[dict[str, Callable[[Tx], Iterator[Finding]]]] = {
     "grants": grants,
     "holds": holds,
     "keys": transactions,
-    "meters": meters,
     "top-ups": topups,
     "documents": documents,
 }

@@ -81,6 +81,7 @@ MONEY_COLUMNS: dict[str, tuple[str, ...]] = {
     "topup": ("credit", "bonus", "discount", "net", "tax", "total"),
     "payment": ("captured",),
     "invoice": ("net", "tax", "total", "sequence"),
+    "meter": ("residue",),
 }
 """Columns that must be integers even on an engine that takes anything."""
 

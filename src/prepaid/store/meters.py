@@ -1,16 +1,21 @@
-"""Meters: which resources run, at what rate, and how many of their hours are charged."""
+"""Meters: which resources run, on what terms, and how far their hours are counted.
+
+A meter has one segment for each stretch of time on the same terms. Its last
+segment ends where its hours end: at the stop or, if that was told late, where
+the hours were counted to by then.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from attrs import frozen
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 
-from ..core.money import EXACT
-from ..core.rates import Rate
+from ..core.instants import from_micros, to_micros
+from ..core.metering import due_at
+from ..core.rates import Rate, read_rate, stored_rate
 from ..core.usage import Meter
 from . import schema
 from .database import Tx
@@ -18,21 +23,38 @@ from .database import Tx
 _meter = schema.meter
 _segment = schema.meter_segment
 
-HOUR = timedelta(hours=1)
+_TERMS: Final = ("rate", "increment", "monthly_cap", "minimum_s")
 
 
 @frozen(kw_only=True)
 class StoredMeter:
-    """A meter with its row id and the number of hours charged."""
+    """A meter with its row id and its newest segment.
+
+    Attributes:
+        id: Row id.
+        meter: The meter; its rate is that of the newest segment.
+        since: When the newest segment began.
+        ended_at: When its hours ended, or None while it runs.
+    """
 
     id: str
     meter: Meter
-    billed_hours: int
+    since: datetime
+    ended_at: datetime | None
+
+
+def _in_book(tx: Tx, *where: ColumnElement[bool]) -> ColumnElement[bool]:
+    return and_(_meter.c.book_id == tx.book_id, *where)
+
+
+def _of_meter(tx: Tx, meter_id: str, *where: ColumnElement[bool]) -> ColumnElement[bool]:
+    return and_(_segment.c.book_id == tx.book_id, _segment.c.meter_id == meter_id, *where)
 
 
 def _select() -> Any:
     join = and_(_segment.c.book_id == _meter.c.book_id, _segment.c.meter_id == _meter.c.id)
-    return select(_meter, _segment.c.rate).select_from(_meter.join(_segment, join))
+    terms = (_segment.c[name] for name in _TERMS)
+    return select(_meter, *terms, _segment.c.starts_at, _segment.c.ends_at).select_from(_meter.join(_segment, join))
 
 
 def _from_row(row: Any) -> StoredMeter:
@@ -41,19 +63,42 @@ def _from_row(row: Any) -> StoredMeter:
         customer=row.customer,
         kind=row.kind,
         project=row.project,
-        rate=Rate(Decimal(row.rate), row.currency),
+        rate=read_rate(row.currency, (row.rate, row.increment, row.monthly_cap, row.minimum_s)),
         started_at=row.started_at,
         stopped_at=row.stopped_at,
-        billed_until=row.started_at + HOUR * row.billed_hours,
+        billed_until=row.billed_until,
     )
-    return StoredMeter(id=row.id, meter=meter, billed_hours=row.billed_hours)
+    return StoredMeter(id=row.id, meter=meter, since=row.starts_at, ended_at=row.ends_at)
 
 
 def latest(tx: Tx, resource: str) -> StoredMeter | None:
     """Read the newest meter of a resource."""
-    wanted = _select().where(_meter.c.book_id == tx.book_id, _meter.c.resource == resource)
-    row = tx.execute(wanted.order_by(_meter.c.started_at.desc()).limit(1)).first()
+    wanted = _select().where(_in_book(tx, _meter.c.resource == resource))
+    row = tx.execute(wanted.order_by(_meter.c.started_at.desc(), _segment.c.starts_at.desc()).limit(1)).first()
     return None if row is None else _from_row(row)
+
+
+def lock(tx: Tx, stored: StoredMeter) -> bool:
+    """Keep a meter's row from others until the commit; False if its hours were counted meanwhile.
+
+    By a write, so that a reader at any isolation level notices it.
+    """
+    counted = stored.meter.billed_until
+    statement = update(_meter).where(_in_book(tx, _meter.c.id == stored.id, _meter.c.billed_until == counted))
+    return bool(tx.execute(statement.values(billed_until=counted)).rowcount)
+
+
+def rate_from(tx: Tx, stored: StoredMeter, at: datetime) -> Rate | None:
+    """Give the rate of the segment that began at an instant, or None if none did."""
+    row = tx.execute(_select().where(_in_book(tx, _meter.c.id == stored.id), _segment.c.starts_at == at)).first()
+    return None if row is None else _from_row(row).meter.rate
+
+
+def ran_at(tx: Tx, meter_id: str, at: datetime) -> bool:
+    """Tell whether a running meter was running at an instant, rather than stopped in between."""
+    later = or_(_segment.c.ends_at.is_(None), _segment.c.ends_at > at)
+    began = tx.execute(select(func.min(_segment.c.starts_at)).where(_of_meter(tx, meter_id, later))).scalar_one()
+    return bool(began <= at)
 
 
 def add(tx: Tx, meter_id: str, meter: Meter) -> None:
@@ -72,64 +117,70 @@ def add(tx: Tx, meter_id: str, meter: Meter) -> None:
         "project": meter.project,
         "currency": meter.rate.currency,
         "started_at": meter.started_at,
-        "billed_hours": 0,
-        "due_at": meter.started_at + HOUR,
+        "billed_until": meter.started_at,
+        "residue": 0,
+        "month": "",
+        "month_cost": "0",
+        "due_at": _due(meter.started_at, None, meter.started_at),
     }
     tx.execute(insert(_meter).values(row))
-    # Without trailing zeros it always fits its column.
-    rate = format(meter.rate.amount.normalize(EXACT), "f")
-    segment = {"meter_id": meter_id, "starts_at": meter.started_at, "rate": rate}
-    tx.execute(insert(_segment).values(book_id=tx.book_id, **segment))
+    _add_segment(tx, meter_id, meter.rate, meter.started_at)
 
 
-def resume(tx: Tx, meter_id: str, resource: str, *, due_at: datetime) -> bool:
-    """Let a stopped meter run on in the hour it had begun; False if it runs already."""
-    statement = update(_meter).where(
-        _meter.c.book_id == tx.book_id, _meter.c.id == meter_id, _meter.c.running.is_(None)
-    )
-    return bool(tx.execute(statement.values(running=resource, stopped_at=None, due_at=due_at)).rowcount)
+def _add_segment(tx: Tx, meter_id: str, rate: Rate, starts_at: datetime) -> None:
+    terms = dict(zip(_TERMS, stored_rate(rate), strict=True))
+    tx.execute(insert(_segment).values(book_id=tx.book_id, meter_id=meter_id, starts_at=starts_at, **terms))
 
 
-def stop(tx: Tx, meter_id: str, at: datetime, *, due_at: datetime | None) -> bool:
-    """Stop a running meter; False if it does not run."""
-    statement = update(_meter).where(
-        _meter.c.book_id == tx.book_id, _meter.c.id == meter_id, _meter.c.running.is_not(None)
-    )
-    return bool(tx.execute(statement.values(running=None, stopped_at=at, due_at=due_at)).rowcount)
+def _due(started_at: datetime, ended_at: datetime | None, billed_until: datetime) -> datetime | None:
+    ended = None if ended_at is None else to_micros(ended_at)
+    due = due_at(to_micros(started_at), ended, to_micros(billed_until))
+    return None if due is None else from_micros(due)
 
 
-def due(
-    tx: Tx, until: datetime, *, after: tuple[datetime, str] | None, limit: int
-) -> list[tuple[datetime, StoredMeter]]:
-    """Read meters with an hour that ended by ``until``, in order of that hour, below a place."""
-    wanted = _select().where(_meter.c.book_id == tx.book_id, _meter.c.due_at <= until)
-    if after is not None:
-        due_at, meter_id = after
-        wanted = wanted.where((_meter.c.due_at > due_at) | and_(_meter.c.due_at == due_at, _meter.c.id > meter_id))
-    rows = tx.execute(wanted.order_by(_meter.c.due_at, _meter.c.id).limit(limit))
-    return [(row.due_at, _from_row(row)) for row in rows]
+def change(tx: Tx, stored: StoredMeter, rate: Rate, at: datetime) -> None:
+    """Let a held, running meter run at another rate from an instant after its newest segment began."""
+    _end_newest(tx, stored, at)
+    _add_segment(tx, stored.id, rate, at)
 
 
-def lock(tx: Tx, stored: StoredMeter) -> StoredMeter | None:
-    """Hold a meter's row for this transaction and read it anew; None if its hours moved meanwhile."""
-    statement = update(_meter).where(
-        _meter.c.book_id == tx.book_id, _meter.c.id == stored.id, _meter.c.billed_hours == stored.billed_hours
-    )
-    if not tx.execute(statement.values(billed_hours=stored.billed_hours)).rowcount:
-        return None
-    return _from_row(tx.execute(_select().where(_meter.c.book_id == tx.book_id, _meter.c.id == stored.id)).one())
+def resume(tx: Tx, stored: StoredMeter, rate: Rate, at: datetime) -> None:
+    """Let a held, stopped meter run on from an instant at which its newest segment had begun."""
+    if at == stored.since:
+        _end_newest(tx, stored, None)
+    else:
+        _end_newest(tx, stored, at if stored.ended_at is None else min(at, stored.ended_at))
+        _add_segment(tx, stored.id, rate, at)
+    due = _due(stored.meter.started_at, None, stored.meter.billed_until)
+    statement = update(_meter).where(_in_book(tx, _meter.c.id == stored.id))
+    tx.execute(statement.values(running=stored.meter.resource, stopped_at=None, due_at=due))
 
 
-def advance(tx: Tx, meter_id: str, *, billed_hours: int, due_at: datetime | None) -> None:
-    """Record that a held meter's hours are charged up to a number."""
-    statement = update(_meter).where(_meter.c.book_id == tx.book_id, _meter.c.id == meter_id)
-    tx.execute(statement.values(billed_hours=billed_hours, due_at=due_at))
+def _end_newest(tx: Tx, stored: StoredMeter, at: datetime | None) -> None:
+    newest = _of_meter(tx, stored.id, _segment.c.starts_at == stored.since)
+    tx.execute(update(_segment).where(newest).values(ends_at=at))
+
+
+def stop(tx: Tx, stored: StoredMeter, at: datetime) -> None:
+    """Stop a held, running meter; changes of its rate that were told for later are void.
+
+    Hours that were counted beyond a stop that is told late stay counted.
+    """
+    meter = stored.meter
+    ended_at = max(at, meter.billed_until)
+    tx.execute(delete(_segment).where(_of_meter(tx, stored.id, _segment.c.starts_at > ended_at)))
+    lasting = or_(_segment.c.ends_at.is_(None), _segment.c.ends_at > ended_at)
+    tx.execute(update(_segment).where(_of_meter(tx, stored.id, lasting)).values(ends_at=ended_at))
+    due = _due(meter.started_at, ended_at, meter.billed_until)
+    statement = update(_meter).where(_in_book(tx, _meter.c.id == stored.id))
+    tx.execute(statement.values(running=None, stopped_at=at, due_at=due))
 
 
 def running_of(tx: Tx, customer: str, currency: str | None = None) -> list[Meter]:
     """Read the running meters that a customer pays, in one currency or in all, by resource."""
+    # Only the newest segment of a running meter has no end.
     wanted = _select().where(
-        _meter.c.book_id == tx.book_id, _meter.c.customer == customer, _meter.c.running.is_not(None)
+        _in_book(tx, _meter.c.customer == customer, _meter.c.running.is_not(None)), _segment.c.ends_at.is_(None)
     )
     if currency is not None:
         wanted = wanted.where(_meter.c.currency == currency)

@@ -314,7 +314,12 @@ meter = table(
     Column("currency", String(3), nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("stopped_at", Instant),
-    Column("billed_hours", Integer, nullable=False),
+    Column("billed_until", Instant, nullable=False),
+    # Parts of a ledger unit that are counted and not charged, or the other way round; see core.metering.
+    Column("residue", BigInteger, nullable=False),
+    # What was counted in the month of the last hour, in parts: more than 64 bits hold.
+    Column("month", WORD, nullable=False),
+    Column("month_cost", WORD, nullable=False),
     Column("due_at", Instant),
     UniqueConstraint("book_id", "id"),
     UniqueConstraint("book_id", "running"),
@@ -331,7 +336,19 @@ meter_segment = table(
     Column("starts_at", Instant, primary_key=True, autoincrement=False),
     Column("ends_at", Instant),
     Column("rate", WORD, nullable=False),
+    Column("increment", WORD, nullable=False),
+    Column("monthly_cap", WORD),
+    Column("minimum_s", Integer, nullable=False),
     to("meter", "meter_id", remote=("id",)),
+)
+
+resource_owner = table(
+    "resource_owner",
+    book_column(primary=True),
+    Column("resource", KEY, primary_key=True),
+    Column("biller", KEY, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    to_book(),
 )
 
 invoice_series = table(

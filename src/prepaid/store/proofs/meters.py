@@ -1,55 +1,63 @@
-"""What `check` reads of meters."""
+"""What `check` reads of meters: their rows, segments and hours, resource by resource in the order of time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, func, literal, null, select, union_all
+from sqlalchemy import Select, func, literal, null, select, union_all
 
+from ...core.meter_proof import BY_HOST, CHARGED, METER, SEGMENT
 from .. import schema
 from ..database import Tx
-from .reading import micros, named, stream
+from .reading import belongs, micros, named, stream
 
 _account = schema.account
 _transfer = schema.transfer
 _meter = schema.meter
 _segment = schema.meter_segment
 
-
-CHARGED, METER, BY_HOST = 0, 1, 2
-"""What a row of `metered_hours` is, in the order of rows of one instant: an hour ends before the next one begins."""
+_NOTHING: Final = null()
 
 
 def metered_hours(tx: Tx) -> Iterator[Any]:
-    """Give meters, the hours charged by them, and periods of their resources that the host charged.
+    """Give meters, their segments, the hours charged by them, and periods of their resources that the host charged.
 
-    Resource by resource in the order of time: a meter stands at its start, an
-    hour at its end, a host's period at its start.
+    A meter, a segment and a host's period stand at their start, an hour at its end.
     """
-    ordered = union_all(_meters(tx), _charged_by_meter(tx), _charged_by_host(tx)).order_by("resource", "at", "what")
-    return stream(tx, ordered)
+    # Meters and segments first: between them they give every column its type.
+    parts = union_all(_meters(tx), _segments(tx), _charged_by_meter(tx), _charged_by_host(tx))
+    return stream(tx, parts.order_by("resource", "at", "what"))
 
 
 def _meters(tx: Tx) -> Select[Any]:
-    segment = and_(_segment.c.book_id == _meter.c.book_id, _segment.c.meter_id == _meter.c.id)
+    return select(
+        _meter.c.resource.label("resource"),
+        micros(_meter.c.started_at).label("at"),
+        literal(METER).label("what"),
+        *named(_meter, "id customer currency"),
+        _meter.c.residue.label("figure"),
+        micros(_meter.c.billed_until).label("until"),
+        *named(_meter, "stopped_at due_at running month month_cost"),
+        *(_NOTHING.label(name) for name in ("rate", "increment", "cap", "minimum_s")),
+    ).where(_meter.c.book_id == tx.book_id)
+
+
+def _segments(tx: Tx) -> Select[Any]:
     return (
         select(
-            _meter.c.resource.label("resource"),
-            micros(_meter.c.started_at).label("at"),
-            literal(METER).label("what"),
-            *named(_meter, "id customer currency"),
-            _meter.c.billed_hours.label("number"),
-            *named(_meter, "running stopped_at due_at"),
-            _segment.c.rate,
-            micros(_segment.c.starts_at).label("rated_from"),
+            _meter.c.resource,
+            micros(_segment.c.starts_at),
+            literal(SEGMENT),
+            _meter.c.id,
+            *(_NOTHING,) * 3,
+            micros(_segment.c.ends_at),
+            *(_NOTHING,) * 5,
+            *named(_segment, "rate increment monthly_cap minimum_s"),
         )
-        .select_from(_meter.outerjoin(_segment, segment))
-        .where(_meter.c.book_id == tx.book_id)
+        .select_from(_segment.join(_meter, belongs(_segment, _meter, "meter_id")))
+        .where(_segment.c.book_id == tx.book_id)
     )
-
-
-_OF_METERS_ONLY: Final = (null(),) * 5
 
 
 def _charged_by_meter(tx: Tx) -> Select[Any]:
@@ -62,7 +70,7 @@ def _charged_by_meter(tx: Tx) -> Select[Any]:
             func.coalesce(_account.c.owner, ""),
             _transfer.c.currency,
             _transfer.c.amount,
-            *_OF_METERS_ONLY,
+            *(_NOTHING,) * 10,
         )
         .select_from(_transfer.outerjoin(_account, _account.c.id == _transfer.c.wallet_id))
         .where(_transfer.c.book_id == tx.book_id, _transfer.c.cause_type == "meter")
@@ -76,10 +84,7 @@ def _charged_by_host(tx: Tx) -> Select[Any]:
         micros(_transfer.c.period_start),
         literal(BY_HOST),
         _transfer.c.transaction_id,
-        literal(""),
-        _transfer.c.currency,
-        _transfer.c.amount,
-        *_OF_METERS_ONLY,
+        *(_NOTHING,) * 13,
     ).where(
         _transfer.c.book_id == tx.book_id,
         _transfer.c.cause_type == "usage",

@@ -211,13 +211,17 @@ def _meter() -> None:
         sa.Column("currency", CODE, nullable=False),
         sa.Column("started_at", INSTANT, nullable=False),
         sa.Column("stopped_at", INSTANT),
-        sa.Column("billed_hours", sa.Integer(), nullable=False),
+        sa.Column("billed_until", INSTANT, nullable=False),
+        sa.Column("residue", sa.BigInteger(), nullable=False),
+        sa.Column("month", WORD, nullable=False),
+        sa.Column("month_cost", WORD, nullable=False),
         sa.Column("due_at", INSTANT),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("book_id", "id"),
         sa.UniqueConstraint("book_id", "resource", "started_at"),
         sa.UniqueConstraint("book_id", "running"),
         refers("customer", "customer", "id"),
+        integers=("residue",),
     )
     index("meter", "book_id", "customer")
     index("meter", "book_id", "due_at")
@@ -231,8 +235,23 @@ def _meter_segment() -> None:
         sa.Column("starts_at", INSTANT, nullable=False),
         sa.Column("ends_at", INSTANT),
         sa.Column("rate", WORD, nullable=False),
+        sa.Column("increment", WORD, nullable=False),
+        sa.Column("monthly_cap", WORD),
+        sa.Column("minimum_s", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("book_id", "meter_id", "starts_at"),
         refers("meter", "meter_id", "id"),
+    )
+
+
+def _resource_owner() -> None:
+    table(
+        "resource_owner",
+        sa.Column("book_id", sa.Integer(), nullable=False),
+        sa.Column("resource", KEY, nullable=False),
+        sa.Column("biller", KEY, nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("book_id", "resource"),
+        refers("book"),
     )
 
 
@@ -376,6 +395,7 @@ TABLES = (
     _tax_rule,
     _meter,
     _meter_segment,
+    _resource_owner,
     _invoice_series,
     _invoice,
     _document_file,

@@ -1,0 +1,261 @@
+"""Meters whose hours are due: held, read with their segments, and moved on when their hours are charged.
+
+Made for thousands at once. What somebody else holds is passed over, so that
+workers share the hours instead of waiting for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import lru_cache
+from itertools import groupby
+from typing import Any, Final
+
+from attrs import frozen
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    String,
+    and_,
+    any_,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
+
+from ..core.errors import RequestRefused
+from ..core.instants import from_micros, to_micros
+from ..core.metering import HOUR, Count, Segment, Terms, terms_of
+from ..core.rates import StoredRate, read_rate
+from . import schema
+from .database import Tx
+
+_meter = schema.meter
+_segment = schema.meter_segment
+_transfer = schema.transfer
+
+AT_ONCE: Final = 900
+"""Values in one list: MariaDB makes longer ones a table of their own."""
+
+
+@frozen(kw_only=True)
+class DueMeter:
+    """A meter with hours to count, held for this transaction; instants in microseconds.
+
+    Attributes:
+        id: Row id.
+        resource: What it measures.
+        customer: Who pays.
+        kind: What sort of resource.
+        project: The host's project.
+        currency: Of its rates.
+        started: The instant from which its hours count.
+        due_at: End of the next hour.
+        count: How far it is counted.
+        segments: Those that last beyond what is counted; none if they, or the count, cannot be read.
+    """
+
+    id: str
+    resource: str
+    customer: str
+    kind: str
+    project: str
+    currency: str
+    started: int
+    due_at: int
+    count: Count
+    segments: tuple[Segment, ...]
+
+
+@frozen(kw_only=True)
+class Move:
+    """A held meter's next count; ``due_at`` is None if no hour is left."""
+
+    id: str
+    before: int
+    after: Count
+    due_at: int | None
+
+
+def _micros(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return type_coerce(column, BigInteger)
+
+
+def _due_by(tx: Tx, until: datetime) -> ColumnElement[bool]:
+    return and_(_meter.c.book_id == tx.book_id, _meter.c.due_at <= until)
+
+
+def currencies_due(tx: Tx, until: datetime) -> list[str]:
+    """Give the currencies of meters with an hour that ended by ``until``."""
+    return sorted(tx.execute(select(_meter.c.currency).where(_due_by(tx, until)).distinct()).scalars())
+
+
+def hours_due(tx: Tx, until: datetime) -> int:
+    """Count the hours of all meters that ended by ``until`` and are not counted yet."""
+    due, stopped = _micros(_meter.c.due_at), _micros(_meter.c.stopped_at)
+    ended = (literal(to_micros(until), BigInteger) - due) // HOUR
+    # The last hour of a meter that stopped is the one in which it did.
+    begun = case((stopped > due, (stopped - due + (HOUR - 1)) // HOUR), else_=0)
+    further = case((_meter.c.stopped_at.is_(None), ended), (begun < ended, begun), else_=ended)
+    wanted = select(func.coalesce(func.sum(further + 1), 0)).where(_due_by(tx, until))
+    return int(tx.execute(wanted).scalar_one())
+
+
+_DUE: Final = (
+    *(_meter.c[name] for name in "id resource customer kind project currency residue month month_cost".split()),
+    *(_micros(_meter.c[name]).label(name) for name in ("started_at", "billed_until", "due_at")),
+)
+
+
+def hold(tx: Tx, until: datetime, *, after: tuple[int, str] | None, limit: int) -> list[DueMeter]:
+    """Hold meters with an hour that ended by ``until``, in order of that hour, below a place.
+
+    Those that somebody else holds are left out, and so is a meter whose
+    predecessor is not counted to its end: what that cost counts towards the
+    cap of the month.
+    """
+    earlier = _meter.alias("earlier")
+    unfinished = select(literal(1)).where(_precedes(earlier, _meter), earlier.c.due_at.is_not(None)).exists()
+    is_next = or_(_meter.c.billed_until > _meter.c.started_at, ~unfinished)
+    wanted = select(*_DUE).where(_due_by(tx, until), is_next)
+    if after is not None:
+        due, meter_id = from_micros(after[0]), after[1]
+        wanted = wanted.where(_meter.c.due_at >= due, or_(_meter.c.due_at > due, _meter.c.id > meter_id))
+    wanted = wanted.order_by(_meter.c.due_at, _meter.c.id).limit(limit)
+    return _with_segments(tx, tx.execute(wanted.with_for_update(skip_locked=True)).all())
+
+
+def hold_one(tx: Tx, until: datetime, meter_id: str) -> list[DueMeter]:
+    """Hold one meter if an hour of it ended by ``until`` and nobody else holds it."""
+    wanted = select(*_DUE).where(_due_by(tx, until), _meter.c.id == meter_id)
+    return _with_segments(tx, tx.execute(wanted.with_for_update(skip_locked=True)).all())
+
+
+def _precedes(earlier: Any, later: Any) -> ColumnElement[bool]:
+    same = (earlier.c[name] == later.c[name] for name in ("book_id", "resource", "customer", "currency"))
+    return and_(*same, earlier.c.started_at < later.c.started_at)
+
+
+def _with_segments(tx: Tx, rows: Sequence[Any]) -> list[DueMeter]:
+    # By new statements: only now is nobody else changing what they read.
+    segments = _lasting_segments(tx, rows)
+    first_hour = [row.id for row in rows if row.billed_until == row.started_at]
+    before = {row.id: row for row in _predecessors(tx, first_hour)}
+    return [_due_meter(row, before.get(row.id, row), segments.get(row.id, ())) for row in rows]
+
+
+def _lasting_segments(tx: Tx, rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """Read the segments of held meters that last beyond what is counted, meter by meter."""
+    if not rows:
+        return {}
+    names = "meter_id rate increment monthly_cap minimum_s".split()
+    columns = (*(_segment.c[name] for name in names), _micros(_segment.c.starts_at), _micros(_segment.c.ends_at))
+    counted = from_micros(min(row.billed_until for row in rows))
+    lasting = or_(_segment.c.ends_at.is_(None), _segment.c.ends_at >= counted)
+    wanted = (
+        select(*columns)
+        .where(_segment.c.book_id == tx.book_id, lasting)
+        .order_by(_segment.c.meter_id, _segment.c.starts_at)
+    )
+    found = _each(tx, wanted, _segment.c.meter_id, [row.id for row in rows])
+    return {meter_id: list(group) for meter_id, group in groupby(found, key=lambda row: row.meter_id)}
+
+
+def _predecessors(tx: Tx, meter_ids: Sequence[str]) -> Iterator[Any]:
+    """Give what the meters before these of the same resource, customer and currency counted in their last month."""
+    before, between = _meter.alias("before"), _meter.alias("between")
+    newest = select(func.max(between.c.started_at)).where(_precedes(between, _meter)).scalar_subquery()
+    wanted = (
+        select(_meter.c.id, before.c.month, before.c.month_cost)
+        .select_from(_meter.join(before, _precedes(before, _meter)))
+        .where(_meter.c.book_id == tx.book_id, before.c.started_at == newest)
+    )
+    return _each(tx, wanted, _meter.c.id, meter_ids)
+
+
+def _each(tx: Tx, wanted: Any, column: ColumnElement[str], values: Sequence[str]) -> Iterator[Any]:
+    """Read the rows in which a column has one of many values."""
+    for begin in range(0, len(values), AT_ONCE):
+        some = values[begin : begin + AT_ONCE]
+        # An array: PostgreSQL plans a long list by counts that may be out of date.
+        is_one = column == any_(literal(some, ARRAY(String))) if tx.dialect == "postgresql" else column.in_(some)
+        yield from tx.execute(wanted.where(is_one))
+
+
+def _due_meter(row: Any, months: Any, segments: Iterable[Any]) -> DueMeter:
+    count = Count(row.billed_until)
+    try:
+        count = Count(row.billed_until, row.residue, months.month, int(months.month_cost))
+        read = tuple(_read_segment(segment, row.currency) for segment in segments)
+    except (RequestRefused, ArithmeticError, ValueError):
+        read = ()
+    return DueMeter(
+        id=row.id,
+        resource=row.resource,
+        customer=row.customer,
+        kind=row.kind,
+        project=row.project,
+        currency=row.currency,
+        started=row.started_at,
+        due_at=row.due_at,
+        count=count,
+        segments=read,
+    )
+
+
+def _read_segment(row: Any, currency: str) -> Segment:
+    _, *stored, starts, ends = row
+    return Segment(starts, ends, _terms(currency, tuple(stored)))
+
+
+@lru_cache(maxsize=1024)
+def _terms(currency: str, stored: StoredRate) -> Terms:
+    return terms_of(read_rate(currency, stored))
+
+
+_MOVE: Final = (
+    update(_meter)
+    .where(
+        _meter.c.book_id == bindparam("in_book"),
+        _meter.c.id == bindparam("meter_id"),
+        _micros(_meter.c.billed_until) == bindparam("before"),
+    )
+    .values(
+        billed_until=bindparam("until", type_=BigInteger),
+        residue=bindparam("left"),
+        month=bindparam("in_month"),
+        month_cost=bindparam("cost"),
+        due_at=bindparam("due", type_=BigInteger),
+    )
+)
+
+
+def move(tx: Tx, moves: Sequence[Move]) -> bool:
+    """Record how far held meters are counted; False if one of them was moved by somebody else."""
+    rows = [
+        {
+            "in_book": tx.book_id,
+            "meter_id": each.id,
+            "before": each.before,
+            "until": each.after.until,
+            "left": each.after.residue,
+            "in_month": each.after.month,
+            "cost": str(each.after.month_cost),
+            "due": each.due_at,
+        }
+        for each in moves
+    ]
+    return not rows or tx.execute(_MOVE, rows).rowcount == len(rows)
+
+
+def charged_periods(tx: Tx, keys: Sequence[str]) -> set[str]:
+    """Find those of many periods that were charged, by whomever."""
+    wanted = select(_transfer.c.charge_period_key).where(_transfer.c.book_id == tx.book_id)
+    return {key for (key,) in _each(tx, wanted, _transfer.c.charge_period_key, keys)}

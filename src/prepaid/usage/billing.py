@@ -1,0 +1,318 @@
+"""Billing: charging the hours of meters that have ended, in chunks of one transaction each.
+
+A chunk holds the meters that are due, counts their hours, posts the charges and
+moves the meters on, all or nothing. It may be cut off anywhere and run again,
+by several workers at once: what one of them holds the others pass over.
+Performed usage is posted even below zero.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import partial
+from itertools import groupby
+from typing import Final
+
+from attrs import Factory, define, frozen
+
+from .. import wallets
+from ..config import Context
+from ..core.errors import IntegrityFault, InvalidRequest
+from ..core.instants import check_instant, from_micros, to_micros
+from ..core.keys import metered_hour, period_key
+from ..core.metering import HOUR, HOUR_S, Hour, Meterage, count_hours, due_at, hours_owed
+from ..core.money import Money
+from ..core.usage import BillingRun
+from ..store import Duplicate, Tx, due_meters
+from ..store.due_meters import DueMeter, Move
+from ..store.ledger import Header, Label
+
+CHARGES_A_TRANSACTION = 10_000
+"""At most; a chunk holds as many meters, or fewer with several hours each."""
+
+OUT_OF_RANGE: Final = "amount-out-of-range"
+KEY_CONFLICT: Final = "key-conflict"
+PERIOD_CHARGED: Final = "period-charged"
+RATE_UNREADABLE: Final = "rate-unreadable"
+
+Progress = Callable[[int, int | None], object]
+"""Told how many hours were counted so far, and how many were due when the run began."""
+
+_Hold = Callable[[Tx, datetime], list[DueMeter]]
+
+
+@frozen(kw_only=True)
+class _Chunk:
+    """What one transaction did; ``place`` is where it stopped reading, None at the end."""
+
+    place: tuple[int, str] | None = None
+    hours: int = 0
+    charged: tuple[wallets.Debit, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+@define
+class _Tally:
+    """What a run did so far; ``stuck`` are the ids of meters it gave up."""
+
+    hours: int = 0
+    charges: int = 0
+    customers: set[str] = Factory(set)
+    totals: Counter[str] = Factory(Counter)
+    refused: dict[tuple[str, str], None] = Factory(dict)
+    stuck: set[str] = Factory(set)
+
+    def add(self, chunk: _Chunk) -> None:
+        self.hours += chunk.hours
+        self.charges += len(chunk.charged)
+        self.refused |= dict.fromkeys(chunk.refused)
+        for debit in chunk.charged:
+            self.customers.add(debit.customer)
+            self.totals[debit.amount.currency] += debit.amount.units
+
+    def give_up(self, meter: DueMeter, reason: str) -> None:
+        self.stuck.add(meter.id)
+        self.refused[meter.resource, reason] = None
+
+
+@frozen(kw_only=True)
+class _Run:
+    """What all transactions of a run share."""
+
+    context: Context
+    until: datetime
+    accounts: dict[str, wallets.Accounts]
+    tally: _Tally = Factory(_Tally)
+
+
+@frozen
+class _Counted:
+    """A held meter whose hours were counted, and what they are charged as."""
+
+    meter: DueMeter
+    hours: int
+    move: Move
+    debits: tuple[wallets.Debit, ...]
+
+
+class _Stuck(Exception):
+    """Meters that cannot be charged, each with the reason."""
+
+    def __init__(self, meters: dict[str, tuple[DueMeter, str]]) -> None:
+        super().__init__()
+        self.meters = tuple(meters.values())
+
+
+def bill(
+    context: Context,
+    *,
+    until: datetime | None = None,
+    stop_at: datetime | None = None,
+    on_progress: Progress | None = None,
+) -> BillingRun:
+    """Charge every hour that ended by ``until`` (now if None); repeatable, and safe to run twice at once.
+
+    Args:
+        context: The billing system.
+        until: Hours that end later wait; never later than now.
+        stop_at: Begin no further transaction from this instant on, for jobs with a budget.
+        on_progress: Told after each transaction how many hours were counted
+            so far, and how many were due when the run began.
+
+    Raises:
+        InvalidRequest: ``until`` is no instant, or ``on_progress`` cannot be called.
+    """
+    began = time.monotonic()
+    now = context.now()
+    limit = now if until is None else min(now, check_instant(until, field="until"))
+    if on_progress is not None and not callable(on_progress):
+        raise InvalidRequest("on_progress is a function of two numbers.", field="on_progress")
+    run = _Run(context=context, until=limit, accounts=_accounts(context, limit))
+    tell = None if on_progress is None else _teller(run, on_progress)
+    while _pass(run, stop_at, tell):
+        pass
+    return _result(run.tally, time.monotonic() - began)
+
+
+def _accounts(context: Context, until: datetime) -> dict[str, wallets.Accounts]:
+    # Accounts are opened in transactions of their own, before the first that posts to them.
+    currencies = context.database.read(lambda tx: due_meters.currencies_due(tx, until))
+    return {currency: wallets.revenue_accounts(context, currency) for currency in currencies}
+
+
+def _teller(run: _Run, on_progress: Progress) -> Callable[[], None]:
+    due = run.context.database.read(lambda tx: due_meters.hours_due(tx, run.until))
+
+    def tell() -> None:
+        on_progress(run.tally.hours, due)
+
+    return tell
+
+
+def _result(tally: _Tally, duration: float) -> BillingRun:
+    return BillingRun(
+        charges=tally.charges,
+        customers=len(tally.customers),
+        total=tuple(Money(units, currency) for currency, units in sorted(tally.totals.items())),
+        refused=tuple(tally.refused),
+        duration=duration,
+    )
+
+
+def _pass(run: _Run, stop_at: datetime | None, tell: Callable[[], None] | None) -> bool:
+    """Go once through the meters that are due, by their next hour; True if another pass may find more."""
+    before, place = run.tally.hours, None
+    while stop_at is None or run.context.now() < stop_at:
+        chunk = _post_chunk(run, place)
+        if chunk.place is None:
+            return run.tally.hours > before
+        run.tally.add(chunk)
+        place = chunk.place
+        if tell is not None:
+            tell()
+    return False
+
+
+def _post_chunk(run: _Run, after: tuple[int, str] | None) -> _Chunk:
+    """Charge the next meters in one transaction; those that cannot be charged do not stop the others."""
+    hold = partial(due_meters.hold, after=after, limit=CHARGES_A_TRANSACTION)
+    while True:
+        try:
+            return _write(run, hold)
+        except _Stuck as stuck:
+            for meter, _ in stuck.meters:
+                _post_alone(run, meter)
+
+
+def _post_alone(run: _Run, meter: DueMeter) -> None:
+    """Charge a meter hour by hour as far as it can be, and give it up where it cannot."""
+    hold = partial(due_meters.hold_one, meter_id=meter.id)
+    try:
+        while (chunk := _write(run, hold, most=1)).hours:
+            run.tally.add(chunk)
+    except _Stuck as stuck:
+        for given_up, reason in stuck.meters:
+            run.tally.give_up(given_up, reason)
+
+
+def _write(run: _Run, hold: _Hold, *, most: int | None = None) -> _Chunk:
+    for passing in (False, True, True, True):
+        try:
+            return run.context.database.write(partial(_post, run=run, hold=hold, most=most, passing=passing))
+        except Duplicate:  # the host charged one of these hours itself: look which, and leave it at that charge
+            continue
+    raise IntegrityFault("Hours of meters were charged by somebody else again and again.")
+
+
+def _post(tx: Tx, *, run: _Run, hold: _Hold, most: int | None, passing: bool) -> _Chunk:
+    """Hold meters, count their hours, charge them and move on, in one transaction.
+
+    Raises:
+        _Stuck: Some of them cannot be charged.
+        Duplicate: The host charged an hour itself, and such hours were not ``passing``.
+    """
+    now = run.context.now()
+    # No hour is charged before it has ended, also if the clock was set back meanwhile.
+    until = min(run.until, now)
+    held = hold(tx, until)
+    if not held:
+        return _Chunk()
+    share = max(1, CHARGES_A_TRANSACTION // len(held)) if most is None else most
+    wanted = [meter for meter in held if meter.id not in run.tally.stuck and meter.currency in run.accounts]
+    counted = [_count(run.context, meter, to_micros(until), most=share, now=now) for meter in wanted if meter.segments]
+    charged = _charged_by_host(tx, counted) if passing else set()
+    debits = [
+        (one.meter, debit)
+        for one in counted
+        for debit in one.debits
+        if not charged or debit.label.charge_period_key not in charged
+    ]
+    _post_debits(tx, run, debits)
+    if not due_meters.move(tx, [one.move for one in counted]):
+        raise IntegrityFault("A meter that was held was moved by somebody else.")
+    return _Chunk(
+        place=(held[-1].due_at, held[-1].id),
+        hours=sum(one.hours for one in counted),
+        charged=tuple(debit for _, debit in debits),
+        refused=(*_unreadable(wanted), *_passed_over(counted, charged)),
+    )
+
+
+def _count(context: Context, meter: DueMeter, until: int, *, most: int, now: datetime) -> _Counted:
+    """Count a meter's next hours, at most so many, that ended by ``until``."""
+    meterage = Meterage(meter.started, meter.currency, context.seller.timezone)
+    ended = meter.segments[-1].ends
+    owed = hours_owed(meterage, ended, meter.count, until)
+    hours, count = count_hours(meter.segments, meter.count, meterage, most=min(most, owed))
+    due = due_at(meter.started, ended, count.until)
+    move = Move(id=meter.id, before=meter.count.until, after=count, due_at=due)
+    debits = tuple(_debit(context, meter, hour, now) for hour in hours if hour.units)
+    return _Counted(meter, len(hours), move, debits)
+
+
+def _debit(context: Context, meter: DueMeter, hour: Hour, now: datetime) -> wallets.Debit:
+    micros, book = str(hour.start), context.database.book_id
+    start, end = from_micros(hour.start), from_micros(hour.start + HOUR)
+    cost = Money(hour.units, meter.currency)
+    identity = metered_hour(book, customer=meter.customer, resource=meter.resource, start=micros, amount=str(cost))
+    header = Header(
+        transaction_id=context.ids.new("txn"),
+        kind="charge",
+        cause_type="meter",
+        cause_id=meter.resource,
+        key_hash=identity.key_hash,
+        fingerprint=identity.fingerprint,
+        actor="system",
+        effective_at=end,
+        posted_at=now,
+    )
+    used = "1 h" if hour.seconds == HOUR_S else f"{hour.seconds} s"
+    label = Label(
+        description=f"{meter.resource}, {used}",
+        resource=meter.resource,
+        resource_kind=meter.kind or None,
+        project=meter.project or None,
+        period_start=start,
+        period_end=end,
+        charge_period_key=period_key(book, meter.resource, micros),
+    )
+    return wallets.Debit(customer=meter.customer, amount=cost, performed=True, header=header, label=label)
+
+
+def _charged_by_host(tx: Tx, counted: Iterable[_Counted]) -> set[str]:
+    keys = (debit.label.charge_period_key for one in counted for debit in one.debits)
+    return due_meters.charged_periods(tx, [key for key in keys if key is not None])
+
+
+def _post_debits(tx: Tx, run: _Run, debits: list[tuple[DueMeter, wallets.Debit]]) -> None:
+    """Post the charges of a chunk, currency by currency, and within one wallet in the order of time.
+
+    Raises:
+        _Stuck: Some were not taken.
+    """
+    stuck: dict[str, tuple[DueMeter, str]] = {}
+    for currency, group in groupby(sorted(debits, key=_order), key=lambda pair: pair[0].currency):
+        pairs = list(group)
+        outcomes = wallets.post_debits(tx, run.context, [debit for _, debit in pairs], run.accounts[currency])
+        for (meter, _), outcome in zip(pairs, outcomes, strict=True):
+            if not isinstance(outcome, wallets.Done):
+                stuck[meter.id] = meter, OUT_OF_RANGE if isinstance(outcome, wallets.Short) else KEY_CONFLICT
+    if stuck:
+        raise _Stuck(stuck)
+
+
+def _order(pair: tuple[DueMeter, wallets.Debit]) -> tuple[str, str, datetime]:
+    meter, debit = pair
+    return meter.currency, meter.customer, debit.header.effective_at
+
+
+def _unreadable(meters: Iterable[DueMeter]) -> list[tuple[str, str]]:
+    return [(meter.resource, RATE_UNREADABLE) for meter in meters if not meter.segments]
+
+
+def _passed_over(counted: Iterable[_Counted], charged: set[str]) -> list[tuple[str, str]]:
+    passed = (one for one in counted if any(debit.label.charge_period_key in charged for debit in one.debits))
+    return [(one.meter.resource, PERIOD_CHARGED) for one in passed]
