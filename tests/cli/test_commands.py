@@ -8,12 +8,14 @@ import pty
 import sqlite3
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 import prepaid
+from prepaid import Rate
 from prepaid.cli import main
 
 PANEL = """
@@ -105,6 +107,35 @@ def test_a_failed_job_exits_with_1_and_the_others_run(panel: Path, monkeypatch: 
     status, output = run("run-jobs", "--app", "panel:billing")
 
     assert (status, output) == (1, "meters: done, 0\ncredit: done, 0\ntopups: done, 0\noutbox: failed, 0\n")
+
+
+def test_hours_that_have_ended_are_billed(panel: Path) -> None:
+    run("db", "upgrade", "--database", f"sqlite:///{panel}")
+    import panel as host  # type: ignore[import-not-found]
+
+    host.billing.customers.register("user-42", currency="EUR")
+    began = host.billing._context.now() - timedelta(hours=3, minutes=30)
+    host.billing.meters.start("user-42", resource="vm-1", rate=Rate.hourly("0.50", "EUR"), at=began)
+    two_hours_on = (began + timedelta(hours=2)).isoformat()
+
+    first = run("bill", "--app", "panel:billing", "--until", two_hours_on)
+    second = run("bill", "--app", "panel:billing", "--json")
+    third = run("bill", "--app", "panel:billing")
+
+    assert first == (0, "2 charges of 1 customers: 1.00 EUR\n")
+    assert (second[0], json.loads(second[1])) == (0, {"charges": 1, "customers": 1, "total": ["0.50 EUR"]})
+    assert third == (0, "0 charges of 0 customers: nothing\n")
+    host.billing.close()
+
+
+@pytest.mark.parametrize("until", ["yesterday", "2026-11-22T05:00"])
+def test_an_instant_that_cannot_be_read_exits_with_2(panel: Path, until: str) -> None:
+    run("db", "upgrade", "--database", f"sqlite:///{panel}")
+
+    status, output = run("bill", "--app", "panel:billing", "--until", until)
+
+    assert status == 2
+    assert "until" in output
 
 
 def test_an_unmigrated_database_is_named_with_what_to_run(panel: Path) -> None:

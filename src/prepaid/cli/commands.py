@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -108,6 +109,33 @@ def run_jobs(target: str | None, only: str | None, budget_s: int | None, as_json
                 record = {"job": run.name, "status": run.status, "count": run.count}
                 click.echo(json.dumps(record) if as_json else f"{run.name}: {run.status}, {run.count}")
     sys.exit(1 if failed else 0)
+
+
+@main.command()
+@_app
+@click.option("--until", metavar="INSTANT", help="Leave hours that end later, such as 2026-11-22T05:00Z.")
+@_json
+@_plain_errors
+def bill(target: str | None, until: str | None, as_json: bool) -> None:
+    """Charge the hours of meters that have ended; exits 1 if some could not be charged. Safe to repeat."""
+    limit = None if until is None else _instant(until)
+    with _opened(target) as billing, _progress("billing") as show:
+        run = billing.meters.bill(until=limit, on_progress=lambda done, due: show(f"{done} of {due} hours"))
+    for resource, reason in run.refused:
+        click.echo(json.dumps({"resource": resource, "refused": reason}) if as_json else f"{resource}: {reason}")
+    total = [str(amount) for amount in run.total]
+    if as_json:
+        click.echo(json.dumps({"charges": run.charges, "customers": run.customers, "total": total}))
+    else:
+        click.echo(f"{run.charges} charges of {run.customers} customers: {', '.join(total) or 'nothing'}")
+    sys.exit(1 if run.refused else 0)
+
+
+def _instant(written: str) -> datetime:
+    try:
+        return datetime.fromisoformat(written)
+    except ValueError:
+        raise click.UsageError(f"--until {written} is no instant such as 2026-11-22T05:00Z.") from None
 
 
 @main.command()

@@ -41,12 +41,17 @@ COLUMNS: Final = (
 )
 """Of a transfer, in the order in which the statements give them."""
 
+COVERED_BY: Final = ("amount", "posted_at", "book_id", "resource")
+"""The values that `COVERED` asks for."""
+
 COVERED: Final = (
     "balance >= {amount} AND balance - held >= floor + {amount} AND next_due_at > {posted_at} "
-    "AND balance - {amount} >= alert_at"
+    "AND balance - {amount} >= alert_at AND NOT EXISTS (SELECT 1 FROM prepaid_resource_owner AS owned "
+    "WHERE owned.book_id = {book_id} AND owned.resource = {resource} AND owned.biller <> 'prepaid')"
 )
-"""What a wallet must be like. The first condition keeps every difference within 64 bits; a first grant that
-covers the amount implies it. Without levels that were worked out (NULL) there is something to find out first."""
+"""What a wallet must be like, and the resource not billed by another. The first condition keeps every difference
+within 64 bits; a first grant that covers the amount implies it. Without levels that were worked out (NULL) there is
+something to find out first."""
 
 
 def path_of(engine: Engine) -> FastPath | None:

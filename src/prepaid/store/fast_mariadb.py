@@ -16,7 +16,7 @@ from pymysql.cursors import Cursor
 from sqlalchemy import PoolProxiedConnection
 
 from . import raw
-from .fast import COLUMNS, COVERED
+from .fast import COLUMNS, COVERED, COVERED_BY
 
 _WALLET: Final = "book_id = %(book_id)s AND kind = 'wallet' AND owner = %(customer)s AND currency = %(currency)s"
 
@@ -26,7 +26,7 @@ BEGIN NOT ATOMIC
     DECLARE first VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
     UPDATE prepaid_account SET balance = balance - %(amount)s, seq = seq + 1
-        WHERE {_WALLET} AND {COVERED.format(amount="%(amount)s", posted_at="%(posted_at)s")};
+        WHERE {_WALLET} AND {COVERED.format_map({name: f"%({name})s" for name in COVERED_BY})};
     IF ROW_COUNT() = 1 THEN
         SELECT id, seq, balance INTO wallet, number, after FROM prepaid_account WHERE {_WALLET} FOR UPDATE;
         SELECT IF(remaining >= %(amount)s, id, NULL) INTO first FROM prepaid_grant

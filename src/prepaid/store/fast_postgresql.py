@@ -19,9 +19,10 @@ from psycopg.errors import NotNullViolation
 from sqlalchemy import PoolProxiedConnection
 
 from . import raw
-from .fast import COLUMNS, COVERED
+from .fast import COLUMNS, COVERED, COVERED_BY
 
-_COVERED: Final = COVERED.format(amount="%(amount)s::bigint", posted_at="%(posted_at)s::bigint")
+_TYPES: Final = {"amount": "bigint", "posted_at": "bigint", "book_id": "int", "resource": "varchar"}
+_COVERED: Final = COVERED.format_map({name: f"%({name})s::{_TYPES[name]}" for name in COVERED_BY})
 
 _DEBIT: Final = f"""
 WITH head AS (

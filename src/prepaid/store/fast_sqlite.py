@@ -11,12 +11,12 @@ from typing import Any, Final
 from sqlalchemy import PoolProxiedConnection
 
 from . import raw
-from .fast import COLUMNS, COVERED
+from .fast import COLUMNS, COVERED, COVERED_BY
 
 _TAKE: Final = f"""
 UPDATE prepaid_account SET balance = balance - :amount, seq = seq + 1
 WHERE book_id = :book_id AND kind = 'wallet' AND owner = :customer AND currency = :currency
-    AND {COVERED.format(amount=":amount", posted_at=":posted_at")}
+    AND {COVERED.format_map({name: f":{name}" for name in COVERED_BY})}
 RETURNING id, seq, balance
 """  # noqa: S608 - names of ours; values are bound
 

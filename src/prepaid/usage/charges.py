@@ -6,13 +6,13 @@ from datetime import datetime
 
 from .. import customers, wallets
 from ..config import Context
-from ..core.errors import InsufficientCredit, InvalidRequest, KeyConflict
+from ..core.errors import InsufficientCredit, InvalidRequest, KeyConflict, WrongState
 from ..core.instants import to_micros
 from ..core.keys import period_key, usage
 from ..core.money import Money
 from ..core.transfers import REVENUE
 from ..core.usage import Charge, ChargeOutcome
-from ..store import Duplicate, accounts
+from ..store import Duplicate, Tx, accounts, resources
 from ..store.ledger import Header, Label
 
 Answer = wallets.Done | wallets.Replayed | wallets.Conflict | wallets.Short
@@ -25,6 +25,7 @@ def charge(context: Context, wanted: Charge) -> ChargeOutcome:
         InsufficientCredit: The wallet does not cover it; nothing was posted.
         KeyConflict: The key, or the resource's period, was charged with other content.
         NotFound: The customer is not registered.
+        WrongState: Another biller was named for the resource.
         InvalidRequest: A currency that is not in use.
     """
     return post(context, debit_of(context, wanted), key=wanted.key)
@@ -70,7 +71,28 @@ def _posted(context: Context, debit: wallets.Debit, system: wallets.Accounts) ->
         # Performed usage is posted even to a wallet that was never used.
         customers.require(context, debit.customer)
         accounts.ensure_wallet(database, debit.customer, amount.currency, context.now())
-    return database.write(lambda tx: wallets.post_debit(tx, context, debit, system))
+
+    def work(tx: Tx) -> Answer:
+        return _billed_elsewhere(tx, context, debit) or wallets.post_debit(tx, context, debit, system)
+
+    return database.write(work)
+
+
+def _billed_elsewhere(tx: Tx, context: Context, debit: wallets.Debit) -> wallets.Replayed | wallets.Conflict | None:
+    """Refuse a charge of a resource that another biller was named for, unless its key has an answer: give that.
+
+    What was charged here before may still be adjusted.
+
+    Raises:
+        WrongState: The resource is billed elsewhere, and the key is new.
+    """
+    resource = debit.label.resource
+    if debit.header.kind != "charge" or not resource or not resources.billed_elsewhere(tx, (resource,)):
+        return None
+    answer = wallets.replay(tx, context, debit.header)
+    if answer is None:
+        raise WrongState("The resource is billed elsewhere.", field="resource")
+    return answer
 
 
 def outcome(context: Context, debit: wallets.Debit, answer: Answer, *, key: str) -> ChargeOutcome:

@@ -21,7 +21,7 @@ from ..core.holds import Hold, check_duration
 from ..core.ids import check_key, check_text
 from ..core.money import Money, require_positive
 from ..core.usage import ChargeOutcome
-from ..store import Duplicate, Tx, accounts, holds, ledger
+from ..store import Duplicate, Tx, accounts, holds, ledger, resources
 from ..store import customers as customer_rows
 from ..store.accounts import Wallet
 from ..store.ledger import Header, Label
@@ -56,6 +56,7 @@ def hold(
     Raises:
         InsufficientCredit: The wallet does not cover it.
         CustomerFrozen: The customer is frozen.
+        WrongState: Another biller was named for the resource.
         KeyConflict: The key was used with other content.
         NotFound: The customer is not registered.
         InvalidAmount: Not money above zero.
@@ -102,6 +103,8 @@ def _reserve(tx: Tx, context: Context, wanted: Hold, *, identity: keys.Identity)
         return _known(tx, context, wallet, known=known, fingerprint=identity.fingerprint)
     if customer_rows.frozen_at(tx, wanted.customer) is not None:
         raise CustomerFrozen("The customer is frozen.", field="customer")
+    if resources.billed_elsewhere(tx, (wanted.resource,) if wanted.resource else ()):
+        raise WrongState("The resource is billed elsewhere.", field="resource")
     if wallet is None or not ledger.reserve(tx, wallet.id, wanted.amount.units):
         return 0 if wallet is None else wallet.available
     holds.add(tx, wanted, wallet.id, key_hash=identity.key_hash, fingerprint=identity.fingerprint)
