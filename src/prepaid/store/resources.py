@@ -32,20 +32,22 @@ def billed_elsewhere(tx: Tx, resources: Iterable[str]) -> set[str]:
     return set(tx.execute(wanted.where(_owner.c.resource.in_(names))).scalars())
 
 
-def assign(tx: Tx, resource: str, biller: str, now: datetime) -> None:
-    """Record who bills a resource; `hold_billers` alone first."""
+def hold(tx: Tx, resource: str, now: datetime) -> None:
+    """Keep a resource from others who start or assign it until the commit.
+
+    By a write to its own row, made if need be: also the very first start of a
+    resource must be seen by another, at any isolation level.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: Somebody else made the row at the same moment.
+    """
     known = update(_owner).where(_owner.c.book_id == tx.book_id, _owner.c.resource == resource)
-    if not tx.execute(known.values(biller=biller)).rowcount:
-        row = {"book_id": tx.book_id, "resource": resource, "biller": biller, "created_at": now}
+    if not tx.execute(known.values(biller=_owner.c.biller)).rowcount:
+        row = {"book_id": tx.book_id, "resource": resource, "biller": PREPAID, "created_at": now}
         tx.execute(insert(_owner).values(row))
 
 
-def hold_billers(tx: Tx, *, alone: bool) -> None:
-    """Keep billers as they are until the commit or, ``alone``, keep everybody from relying on them.
-
-    A start looks for a biller and an assignment for a running meter; neither
-    sees what the other has not committed, so that they must not overlap.
-    """
-    book = select(schema.book.c.id).where(schema.book.c.id == tx.book_id)
-    held = book.with_for_update() if alone else book.with_for_update(read=True, key_share=True)
-    tx.execute(held)
+def assign(tx: Tx, resource: str, biller: str) -> None:
+    """Record who bills a held resource."""
+    known = update(_owner).where(_owner.c.book_id == tx.book_id, _owner.c.resource == resource)
+    tx.execute(known.values(biller=biller))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
 from .. import customers
 from ..config import Context
@@ -21,6 +22,8 @@ from ..core.usage import Meter
 from ..store import Duplicate, Tx, accounts, meters, resources
 from ..store.meters import StoredMeter
 from ..wallets import levels
+
+T = TypeVar("T")
 
 
 def start(
@@ -63,10 +66,7 @@ def start(
         stopped_at=None,
         billed_until=started_at,
     )
-    try:
-        return _move_rates(context, lambda tx: _begin(tx, context, meter))
-    except Duplicate:  # started by somebody else at the same moment
-        return _move_rates(context, lambda tx: _begin(tx, context, meter))
+    return _move_rates(context, lambda tx: _begin(tx, context, meter))
 
 
 def _move_rates(context: Context, work: Callable[[Tx], Meter]) -> Meter:
@@ -77,7 +77,15 @@ def _move_rates(context: Context, work: Callable[[Tx], Meter]) -> Meter:
         levels.refresh(tx, context, meter.customer, currency=meter.rate.currency, about=context.ids.new("lvl"))
         return meter
 
-    return context.database.write(act)
+    return _again_if_met(context, act)
+
+
+def _again_if_met(context: Context, work: Callable[[Tx], T]) -> T:
+    """Run a transaction, and once more if somebody else met the same resource for the first time."""
+    try:
+        return context.database.write(work)
+    except Duplicate:
+        return context.database.write(work)
 
 
 def _check_rate(rate: object) -> None:
@@ -94,7 +102,7 @@ def _instant(context: Context, at: datetime | None) -> datetime:
 
 
 def _begin(tx: Tx, context: Context, meter: Meter) -> Meter:
-    resources.hold_billers(tx, alone=False)
+    resources.hold(tx, meter.resource, context.now())
     before = _hold(tx, meter.resource)
     if before is not None and before.meter.stopped_at is None:
         return _started_before(tx, before, meter)
@@ -262,13 +270,13 @@ def assign(context: Context, resource: str, biller: str) -> None:
     check_key(biller, field="biller")
 
     def work(tx: Tx) -> None:
-        resources.hold_billers(tx, alone=True)
+        resources.hold(tx, resource, context.now())
         stored = meters.latest(tx, resource)
         if biller != resources.PREPAID and stored is not None and stored.meter.stopped_at is None:
             raise WrongState("A meter of the resource runs; stop it first.", field="resource")
-        resources.assign(tx, resource, biller, context.now())
+        resources.assign(tx, resource, biller)
 
-    context.database.write(work)
+    _again_if_met(context, work)
 
 
 def owner(context: Context, resource: str) -> str:
