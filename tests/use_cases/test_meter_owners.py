@@ -91,8 +91,8 @@ def test_a_start_and_an_assignment_at_the_same_moment_are_not_both_taken(billing
         [error] = at_once(starting, giving_away)
 
         assert isinstance(error, WrongState)
-        running = value(billing, "SELECT count(*) FROM prepaid_meter WHERE book_id = :book AND running = :r", r=resource)
-        assert running == (billing.meters.owner(resource) == "prepaid")
+        running = "SELECT count(*) FROM prepaid_meter WHERE book_id = :book AND running = :running"
+        assert value(billing, running, running=resource) == (billing.meters.owner(resource) == "prepaid")
 
 
 def test_a_first_start_does_not_pass_another_that_began_and_ended_meanwhile(billing, clock, monkeypatch):
