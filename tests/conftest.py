@@ -84,6 +84,12 @@ def server_of(request: pytest.FixtureRequest, engine: str) -> DatabaseServer:
     return server
 
 
+@pytest.fixture(params=engines.SERVERS)
+def server(request: pytest.FixtureRequest) -> DatabaseServer:
+    """Give a running server of each engine that has one."""
+    return server_of(request, request.param)
+
+
 @pytest.fixture(params=engines.DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Give the URL of an empty database, once for each engine."""

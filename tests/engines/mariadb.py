@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _FOLDERS = (Path("/usr/sbin"), Path("/usr/bin"), Path("/usr/libexec"))
 _URL = re.compile(r"mariadb\+pymysql://[^/]+/(?P<name>[a-z0-9_]+)")
 
+_NO_SUCH_SESSION = 1094
+
 SMALL = {"innodb_buffer_pool_size": "64M", "innodb_log_file_size": "16M", "performance_schema": "OFF"}
 
 
@@ -72,27 +74,63 @@ class MariaDBServer(LoopbackServer):
         self._numbers = itertools.count(1)
         super().__init__()
 
-    def new_database(self) -> str:
-        """Make a database and give its URL."""
+    def new_database(self, *, template: str | None = None) -> str:
+        """Make a database and give its URL.
+
+        Args:
+            template: The URL of an earlier database; the new one is a copy of it.
+        """
         name = f"test_{next(self._numbers)}"
         self.administer(f"CREATE DATABASE {name}")
+        if template is not None:
+            self._copy(self._name_of(template), name)
         return f"mariadb+pymysql://{USER}@127.0.0.1:{self.port}/{name}"
 
     def drop_database(self, url: str) -> None:
         """Drop a database that `new_database` made, whoever is still connected to it."""
-        known = _URL.fullmatch(url)
-        if known is None:
-            raise ValueError(f"{url!r} is not a database of this server.")
-        victims = self.administer("SELECT id FROM information_schema.processlist WHERE db = %s", known["name"])
-        for (victim,) in victims:
-            self.administer("KILL %s", victim)
-        self.administer(f"DROP DATABASE {known['name']}")
+        name = self._name_of(url)
+        for (victim,) in self.administer("SELECT id FROM information_schema.processlist WHERE db = %s", name):
+            self._end_session(victim)
+        self.administer(f"DROP DATABASE {name}")
 
     def administer(self, statement: str, *values: object) -> list[tuple[object, ...]]:
         """Run one statement outside any database and give its rows."""
         with self._connect() as connection, connection.cursor() as cursor:
             cursor.execute(statement, values)
             return [tuple(row) for row in cursor.fetchall()]
+
+    def _name_of(self, url: str) -> str:
+        known = _URL.fullmatch(url)
+        if known is None:
+            raise ValueError(f"{url!r} is not a database of this server.")
+        return known["name"]
+
+    def _end_session(self, session: object) -> None:
+        import pymysql
+
+        try:
+            self.administer("KILL %s", session)
+        except pymysql.err.OperationalError as error:
+            if error.args[0] != _NO_SUCH_SESSION:  # it may have ended by itself
+                raise
+
+    def _copy(self, source: str, target: str) -> None:
+        with self._connect() as connection, connection.cursor() as cursor:
+
+            def ask(statement: str) -> list[tuple[str, ...]]:
+                cursor.execute(statement)
+                return list(cursor.fetchall())
+
+            ask("SET foreign_key_checks = 0")
+            ask(f"USE {source}")
+            made = {table: ask(f"SHOW CREATE TABLE {table}")[0][1] for (table,) in ask("SHOW TABLES")}
+            triggers = [ask(f"SHOW CREATE TRIGGER {trigger}")[0][2] for trigger, *_ in ask("SHOW TRIGGERS")]
+            ask(f"USE {target}")
+            for table, statement in made.items():
+                ask(statement)
+                ask(f"INSERT INTO {table} SELECT * FROM {source}.{table}")
+            for statement in triggers:
+                ask(statement)
 
     def _connect(self) -> Connection:
         import pymysql  # only where a server runs: `find_programs` works without the driver

@@ -38,6 +38,27 @@ def test_two_databases_of_one_server_share_nothing(mariadb_server):
     assert ask(second, "SHOW TABLES") == ()
 
 
+def test_a_copy_of_a_template_holds_its_rows_keys_and_triggers(mariadb_server):
+    template = mariadb_server.new_database()
+    for statement in (
+        "CREATE TABLE child (id serial, parent int, FOREIGN KEY (parent) REFERENCES parent (id)) ENGINE=InnoDB",
+        "CREATE TABLE parent (id int PRIMARY KEY, CHECK (id > 0)) ENGINE=InnoDB",
+        "CREATE TRIGGER keep BEFORE DELETE ON child FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '% kept'",
+        "INSERT INTO parent VALUES (7)",
+        "INSERT INTO child VALUES (5, 7)",
+    ):
+        ask(template, statement, init_command="SET foreign_key_checks = 0")
+
+    copy = mariadb_server.new_database(template=template)
+
+    ask(copy, "INSERT INTO child (parent) VALUES (7)")
+    assert ask(copy, "SELECT * FROM child") == ((5, 7), (6, 7))
+    assert ask(template, "SELECT * FROM child") == ((5, 7),)
+    for refused in ("DELETE FROM child", "INSERT INTO child (parent) VALUES (8)", "INSERT INTO parent VALUES (0)"):
+        with pytest.raises(pymysql.err.Error):
+            ask(copy, refused)
+
+
 @pytest.mark.parametrize(("options", "flush", "twice"), [({}, 1, 1), ({"fsync": False}, 0, 0)])
 def test_commits_reach_the_disk_unless_it_is_forgotten_and_the_rest_is_as_a_host_may_have_it(options, flush, twice):
     server = MariaDBServer(**options)

@@ -30,11 +30,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
+import pymysql
 from attrs import field, frozen
 
 from prepaid import PrepaidError
 from prepaid.testing.clock import START
-from tests.engines.postgres import PostgresCluster
+from tests.conftest import DatabaseServer
 
 from .processes import Child, ChildFailed, Died, die
 from .world import Fuse, Host, World, open_quickly
@@ -88,9 +90,9 @@ def _lose_commit(step: str, connection: Any) -> None:
         lost: Exception = sqlite3.OperationalError("the answer to COMMIT was lost")
         lost.sqlite_errorcode = sqlite3.SQLITE_BUSY
         raise lost
-    import psycopg
-
     connection.close()
+    if isinstance(connection, pymysql.Connection):
+        raise pymysql.err.OperationalError(2013, "the answer to COMMIT was lost")
     raise psycopg.OperationalError("the answer to COMMIT was lost")
 
 
@@ -99,8 +101,13 @@ LOST_COMMIT: Final = Fault(name="lost commit", strike=_lose_commit, counts=lambd
 
 
 def _cut(step: str, connection: Any) -> None:
-    import psycopg
+    if isinstance(connection, pymysql.Connection):
+        _cut_on_mariadb(connection)
+    else:
+        _cut_on_postgresql(connection)
 
+
+def _cut_on_postgresql(connection: Any) -> None:
     victim = connection.info.backend_pid
     # Ports and passwords are no secret on a server of the tests' own.
     with psycopg.connect(connection.info.dsn, autocommit=True) as other:
@@ -109,8 +116,17 @@ def _cut(step: str, connection: Any) -> None:
             time.sleep(0.001)
 
 
+def _cut_on_mariadb(connection: Any) -> None:
+    victim = connection.thread_id()
+    place = {"host": connection.host, "port": connection.port, "user": connection.user}
+    with pymysql.connect(**place) as other, other.cursor() as cursor:
+        cursor.execute("KILL %s", (victim,))
+        while cursor.execute("SELECT 1 FROM information_schema.processlist WHERE id = %s", (victim,)):
+            time.sleep(0.001)
+
+
 CUT: Final = Fault(name="cut connection", strike=_cut, counts=lambda step: step.split()[1].isupper())
-"""PostgreSQL terminates the session."""
+"""The server ends the session."""
 
 
 def census(world: World) -> dict[str, Any]:
@@ -259,13 +275,13 @@ def sqlite_worlds(folder: Path) -> Worlds:
     return prepared
 
 
-def postgres_worlds(cluster: PostgresCluster, folder: Path) -> Worlds:
-    """Keep a world in PostgreSQL; a copy is a database made from the prepared one as its template."""
+def server_worlds(server: DatabaseServer, folder: Path) -> Worlds:
+    """Keep a world in a database server; a copy is a database made from the prepared one as its template."""
     template, work = folder / "template", folder / "work"
 
     def prepared(prepare: Callable[[World], None]) -> Callable[[], AbstractContextManager[World]]:
         template.mkdir(parents=True)
-        source = cluster.new_database()
+        source = server.new_database()
         original = World(open_quickly(source), template)
         with closing(original):
             prepare(original)
@@ -274,10 +290,10 @@ def postgres_worlds(cluster: PostgresCluster, folder: Path) -> Worlds:
         def copy() -> Iterator[World]:
             shutil.rmtree(work, ignore_errors=True)
             shutil.copytree(template, work)
-            url = cluster.new_database(template=source)
+            url = server.new_database(template=source)
             with closing(World(open_quickly(url), work)) as world:
                 yield world
-            cluster.drop_database(url)
+            server.drop_database(url)
 
         return copy
 
