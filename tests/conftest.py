@@ -33,6 +33,11 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"PREPAID_REQUIRE asks for engines that are not here: {reasons}.")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests of the cluster come first: of several processes one then has them all, and one cluster runs."""
+    items.sort(key=lambda item: item.get_closest_marker("galera") is None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose engine is not here; the summary names it."""
     for name in item.config.stash[_MISSING]:

@@ -21,7 +21,7 @@ from .operations import (
 OPERATIONS = (SETTLE, CHARGE, PLAIN_CHARGE, START_TOPUP, BILL)
 METER_ACTS = (START_METER, CHANGE_METER, RESTART_METER, STOP_METER)
 
-SLICES = {"PostgreSQL": 7, "MariaDB": 23}
+SLICES = {"PostgreSQL": 23, "MariaDB": 61}
 """One of how many steps a server's run takes: MariaDB has more of them, and is slower to copy."""
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)

@@ -263,6 +263,27 @@ def test_tables_are_the_same_whatever_the_servers_defaults_and_by_both_names_of_
         assert tables[name].count("COLLATE") == tables[name].count("utf8mb4_nopad_bin"), name
 
 
+@pytest.fixture(params=["compact", "redundant"])
+def old_rows(request, mariadb_server):
+    """Let a server make rows of an older format, whose indexes hold less of a text."""
+    [(kept,)] = mariadb_server.administer("SELECT @@global.innodb_default_row_format")
+    mariadb_server.administer("SET GLOBAL innodb_default_row_format = %s", request.param)
+    yield request.param
+    mariadb_server.administer("SET GLOBAL innodb_default_row_format = %s", kept)
+
+
+@ON_MARIADB
+def test_no_index_is_cut_short_in_rows_of_an_older_format(upgraded, old_rows, mariadb_server):
+    other_url = mariadb_server.new_database()
+    upgrade_schema(other_url)
+
+    assert made(other_url) == made(upgraded)
+    format_of = "SELECT DISTINCT row_format FROM information_schema.tables WHERE table_schema = %s"
+    found = mariadb_server.administer(format_of, make_url(other_url).database)
+    assert found == [(old_rows.capitalize(),)]
+    mariadb_server.drop_database(other_url)
+
+
 # Upgrades that were interrupted
 
 
