@@ -353,7 +353,8 @@ def enumerate_faults(
 
 
 def _order(steps: int, stride: int, *, scattered: bool) -> list[int]:
-    numbers = list(range(1, steps + 1))[::stride]
+    # From the middle of the first stride: a slice of a short operation is not its first statement.
+    numbers = list(range(1, steps + 1))[min(stride, steps) // 2 :: stride]
     if not scattered:
         return numbers
     # A defect shows over a run of neighbouring steps: leaps find it sooner than a walk.
