@@ -14,6 +14,7 @@ from attrs import evolve, frozen
 from sqlalchemy import select, update
 
 from prepaid import documents, jobs, outbox, settlement, topups
+from prepaid.core import keys
 from prepaid.invoicing import delivery
 from prepaid.invoicing.letters import invoice_mail
 from prepaid.store import Database, Tx, fast_sqlite, grants, raw, schema
@@ -60,6 +61,10 @@ def settlement_looks_at_no_state() -> None:
     _twice_settled()
 
 
+def _never_the_same(identify: Callable[..., keys.Identity]) -> Callable[..., keys.Identity]:
+    return lambda *parts, **named: evolve(identify(*parts, **named), key_hash=secrets.token_hex(32))
+
+
 def settlement_rests_on_nothing() -> None:
     """Leave out the state and make every unique key of settlement a new one each time."""
     _twice_settled()
@@ -70,7 +75,7 @@ def settlement_rests_on_nothing() -> None:
             add(tx, topup, payment, **rest)
 
     topup_rows.add_payment = add_payment
-    settlement.key_hash = lambda *parts: secrets.token_hex(32)
+    keys.settlement = _never_the_same(keys.settlement)
     write_effect = outbox_rows.add
 
     def add_again(tx: Tx, *, topic: str, dedupe_key: str, **row: Any) -> None:
@@ -127,7 +132,7 @@ def effects_are_written_after_the_commit() -> None:
 
 
 def a_charge_has_no_key() -> None:
-    charges.key_hash = lambda *parts: secrets.token_hex(32)
+    charges.usage = _never_the_same(charges.usage)
 
 
 def the_transfer_of_a_fast_charge_is_written_after_the_commit() -> None:
@@ -181,7 +186,7 @@ def the_gateway_gets_a_new_key_each_time() -> None:
 
 def hours_are_charged_without_a_key() -> None:
     """Charge each hour in a transaction of its own, and note the hours in another, without any key."""
-    billing.key_hash = lambda *parts: secrets.token_hex(32)
+    billing.metered_hour = _never_the_same(billing.metered_hour)
     billing.period_key = lambda *parts: secrets.token_hex(32)
     every_statement_commits_by_itself()
 
