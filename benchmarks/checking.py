@@ -1,0 +1,33 @@
+"""One full check in a process of its own, so that the peak of its memory is the check's.
+
+Usage: python -m benchmarks.checking DATABASE_URL
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from contextlib import closing
+
+from .books import open_billing
+from .rounds import seconds
+
+
+def main(url: str) -> None:
+    """Check a book and print seconds, peak memory, rows and findings as JSON."""
+    reports = []
+    with closing(open_billing(url)) as billing:
+        took = seconds(lambda: reports.append(billing.check()))
+    [report] = reports
+    found = {
+        "seconds": took,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "counted": sum(report.counted.values()),
+        "findings": [str(finding) for finding in report.findings],
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,135 @@
+"""The last results of every section, in a JSON file, and the table for readers that is written from it.
+
+A run of one section leaves what the others found where it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import frozen
+
+from .figures import TARGETS, Figure
+
+FOLDER: Final = Path(__file__).parent
+
+_HEAD: Final = """# Results
+
+Written by `python -m benchmarks` from `results.json`; see `README.md` for what is compared and how. A ratio is the
+median over rounds, with the lowest and the highest in parentheses; *held* says whether a figure reaches what it must
+(yes), the aim as well (aim), or neither (**no**).
+"""
+
+_COLUMNS: Final = ("figure", "ours", "compared with", "ratio", "at least", "aim", "held", "run")
+
+
+@frozen(kw_only=True)
+class SectionResult:
+    """What one section found the last time it ran.
+
+    Attributes:
+        section: Its name.
+        date: The day.
+        conditions: Machine, versions and durability, in words.
+        figures: What it measured.
+    """
+
+    section: str
+    date: str
+    conditions: tuple[str, ...]
+    figures: tuple[Figure, ...]
+
+    def as_record(self) -> dict[str, Any]:
+        """Give it as what JSON keeps."""
+        figures = [figure.as_record() for figure in self.figures]
+        return {"date": self.date, "conditions": list(self.conditions), "figures": figures}
+
+    @classmethod
+    def from_record(cls, section: str, record: dict[str, Any]) -> SectionResult:
+        """Read what `as_record` gave; a figure that the table no longer knows is left out."""
+        figures = (Figure.from_record(figure) for figure in record["figures"] if figure["name"] in TARGETS)
+        conditions = tuple(record["conditions"])
+        return cls(section=section, date=record["date"], conditions=conditions, figures=tuple(figures))
+
+
+def keep(result: SectionResult, folder: Path = FOLDER) -> None:
+    """Put a section's results in the place of its former ones, and write the table anew."""
+    kept = {**_read(folder), result.section: result.as_record()}
+    text = json.dumps(kept, indent=1, sort_keys=True, ensure_ascii=False)
+    (folder / "results.json").write_text(text + "\n", encoding="utf-8")
+    results = [SectionResult.from_record(section, record) for section, record in kept.items()]
+    (folder / "RESULTS.md").write_text(render(results), encoding="utf-8")
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / "results.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def render(results: Iterable[SectionResult]) -> str:
+    """Write the table: figures in the order of `TARGETS`, then what each run was made on."""
+    results = sorted(results, key=lambda result: result.section)
+    runs = _runs(results)
+    found = {figure.name: (figure, runs[_run(result)]) for result in results for figure in result.figures}
+    rows = [row(figure, str(run)) for figure, run in (found[name] for name in TARGETS if name in found)]
+    lines = [_HEAD, *_table(_COLUMNS, rows), ""]
+    notes = [f"- {figure.target.label}: {figure.note}." for figure, _ in found.values() if figure.note]
+    lines += ["## Notes\n", *notes, ""] if notes else []
+    lines.append("## Runs\n")
+    lines += [f"{number}. {date}: {'; '.join(conditions)}." for (date, conditions), number in runs.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _run(result: SectionResult) -> tuple[str, tuple[str, ...]]:
+    return result.date, result.conditions
+
+
+def _runs(results: Iterable[SectionResult]) -> dict[tuple[str, tuple[str, ...]], int]:
+    distinct = sorted({_run(result) for result in results})
+    return {run: number for number, run in enumerate(distinct, start=1)}
+
+
+def row(figure: Figure, run: str = "") -> tuple[str, ...]:
+    """Give the cells of one figure."""
+    target = figure.target
+    other = "" if figure.other is None else amount(figure.other, figure.unit)
+    ratio = "" if target.unit else _spread(figure)
+    bounds = tuple(_bound(figure, bound) for bound in (target.at_least, target.aim))
+    verdict = "**no**" if figure.verdict == "no" else figure.verdict
+    return (target.label, amount(figure.ours, figure.unit), other, ratio, *bounds, verdict, run)
+
+
+def _spread(figure: Figure) -> str:
+    judged = figure.judged
+    return f"{judged.median:.2f} ({judged.low:.2f}–{judged.high:.2f})"
+
+
+def _bound(figure: Figure, bound: float | None) -> str:
+    if bound is None:
+        return ""
+    sign = "≤" if figure.target.less_is_more else "≥"
+    return f"{sign} {bound:g} {figure.target.unit}".rstrip()
+
+
+def amount(value: float, unit: str) -> str:
+    """Write a figure with as many digits as it deserves.
+
+    >>> amount(2929.4, "/s"), amount(0.4218, "ms"), amount(12.04, "s")
+    ('2,929/s', '0.422 ms', '12.0 s')
+    """
+    if unit == "/s":
+        return f"{value:,.0f}/s"
+    digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:,.{digits}f} {unit}"
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    head = list(columns)
+    return [_line(head), _line("---" for _ in head), *map(_line, rows)]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
