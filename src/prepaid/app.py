@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import evolve
 
 from . import integrity, jobs
 from .config import Context
@@ -16,6 +19,7 @@ from .core.rates import Rate
 from .core.usage import Permission
 from .doors.customer import CustomerDoor
 from .doors.host import HostCustomers, HostMeters, HostReturns, HostUsage, HostWebhooks
+from .doors.joined import JoinedDoor
 from .doors.operator import OperatorDoor
 from .hookspecs import PluginSetup
 from .integrity import IntegrityReport
@@ -23,12 +27,13 @@ from .invoicing.pdf import PdfRenderer
 from .jobs import JobRun
 from .plugins import Plugins
 from .ports import Clock, Gateway, InvoiceRenderer, Mailer, Mode
-from .store import Database
+from .store import Database, joined_database
 from .system import RandomIds, SystemClock, UtcClock
 from .usage import gate
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.orm import Session
 
 T = TypeVar("T")
 
@@ -94,8 +99,9 @@ class Prepaid:
         codes = _several("currencies", currencies)
         setup = PluginSetup(book=check_key(book, field="book"), mode=mode, currencies=codes)
         given = [("the host", gateway) for gateway in _several("gateways", gateways)]
+        self._database = Database(database, book=book, mode=mode, now=now.now)
         self._context = Context(
-            database=Database(database, book=book, mode=mode, now=now.now),
+            database=self._database,
             book=book,
             mode=mode,
             seller=seller,
@@ -118,7 +124,7 @@ class Prepaid:
 
     def close(self) -> None:
         """Close pooled connections of an engine made here; a host's own engine is left alone."""
-        self._context.database.close()
+        self._database.close()
 
     def upgrade_database(self) -> None:
         """Bring the database to the schema of this library; never done implicitly.
@@ -126,7 +132,7 @@ class Prepaid:
         Raises:
             ConfigurationError: The database is newer than this library.
         """
-        self._context.database.upgrade()
+        self._database.upgrade()
 
     def customer(self, customer_id: str) -> CustomerDoor:
         """Open the door of one customer, for their own pages.
@@ -147,6 +153,27 @@ class Prepaid:
     def may_start(self, customer_id: str, *, rate: Rate | None = None, hours: int = 1) -> Permission:
         """Say whether a customer may start a resource; see `prepaid.usage.gate.may_start`."""
         return gate.may_start(self._context, customer_id, rate=rate, hours=hours)
+
+    @contextmanager
+    def joined(self, transaction: Connection | Session) -> Iterator[JoinedDoor]:
+        """Charge inside a transaction of the host, so that both are kept, or neither.
+
+        The host's commit keeps what was charged; this block neither commits nor
+        rolls back. A refusal (`InsufficientCredit`, `KeyConflict`...) leaves the
+        host's transaction as it was before the call. After `TransactionAborted`
+        its connection is closed and nothing of it can be committed: run all of
+        it again, with the same keys.
+
+        Args:
+            transaction: An open, synchronous SQLAlchemy `Connection` or
+                `Session` on the database of the books.
+
+        Raises:
+            ConfigurationError: What was given cannot be joined; says what to pass.
+            TransactionAborted: The host's transaction is lost already.
+        """
+        with joined_database(self._database, transaction) as database:
+            yield JoinedDoor(evolve(self._context, database=database))
 
     def run_due(self, only: str | None = None, *, budget_s: int | None = None) -> tuple[JobRun, ...]:
         """Run the jobs that are due; safe anywhere, any number of times; see `prepaid.jobs.run_due`."""

@@ -15,7 +15,7 @@ from .core.parties import Seller
 from .ports import Clock, EventListeners, Gateway, IdSource, InvoiceRenderer, Mailer, Mode
 
 if TYPE_CHECKING:
-    from .store import Database
+    from .store import BookDatabase
 
 MODES: Final = ("test", "live")
 MAX_WEBHOOK_BYTES: Final = 256 * 1024
@@ -42,7 +42,7 @@ class Context:
         checkout_valid_for: How long a started top-up may be paid.
     """
 
-    database: Database = field(repr=False)
+    database: BookDatabase = field(repr=False)
     book: str
     mode: Mode
     seller: Seller = field(repr=False)

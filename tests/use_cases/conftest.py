@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from contextlib import closing
 
 import pytest
 
@@ -14,6 +15,7 @@ from prepaid.testing.clock import MovableClock
 from prepaid.testing.mail import RecordingMailer
 from tests.conftest import server_of
 from tests.engines import DATABASES
+from tests.use_cases.panel import Panel
 from tests.use_cases.providers import SECRET, LyingGateway
 from tests.use_cases.steps import ADA, EVE, Place, PlainRenderer, checkout_of, seller, start
 
@@ -104,6 +106,13 @@ def billing(open_billing):
     billing.customers.register(ADA, email="ada@example.com", name="Ada", currency="EUR", locale="en")
     billing.customers.register(EVE, email="eve@example.com", name="Eve")
     return billing
+
+
+@pytest.fixture
+def panel(place):
+    """Give a host with a table of its own beside the books."""
+    with closing(Panel(place.url)) as panel:
+        yield panel
 
 
 @pytest.fixture

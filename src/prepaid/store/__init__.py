@@ -4,8 +4,19 @@ Only this package imports SQLAlchemy and Alembic. Everything above passes a `Tx`
 down and gets frozen values back.
 """
 
-from .database import Database, Tx
+from .database import BookDatabase, Database, Tx
 from .engines import Duplicate, configure_sqlite
+from .joined import JoinedDatabase, joined_database
 from .migrate import schema_status, upgrade_schema
 
-__all__ = ["Database", "Duplicate", "Tx", "configure_sqlite", "schema_status", "upgrade_schema"]
+__all__ = [
+    "BookDatabase",
+    "Database",
+    "Duplicate",
+    "JoinedDatabase",
+    "Tx",
+    "configure_sqlite",
+    "joined_database",
+    "schema_status",
+    "upgrade_schema",
+]

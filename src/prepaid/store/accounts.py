@@ -10,12 +10,12 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import Select, insert, select, update
 
-from ..core.errors import ConfigurationError
+from ..core.errors import ConfigurationError, TransactionAborted
 from ..core.grants import NEVER
 from ..core.money import MINOR_DIGITS, scale_of
 from ..core.transfers import AccountRef
 from . import schema
-from .database import Database, Tx
+from .database import BookDatabase, Tx
 from .engines import Duplicate
 
 _account = schema.account
@@ -128,19 +128,26 @@ def suspensions_due(tx: Tx, now: datetime, *, limit: int) -> list[Wallet]:
     return [Wallet(*row) for row in tx.execute(wanted.order_by(_account.c.suspend_at, _account.c.id).limit(limit))]
 
 
-def account_id(tx: Tx, ref: AccountRef, currency: str) -> int | None:
-    """Read the id of one of the book's own accounts."""
+def account_id(tx: Tx, ref: AccountRef, currency: str, *, lock: bool = False) -> int | None:
+    """Read the id of an account.
+
+    Args:
+        tx: The transaction.
+        ref: Which.
+        currency: Of the account.
+        lock: Read what is committed now, though a host's snapshot be older.
+    """
     wanted = select(_account.c.id).where(
         _account.c.book_id == tx.book_id,
         _account.c.kind == ref.kind,
         _account.c.owner == ref.owner,
         _account.c.currency == currency,
     )
-    found = tx.execute(wanted).scalar()
+    found = tx.execute(wanted.with_for_update(read=True) if lock else wanted).scalar()
     return None if found is None else int(found)
 
 
-def ensure_wallet(database: Database, customer: str, currency: str, now: datetime) -> None:
+def ensure_wallet(database: BookDatabase, customer: str, currency: str, now: datetime) -> None:
     """Open a customer's wallet unless it is open; in a transaction of its own.
 
     Raises:
@@ -151,7 +158,7 @@ def ensure_wallet(database: Database, customer: str, currency: str, now: datetim
 
 
 def system_accounts(
-    database: Database, refs: Iterable[AccountRef], currency: str, now: datetime
+    database: BookDatabase, refs: Iterable[AccountRef], currency: str, now: datetime
 ) -> dict[AccountRef, int]:
     """Give the ids of the book's own accounts, opening those that are missing.
 
@@ -169,23 +176,28 @@ def system_accounts(
     return {ref: known[ref, currency] for ref in wanted}
 
 
-def _find_or_open(database: Database, ref: AccountRef, currency: str, now: datetime) -> int:
+def _find_or_open(database: BookDatabase, ref: AccountRef, currency: str, now: datetime) -> int:
     found = database.read(lambda tx: account_id(tx, ref, currency))
-    if found is None:
-        _open(database, ref, currency, now)
-        return _find_or_open(database, ref, currency, now)
-    return found
+    return _open(database, ref, currency, now) if found is None else found
 
 
-def _open(database: Database, ref: AccountRef, currency: str, now: datetime) -> None:
+def _open(database: BookDatabase, ref: AccountRef, currency: str, now: datetime) -> int:
     _ensure_currency(database, currency)
     row = {"kind": ref.kind, "owner": ref.owner, "currency": currency, "created_at": now}
     zero = {"balance": 0, "held": 0, "floor": 0, "seq": 0, "next_due_at": NEVER, "told": 0}
     with suppress(Duplicate):  # somebody else opened it meanwhile
         database.write(lambda tx: tx.execute(insert(_account).values(book_id=tx.book_id, **row, **zero)))
+    return database.write(lambda tx: _opened(tx, ref, currency))
 
 
-def _ensure_currency(database: Database, code: str) -> None:
+def _opened(tx: Tx, ref: AccountRef, currency: str) -> int:
+    found = account_id(tx, ref, currency, lock=True)
+    if found is None:
+        raise TransactionAborted("The transaction cannot see an account that was opened after it began.")
+    return found
+
+
+def _ensure_currency(database: BookDatabase, code: str) -> None:
     def scale(tx: Tx) -> int | None:
         found = tx.execute(
             select(_currency.c.scale).where(_currency.c.book_id == tx.book_id, _currency.c.code == code)

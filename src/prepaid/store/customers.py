@@ -59,7 +59,7 @@ def add(tx: Tx, customer: Customer, *, since: datetime, now: datetime) -> None:
 def frozen_at(tx: Tx, customer_id: str) -> datetime | None:
     """Give since when a customer is frozen; None if they are not."""
     wanted = select(_customer.c.frozen_at).where(_customer.c.book_id == tx.book_id, _customer.c.id == customer_id)
-    found: datetime | None = tx.execute(wanted).scalar()
+    found: datetime | None = tx.execute(tx.current(wanted)).scalar()
     return found
 
 

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, TypeVarTuple
 
 from attrs import frozen
-from sqlalchemy import Connection, CursorResult, Engine, Executable, insert, select
+from sqlalchemy import Connection, CursorResult, Engine, Executable, Select, insert, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .ledger import Header, Label
 
 T = TypeVar("T")
+Row = TypeVarTuple("Row")
 
 MAX_ATTEMPTS: Final = 12
 MAX_RETRY_S: Final = 30.0
@@ -42,19 +43,56 @@ class Tx:
     Attributes:
         connection: The SQLAlchemy connection it runs on.
         book_id: The book every statement is limited to.
+        snapshot: Plain reads may be older than what is locked: a host's
+            transaction, on an engine that lets it write all the same.
     """
 
     connection: Connection
     book_id: int
+    snapshot: bool = False
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
         """Run one statement."""
         return self.connection.execute(statement, parameters)
 
+    def current(self, wanted: Select[*Row]) -> Select[*Row]:
+        """Let a read see what is committed now where the transaction's snapshot may be older."""
+        return wanted.with_for_update(read=True) if self.snapshot else wanted
+
     @property
     def dialect(self) -> str:
         """Name of the engine's dialect."""
         return self.connection.dialect.name
+
+
+class BookDatabase(Protocol):
+    """What a use case asks of a book's database, whoever begins and commits.
+
+    A `Database` opens a transaction for each piece of work; a `JoinedDatabase`
+    does the work in a transaction that its host has opened.
+    """
+
+    @property
+    def book_id(self) -> int:
+        """Row id of the book."""
+        ...
+
+    @property
+    def account_ids(self) -> dict[tuple[AccountRef, str], int]:
+        """Ids of the book's own accounts that are known to be committed."""
+        ...
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """Run ``work`` and keep all of it, or nothing."""
+        ...
+
+    def read(self, work: Callable[[Tx], T]) -> T:
+        """Run ``work``, which only reads."""
+        ...
+
+    def debit_at_once(self, customer: str, amount: Money, *, header: Header, label: Label, to: int) -> int | None:
+        """Post a debit by the engine's fast path; None if nothing was posted and the portable path must be taken."""
+        ...
 
 
 class Database:
@@ -69,16 +107,16 @@ class Database:
         self.engine = open_engine(database)
         self._given = database
         self._own_engine = not isinstance(database, Engine)
-        self._book = book
-        self._mode = mode
-        self._now = now
+        self.book = book
+        self.mode = mode
+        self.now = now
         self._book_id: int | None = None
         self._opening = threading.Lock()
         self._fast = fast.path_of(self.engine)
         self.account_ids: dict[tuple[AccountRef, str], int] = {}
 
     def __repr__(self) -> str:
-        return f"<Database {self.engine.dialect.name} book={self._book!r} mode={self._mode!r}>"
+        return f"<Database {self.engine.dialect.name} book={self.book!r} mode={self.mode!r}>"
 
     def close(self) -> None:
         """Close the pooled connections of an engine that was made here."""
@@ -93,6 +131,11 @@ class Database:
             ConfigurationError: The schema is not the one of this library.
         """
         return self._open()
+
+    @property
+    def known_book_id(self) -> int | None:
+        """Row id of the book if it was looked up already; opens nothing."""
+        return self._book_id
 
     def upgrade(self) -> None:
         """Bring the schema to the version of this library; safe to run at the same time elsewhere.
@@ -209,17 +252,35 @@ class Database:
         migrate.check(self.engine)
 
     def _find_or_make_book(self) -> int:
-        book = schema.book
-        wanted = select(book.c.id).where(book.c.name == self._book, book.c.mode == self._mode)
         with self._snapshot() as connection:
-            found = connection.execute(wanted).scalar()
+            found = self.find_book(connection)
         if found is not None:
-            return int(found)
+            return found
         try:
             with self.engine.begin() as connection:
-                row = {"name": self._book, "mode": self._mode, "created_at": self._now()}
-                connection.execute(insert(book).values(row))
+                self.add_book(connection)
         except DBAPIError as error:
             if not is_duplicate(error):
                 raise
         return self._find_or_make_book()
+
+    def find_book(self, connection: Connection, *, lock: bool = False) -> int | None:
+        """Look the book up on a connection.
+
+        Args:
+            connection: Where.
+            lock: Read what is committed now, though the transaction's snapshot be older.
+        """
+        book = schema.book
+        wanted = select(book.c.id).where(book.c.name == self.book, book.c.mode == self.mode)
+        found = connection.execute(wanted.with_for_update(read=True) if lock else wanted).scalar()
+        return None if found is None else int(found)
+
+    def add_book(self, connection: Connection) -> None:
+        """Open the book in the transaction of a connection.
+
+        Raises:
+            sqlalchemy.exc.IntegrityError: It is open already.
+        """
+        row = {"name": self.book, "mode": self.mode, "created_at": self.now()}
+        connection.execute(insert(schema.book).values(row))

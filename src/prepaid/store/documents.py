@@ -13,7 +13,7 @@ from ..core.documents import Invoice, invoice_from_record, invoice_record
 from ..core.errors import IntegrityFault
 from ..core.hashing import canonical_json, sha256
 from . import schema
-from .database import Database, Tx
+from .database import BookDatabase, Tx
 from .engines import Duplicate
 
 _series = schema.invoice_series
@@ -44,7 +44,7 @@ def take_number(tx: Tx, kind: str, year: int, today: date) -> Place:
     return Place(int(last), issued_on)
 
 
-def ensure_series(database: Database, kind: str, year: int, today: date) -> None:
+def ensure_series(database: BookDatabase, kind: str, year: int, today: date) -> None:
     """Begin a series at 0 unless it exists; in a transaction of its own, before the first document."""
 
     def exists(tx: Tx) -> bool:

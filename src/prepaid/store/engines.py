@@ -14,7 +14,7 @@ import sqlite3
 import weakref
 from typing import Any, Final
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
@@ -24,11 +24,15 @@ from . import servers
 READ_ONLY: Final = "prepaid_read"
 """Execution option of connections that only read."""
 
+CONFIGURED: Final = "prepaid_configured"
+"""Marks, in a pooled connection's ``info``, that `configure_sqlite` has set it up."""
+
 BUSY_TIMEOUT_MS: Final = 30_000
 
 _SQLITE_RETRY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _SQLITE_UNIQUE = {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
 _POSTGRES_RETRY = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03"}
+_POSTGRES_FAILED_BEFORE = "25P02"
 # Changed since the snapshot, too many connections, no cluster, going down, lock wait, deadlock, connection lost.
 _MARIADB_RETRY = {1020, 1040, 1047, 1053, 1205, 1213, 2003, 2006, 2013}
 
@@ -62,8 +66,9 @@ def configure_sqlite(engine: Engine) -> Engine:
     return engine
 
 
-def _on_sqlite_connect(connection: Any, record: object) -> None:
+def _on_sqlite_connect(connection: Any, record: Any) -> None:
     connection.isolation_level = None
+    record.info[CONFIGURED] = True
     cursor = connection.cursor()
     # The timeout first: even turning WAL on needs a lock that another process may hold.
     for pragma in (
@@ -149,11 +154,16 @@ def refuse_autocommit(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         return  # configured by us: the driver's own mode is off, and BEGIN is written out
     with engine.connect() as connection:
-        if engine.dialect.detect_autocommit_setting(connection.connection.dbapi_connection):  # type: ignore[arg-type]
+        if commits_by_itself(connection):
             raise ConfigurationError(
                 "The engine commits each statement by itself (isolation_level AUTOCOMMIT); money needs transactions."
             )
         servers.refuse_lax(connection)
+
+
+def commits_by_itself(connection: Connection) -> bool:
+    """Tell whether a connection to a server commits each statement by itself."""
+    return connection.dialect.detect_autocommit_setting(connection.connection.dbapi_connection)  # type: ignore[arg-type]
 
 
 def is_duplicate(error: DBAPIError) -> bool:
@@ -178,6 +188,11 @@ def is_retryable(error: DBAPIError) -> bool:
         or _is_lost(cause)
         or _errno(cause) in _MARIADB_RETRY
     )
+
+
+def is_fatal(error: DBAPIError) -> bool:
+    """Tell whether the whole transaction is lost, or may be: a savepoint does not bring it back."""
+    return is_retryable(error) or getattr(error.orig, "sqlstate", None) == _POSTGRES_FAILED_BEFORE
 
 
 def _is_lost(cause: Any) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, insert, or_, select, update
 
 from ..core.grants import NEVER, Burn, CreditGrant, GrantKind, OpenGrant
 from ..core.hashing import canonical_json
@@ -164,9 +164,12 @@ def open_or_begun(tx: Tx, wallet_id: int, now: datetime) -> list[StoredGrant]:
 
 def next_instant(tx: Tx, wallet_id: int, now: datetime) -> datetime:
     """Give when the next grant of a wallet begins, or lapses after now; `NEVER` if none does."""
-    lapse = select(func.min(_grant.c.expires_at)).where(*_of_wallet(wallet_id, OPEN), _grant.c.expires_at > now)
-    begin = select(func.min(_grant.c.effective_at)).where(*_of_wallet(wallet_id, WAITING))
-    return min(found for found in (tx.execute(lapse).scalar(), tx.execute(begin).scalar(), NEVER) if found is not None)
+    lapse = select(_grant.c.expires_at).where(*_of_wallet(wallet_id, OPEN), _grant.c.expires_at > now)
+    begin = select(_grant.c.effective_at).where(*_of_wallet(wallet_id, WAITING))
+    # The first row rather than a minimum: it can be read with a lock.
+    lapses = tx.execute(tx.current(lapse.order_by(_grant.c.expires_at).limit(1))).scalar()
+    begins = tx.execute(tx.current(begin.order_by(_grant.c.effective_at).limit(1))).scalar()
+    return min(found for found in (lapses, begins, NEVER) if found is not None)
 
 
 def find(tx: Tx, grant_id: str) -> StoredGrant | None:
@@ -266,7 +269,7 @@ def facts(tx: Tx, grant_ids: Iterable[str]) -> dict[str, tuple[int, datetime]]:
     wanted = select(_grant.c.id, _grant.c.priority, _grant.c.expires_at).where(
         _grant.c.book_id == tx.book_id, _grant.c.id.in_(list(grant_ids))
     )
-    return {row.id: (int(row.priority), row.expires_at) for row in tx.execute(wanted)}
+    return {row.id: (int(row.priority), row.expires_at) for row in tx.execute(tx.current(wanted))}
 
 
 def sums(tx: Tx, wallet_id: int) -> dict[str, int]:

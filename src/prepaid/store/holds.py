@@ -68,9 +68,17 @@ def find(tx: Tx, hold_id: str) -> Hold | None:
     return None if row is None else _from_row(row)
 
 
-def find_by_key(tx: Tx, key_hash: str) -> tuple[Hold, str] | None:
-    """Find a hold by its key, with the fingerprint of what the key was used for."""
-    row = tx.execute(_select(tx).where(_hold.c.key_hash == key_hash)).first()
+def find_by_key(tx: Tx, key_hash: str, *, current: bool = False) -> tuple[Hold, str] | None:
+    """Find a hold by its key, with the fingerprint of what the key was used for.
+
+    Args:
+        tx: The transaction.
+        key_hash: Of the key.
+        current: Look for what was committed after a host's snapshot too. The lock that
+            this takes keeps others from making holds, so not before there is a reason.
+    """
+    wanted = _select(tx).where(_hold.c.key_hash == key_hash)
+    row = tx.execute(tx.current(wanted) if current else wanted).first()
     return None if row is None else (_from_row(row), str(row.fingerprint))
 
 
@@ -99,8 +107,9 @@ def lapsed(tx: Tx, wallet_id: int, now: datetime) -> list[tuple[str, int]]:
 
 def next_expiry(tx: Tx, wallet_id: int) -> datetime:
     """Give when the next open hold of a wallet lapses; `NEVER` if none does."""
-    wanted = select(func.min(_hold.c.expires_at)).where(_hold.c.wallet_id == wallet_id, _hold.c.state == "open")
-    found: datetime | None = tx.execute(wanted).scalar()
+    wanted = select(_hold.c.expires_at).where(_hold.c.wallet_id == wallet_id, _hold.c.state == "open")
+    # The first row rather than a minimum: it can be read with a lock.
+    found: datetime | None = tx.execute(tx.current(wanted.order_by(_hold.c.expires_at).limit(1))).scalar()
     return NEVER if found is None else found
 
 

@@ -213,13 +213,16 @@ _NO_LABEL = Label()
 
 
 def find_posted(tx: Tx, key_hash: str) -> Posted | None:
-    """Find the transaction of a key, with the balance after its last wallet transfer."""
+    """Find the transaction of a key, with the balance after its last wallet transfer.
+
+    A host's snapshot may be older than the transaction: then with a lock.
+    """
     wanted = (
         select(_transfer.c.transaction_id, _transfer.c.fingerprint, _transfer.c.wallet_id, _transfer.c.wallet_after)
         .where(_transfer.c.book_id == tx.book_id, _transfer.c.key_hash == key_hash)
         .order_by(_transfer.c.part)
     )
-    rows = tx.execute(wanted).all()
+    rows = tx.execute(tx.current(wanted)).all()
     if not rows:
         return None
     wallet_rows = [row for row in rows if row.wallet_id is not None]

@@ -49,7 +49,17 @@ def check(engine: Engine) -> None:
         ConfigurationError: It was never made, is older, or is newer; the
             message says what to run.
     """
-    version = current(engine)
+    with engine.connect() as connection:
+        check_through(connection)
+
+
+def check_through(connection: Connection) -> None:
+    """Make sure, on an open connection, that the schema is the one of this library.
+
+    Raises:
+        ConfigurationError: As `check`.
+    """
+    version = _version(connection)
     if version == HEAD:
         return
     if version is None or version < HEAD:

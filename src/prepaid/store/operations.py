@@ -81,9 +81,8 @@ def audit_page(tx: Tx, *, before_id: int | None, limit: int) -> list[tuple[int, 
 
 def read_setting(tx: Tx, name: str) -> dict[str, Any] | None:
     """Read a setting of the book."""
-    value = tx.execute(
-        select(_setting.c.value).where(_setting.c.book_id == tx.book_id, _setting.c.name == name)
-    ).scalar()
+    wanted = select(_setting.c.value).where(_setting.c.book_id == tx.book_id, _setting.c.name == name)
+    value = tx.execute(tx.current(wanted)).scalar()
     return None if value is None else dict(json.loads(value))
 
 

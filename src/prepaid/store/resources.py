@@ -29,7 +29,7 @@ def billed_elsewhere(tx: Tx, resources: Iterable[str]) -> set[str]:
     if not names:
         return set()
     wanted = select(_owner.c.resource).where(_owner.c.book_id == tx.book_id, _owner.c.biller != PREPAID)
-    return set(tx.execute(wanted.where(_owner.c.resource.in_(names))).scalars())
+    return set(tx.execute(tx.current(wanted.where(_owner.c.resource.in_(names)))).scalars())
 
 
 def hold(tx: Tx, resource: str, now: datetime) -> None:

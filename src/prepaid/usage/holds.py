@@ -83,22 +83,22 @@ def hold(
     book, owner = context.database.book_id, customer.id
     identity = keys.hold(book, customer=owner, key=check_key(key), amount=str(amount), resource=resource, kind=kind)
 
-    def work(tx: Tx) -> Hold | int:
-        return _reserve(tx, context, wanted, identity=identity)
+    def work(tx: Tx, *, current: bool = False) -> Hold | int:
+        return _reserve(tx, context, wanted, identity=identity, current=current)
 
     try:
         made = context.database.write(work)
     except Duplicate:  # made by somebody else at the same moment
-        made = context.database.write(work)
+        made = context.database.write(lambda tx: work(tx, current=True))
     if isinstance(made, int):
         raise InsufficientCredit("The balance does not cover this.", available=Money(made, currency))
     return made
 
 
-def _reserve(tx: Tx, context: Context, wanted: Hold, *, identity: keys.Identity) -> Hold | int:
+def _reserve(tx: Tx, context: Context, wanted: Hold, *, identity: keys.Identity, current: bool) -> Hold | int:
     """Make the hold, or give what is available instead."""
     wallet = due.hold_swept(tx, context, wanted.customer, currency=wanted.amount.currency)
-    known = holds.find_by_key(tx, identity.key_hash)
+    known = holds.find_by_key(tx, identity.key_hash, current=current)
     if known is not None:
         return _known(tx, context, wallet, known=known, fingerprint=identity.fingerprint)
     if customer_rows.frozen_at(tx, wanted.customer) is not None:
@@ -106,6 +106,8 @@ def _reserve(tx: Tx, context: Context, wanted: Hold, *, identity: keys.Identity)
     if resources.billed_elsewhere(tx, (wanted.resource,) if wanted.resource else ()):
         raise WrongState("The resource is billed elsewhere.", field="resource")
     if wallet is None or not ledger.reserve(tx, wallet.id, wanted.amount.units):
+        if tx.snapshot and not current:  # the key itself may have taken the credit, after the host's snapshot
+            return _reserve(tx, context, wanted, identity=identity, current=True)
         return 0 if wallet is None else wallet.available
     holds.add(tx, wanted, wallet.id, key_hash=identity.key_hash, fingerprint=identity.fingerprint)
     ledger.due_by(tx, wallet.id, wanted.expires_at)

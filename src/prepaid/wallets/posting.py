@@ -33,7 +33,8 @@ def post_debit(tx: Tx, context: Context, debit: Debit, system: Accounts) -> Done
     """Take a debit from a wallet, grant by grant, or say why not.
 
     After a failed guard the key is looked up before anything is refused: the
-    charge may have been made and emptied the wallet itself.
+    charge may have been made and emptied the wallet itself. The wallet is held
+    first, so that neither answer comes from a host's snapshot that is older.
     """
     currency = debit.amount.currency
     if not _take(tx, debit):
