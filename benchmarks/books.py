@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from attrs import frozen
-from sqlalchemy import Engine, create_engine, inspect
+from sqlalchemy import Engine, create_engine
 
 from prepaid import Address, Money, Prepaid, Rate, Seller, permissions
 from prepaid.core.hashing import key_hash
@@ -182,9 +182,8 @@ def fill_meters(url: str, *, resources: int, customers: int, clock: Clock) -> No
     billing.close()
     engine = create_engine(url)
     for table, columns in _METER_ROWS.items():
-        if inspect(engine).has_table(table):
-            [model] = rows(engine, f"SELECT * FROM {table}")  # noqa: S608 - a table of ours
-            clone(engine, table, model, _meters(columns, range(1, resources + 1), customers))
+        [model] = rows(engine, f"SELECT * FROM {table}")  # noqa: S608 - a table of ours
+        clone(engine, table, model, _meters(columns, range(1, resources + 1), customers))
     _tidy(engine)
     engine.dispose()
 
@@ -197,7 +196,6 @@ _METER_ROWS: Final[dict[str, dict[str, Callable[[int, int], str]]]] = {
         "customer": lambda _, customer: customer_name(customer),
     },
     "prepaid_meter_segment": {"meter_id": lambda resource, _: f"mtr_{resource:026d}"},
-    "prepaid_resource_owner": {"resource": lambda resource, _: f"vm-{resource}"},
 }
 """What tells the meters apart: by table and column, the value for a resource and its customer."""
 

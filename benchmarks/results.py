@@ -6,13 +6,14 @@ A run of one section leaves what the others found where it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
-from .figures import TARGETS, Figure
+from .figures import TARGETS, Figure, Target
 
 FOLDER: Final = Path(__file__).parent
 
@@ -20,7 +21,7 @@ _HEAD: Final = """# Results
 
 Written by `python -m benchmarks` from `results.json`; see `README.md` for what is compared and how. A ratio is the
 median over rounds, with the lowest and the highest in parentheses; *held* says whether a figure reaches what it must
-(yes), the aim as well (aim), or neither (**no**).
+(yes), the aim as well (aim), or neither (**no**). What was not measured is **missing**.
 """
 
 _COLUMNS: Final = ("figure", "ours", "compared with", "ratio", "at least", "aim", "held", "run")
@@ -35,24 +36,36 @@ class SectionResult:
         date: The day.
         conditions: Machine, versions and durability, in words.
         figures: What it measured.
+        missing: What it could not measure, by name, each with the reason.
     """
 
     section: str
     date: str
     conditions: tuple[str, ...]
     figures: tuple[Figure, ...]
+    missing: Mapping[str, str] = field(factory=dict)
 
     def as_record(self) -> dict[str, Any]:
         """Give it as what JSON keeps."""
         figures = [figure.as_record() for figure in self.figures]
-        return {"date": self.date, "conditions": list(self.conditions), "figures": figures}
+        return {
+            "date": self.date,
+            "conditions": list(self.conditions),
+            "figures": figures,
+            "missing": dict(self.missing),
+        }
 
     @classmethod
     def from_record(cls, section: str, record: dict[str, Any]) -> SectionResult:
         """Read what `as_record` gave; a figure that the table no longer knows is left out."""
         figures = (Figure.from_record(figure) for figure in record["figures"] if figure["name"] in TARGETS)
-        conditions = tuple(record["conditions"])
-        return cls(section=section, date=record["date"], conditions=conditions, figures=tuple(figures))
+        return cls(
+            section=section,
+            date=record["date"],
+            conditions=tuple(record["conditions"]),
+            figures=tuple(figures),
+            missing=record["missing"],
+        )
 
 
 def keep(result: SectionResult, folder: Path = FOLDER) -> None:
@@ -70,17 +83,28 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def render(results: Iterable[SectionResult]) -> str:
-    """Write the table: figures in the order of `TARGETS`, then what each run was made on."""
+    """Write the table: every target in its order, measured or missing, then what each run was made on."""
     results = sorted(results, key=lambda result: result.section)
     runs = _runs(results)
-    found = {figure.name: (figure, runs[_run(result)]) for result in results for figure in result.figures}
-    rows = [row(figure, str(run)) for figure, run in (found[name] for name in TARGETS if name in found)]
-    lines = [_HEAD, *_table(_COLUMNS, rows), ""]
-    notes = [f"- {figure.target.label}: {figure.note}." for figure, _ in found.values() if figure.note]
-    lines += ["## Notes\n", *notes, ""] if notes else []
+    found = {figure.name: (figure, str(runs[_run(result)])) for result in results for figure in result.figures}
+    missing = {name: reason for result in results for name, reason in result.missing.items()}
+    judged = {name: target for name, target in TARGETS.items() if name in found or target.at_least is not None}
+    rows = [row(*found[name]) if name in found else _missing_row(target) for name, target in judged.items()]
+    notes = {name: found[name][0].note if name in found else missing.get(name, "not run") for name in judged}
+    lines = [_HEAD, _tally(figure for figure, _ in found.values()), "", *_table(_COLUMNS, rows), ""]
+    lines += ["## Notes\n", *(f"- {TARGETS[name].label}: {note}." for name, note in notes.items() if note), ""]
     lines.append("## Runs\n")
     lines += [f"{number}. {date}: {'; '.join(conditions)}." for (date, conditions), number in runs.items()]
     return "\n".join(lines) + "\n"
+
+
+def _tally(figures: Iterable[Figure]) -> str:
+    """Count what holds, of all that has to hold."""
+    count = Counter(figure.verdict for figure in figures)
+    wanted = sum(target.at_least is not None for target in TARGETS.values())
+    held = count["aim"] + count["yes"]
+    rest = f"{count['no']} do not, {wanted - held - count['no']} are missing"
+    return f"Of {wanted} figures {held} hold what they must, {count['aim']} of them the aim as well; {rest}."
 
 
 def _run(result: SectionResult) -> tuple[str, tuple[str, ...]]:
@@ -97,9 +121,21 @@ def row(figure: Figure, run: str = "") -> tuple[str, ...]:
     target = figure.target
     other = "" if figure.other is None else amount(figure.other, figure.unit)
     ratio = "" if target.unit else _spread(figure)
-    bounds = tuple(_bound(figure, bound) for bound in (target.at_least, target.aim))
+    bounds = tuple(_bound(target, bound) for bound in (target.at_least, target.aim))
     verdict = "**no**" if figure.verdict == "no" else figure.verdict
     return (target.label, amount(figure.ours, figure.unit), other, ratio, *bounds, verdict, run)
+
+
+def _missing_row(target: Target) -> tuple[str, ...]:
+    return (
+        target.label,
+        "",
+        "",
+        "",
+        *(_bound(target, bound) for bound in (target.at_least, target.aim)),
+        "**missing**",
+        "",
+    )
 
 
 def _spread(figure: Figure) -> str:
@@ -107,11 +143,11 @@ def _spread(figure: Figure) -> str:
     return f"{judged.median:.2f} ({judged.low:.2f}–{judged.high:.2f})"
 
 
-def _bound(figure: Figure, bound: float | None) -> str:
+def _bound(target: Target, bound: float | None) -> str:
     if bound is None:
         return ""
-    sign = "≤" if figure.target.less_is_more else "≥"
-    return f"{sign} {bound:g} {figure.target.unit}".rstrip()
+    sign = "≤" if target.less_is_more else "≥"
+    return f"{sign} {bound:g} {target.unit}".rstrip()
 
 
 def amount(value: float, unit: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from statistics import median
 
@@ -20,16 +21,23 @@ class Stage:
         engines: Where databases come from.
         quick: Do little; the figures then say little.
         conditions: What the section was run on, in words.
+        missing: Figures that it could not measure, each with the reason.
     """
 
     def __init__(self, engines: Engines, section: str, *, quick: bool) -> None:
         """Begin a section."""
-        self.engines, self.quick, self.conditions = engines, quick, list[str]()
+        self.engines, self.quick = engines, quick
+        self.conditions, self.missing = list[str](), dict[str, str]()
         self._section = section
 
     def tell(self, text: str) -> None:
         """Say how far it is."""
-        print(f"  {self._section}: {text}", flush=True)
+        print(f"  {self._section}: {text}", file=sys.stderr, flush=True)
+
+    def leave_out(self, name: str, reason: str) -> None:
+        """Note that a figure is not measured, and why."""
+        self.tell(f"{name} is left out: {reason}")
+        self.missing[name] = reason
 
     def size(self, full: int, quick: int) -> int:
         """Choose how much to do."""

@@ -1,41 +1,59 @@
-"""The sections by name: each can be run alone."""
+"""The sections by name, each of which can be run alone, and the figures that each owes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+
+from attrs import frozen
 
 from ..engines import ENGINES, Engine
-from ..figures import Figure
+from ..figures import TARGETS, Figure
 from ..stage import Stage
-from . import charges, connections, history, hordak, imports, meters, topups
+from . import charges, connections, history, hordak, imports, invoices, meters, topups
 
-Section = Callable[[Stage], list[Figure]]
-OnEngine = Callable[[Stage, Engine], list[Figure]]
 
-_EVERYWHERE: dict[str, OnEngine] = {
-    "single": charges.single,
-    "batch": charges.batch,
-    "meters": meters.meters,
+@frozen
+class Section:
+    """A part of the program that runs by itself.
+
+    Attributes:
+        run: Measures, and gives what was found.
+        owes: Names of the figures that it has to find.
+    """
+
+    run: Callable[[Stage], list[Figure]]
+    owes: tuple[str, ...]
+
+
+@frozen
+class _OnEngine:
+    """A part that runs on several engines, each a section."""
+
+    run: Callable[[Stage, Engine], list[Figure]]
+    engines: Iterable[Engine]
+    owes: tuple[str, ...]
+
+    def sections(self, name: str) -> dict[str, Section]:
+        return {f"{engine}-{name}": self._on(engine) for engine in self.engines}
+
+    def _on(self, engine: Engine) -> Section:
+        owes = (f"{engine}-{name}" for name in self.owes)
+        return Section(lambda stage: self.run(stage, engine), tuple(name for name in owes if name in TARGETS))
+
+
+_BATCHES = ("batch-wide", "batch-deep", "batch-wide-statement", "batch-deep-statement")
+_GROWTH = ("growth-charge", "growth-balance", "growth-page", "dashboard", "check", "check-memory")
+_CROWD = ("pg-connections", "pg-connections-limit", "pg-connections-of-limit")
+
+SECTIONS: Mapping[str, Section] = {
+    "import": Section(imports.imports, ("import",)),
+    "invoices": Section(invoices.invoices, ("invoices",)),
+    **_OnEngine(charges.single, ENGINES, ("single",)).sections("single"),
+    **_OnEngine(charges.batch, ENGINES, _BATCHES).sections("batch"),
+    **_OnEngine(meters.meters, ENGINES, ("meters",)).sections("meters"),
+    **_OnEngine(topups.topups, ("pg", "sqlite"), ("quote", "settle")).sections("topups"),
+    "pg-connections": Section(connections.connections, _CROWD),
+    "hordak": Section(hordak.hordak, ("hordak-single", "hordak-batch")),
+    **_OnEngine(history.history, ("pg", "sqlite"), _GROWTH).sections("history"),
 }
-_WITHOUT_MARIADB: dict[str, OnEngine] = {
-    "history": history.history,
-    "topups": topups.topups,
-}
-
-
-def _on(engines: Iterable[Engine], sections: dict[str, OnEngine]) -> dict[str, Section]:
-    return {f"{engine}-{name}": _bound(run, engine) for name, run in sections.items() for engine in engines}
-
-
-def _bound(run: OnEngine, engine: Engine) -> Section:
-    return lambda stage: run(stage, engine)
-
-
-SECTIONS: dict[str, Section] = {
-    "import": imports.imports,
-    **_on(ENGINES, _EVERYWHERE),
-    **_on(("pg", "sqlite"), _WITHOUT_MARIADB),
-    "pg-connections": connections.connections,
-    "hordak": hordak.hordak,
-}
-"""What can be run, in the order in which it is."""
+"""What can be run, in the order in which it is: the longest last."""
