@@ -24,11 +24,11 @@ SOURCES: Final = {
 }
 """The account that pays for credit of a kind."""
 
-TURNS: Final = {"promotional": 20, "goodwill": 20, "external": 30, "migrated": 40, "paid": 50}
+PRIORITIES: Final = {"promotional": 20, "goodwill": 20, "external": 30, "migrated": 40, "paid": 50}
 EXPIRING_PROMOTIONAL: Final = 10
 
 
-class Refused(Exception):  # noqa: N818 - a refusal is no error of the model
+class Refused(Exception):
     """The act is refused; the first argument is the code that the library must give."""
 
 
@@ -41,7 +41,7 @@ class Lot:
     size: int
     begins: datetime
     lapses: datetime
-    wished_turn: int | None = None
+    priority: int
     left: int = field(init=False)
     debt_paid: int = 0
     waiting: bool = False
@@ -54,17 +54,12 @@ class Lot:
     @property
     def turn(self) -> tuple[int, datetime, int]:
         """When it burns: by priority, then what lapses first, then what is older."""
-        usual = TURNS[self.kind]
-        if self.kind == "promotional" and self._lapsed_once != FOREVER:
-            usual = EXPIRING_PROMOTIONAL
-        return (usual if self.wished_turn is None else self.wished_turn), self.lapses, self.made
+        return self.priority, self.lapses, self.made
 
-    _lapsed_once: datetime = field(init=False)
 
-    @_lapsed_once.default
-    def _first_lapse(self) -> datetime:
-        # A new expiry that an operator gives later does not change the priority.
-        return self.lapses
+def usual_priority(kind: str, lapses: datetime) -> int:
+    """Give the priority that credit of a kind has unless its giver wishes another."""
+    return EXPIRING_PROMOTIONAL if kind == "promotional" and lapses < FOREVER else PRIORITIES[kind]
 
 
 @define(eq=False)

@@ -1,0 +1,50 @@
+"""Whatever happens to a wallet, in whatever order, it is what a plain model says it is."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from prepaid.store import upgrade_schema
+from tests.conftest import server_of
+from tests.faults.world import open_quickly
+
+from .machine import live
+
+ACTS = 30
+
+
+@pytest.fixture
+def engine(request, tmp_path):
+    if request.param == "sqlite":
+        url, drop = f"sqlite:///{tmp_path}/billing.db", None
+    else:
+        server = server_of(request, request.param)
+        url, drop = server.new_database(), server.drop_database
+    upgrade_schema(url)
+    opened = open_quickly(url)
+    yield opened
+    opened.dispose()
+    if drop is not None:
+        drop(url)
+
+
+@pytest.mark.parametrize(
+    ("engine", "lives"),
+    [
+        pytest.param("sqlite", 14, id="sqlite"),
+        pytest.param("sqlite", 1500, id="sqlite-full", marks=pytest.mark.full),
+        pytest.param("postgresql", 400, id="postgresql", marks=[pytest.mark.full, pytest.mark.postgresql]),
+        pytest.param("mariadb", 400, id="mariadb", marks=[pytest.mark.full, pytest.mark.mariadb]),
+    ],
+    indirect=["engine"],
+)
+def test_every_life_ends_as_the_model_says(engine, lives, tmp_path):
+    began = time.monotonic()
+
+    counted = live(engine, tmp_path, lives=lives, acts=ACTS)
+
+    print(f"{engine.dialect.name}: {dict(counted)} in {time.monotonic() - began:.0f} s")
+    assert counted["lives"] >= lives
+    assert counted["done"] > counted["refused"] > 0
