@@ -237,9 +237,6 @@ def void_grant(context: Context, grant_id: str, *, reason: str, actor: str) -> s
             raise NotFound("There is no such grant.", field="grant")
         if found.kind == "paid":
             raise WrongState("Credit that was paid for is refunded, not voided.", field="grant")
-        replayed = wallets.replay(tx, context, header)
-        if isinstance(replayed, wallets.Replayed):
-            return replayed.transaction_id
         return _void(tx, context, header, found, reason=why)
 
     return context.database.write(work)
@@ -247,6 +244,10 @@ def void_grant(context: Context, grant_id: str, *, reason: str, actor: str) -> s
 
 def _void(tx: Tx, context: Context, header: Header, found: StoredGrant, *, reason: str) -> str | None:
     held = accounts.hold_wallet_by_id(tx, found.wallet_id)
+    # Only now: whoever takes it back at the same moment has finished.
+    replayed = wallets.replay(tx, context, header)
+    if isinstance(replayed, wallets.Replayed):
+        return replayed.transaction_id
     wallet = None if held is None else due.swept(tx, context, held)
     left = grants.hold(tx, found.id)
     if wallet is None or left is None:
