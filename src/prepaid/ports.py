@@ -55,6 +55,10 @@ class IdSource(Protocol):
         """Make a new id with the prefix ``kind``."""
         ...
 
+    def several(self, kind: str, count: int) -> list[str]:
+        """Make ``count`` new ids with the prefix ``kind``, in the order of their making."""
+        ...
+
 
 class EventListeners(Protocol):
     """Who wants to hear events; asked one by one, so that one cannot stop another."""

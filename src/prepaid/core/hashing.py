@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import Any
 
 from .money import Money
@@ -27,7 +28,11 @@ def key_hash(book_id: int, operation: str, customer: str, key: str) -> str:
 
 def fingerprint(*parts: object) -> str:
     """Hash what a key stands for to 32 hexadecimal digits."""
-    return hashlib.blake2b(canonical_json(list(parts)).encode(), digest_size=16).hexdigest()
+    try:  # nearly always text alone; a batch makes thousands, and this is three times as fast
+        written = f"[{','.join(map(encode_basestring, parts))}]"  # type: ignore[arg-type]
+    except TypeError:
+        written = canonical_json(list(parts))
+    return hashlib.blake2b(written.encode(), digest_size=16).hexdigest()
 
 
 def canonical_json(value: Mapping[str, Any] | list[Any]) -> str:
@@ -37,7 +42,7 @@ def canonical_json(value: Mapping[str, Any] | list[Any]) -> str:
         TypeError: A value that is not written the same way in every process.
         ValueError: NaN or an infinity.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
+    return _ENCODER.encode(value)
 
 
 def _plain(value: object) -> object:
@@ -46,6 +51,11 @@ def _plain(value: object) -> object:
     if isinstance(value, Money | Decimal | date):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no canonical form.")
+
+
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
+)
 
 
 def sha256(content: bytes | str) -> str:

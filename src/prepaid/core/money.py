@@ -46,6 +46,8 @@ MINOR_DIGITS: Final[dict[str, int]] = (
 
 _COARSE = frozenset(_NO_DIGITS) | {"COP", "IDR", "IRR", "KHR", "LAK", "LBP", "MMK", "UZS"}
 
+_SCALES = {code: 4 if code in _COARSE else 6 for code in MINOR_DIGITS}
+
 # ASCII only: int() and Decimal() also take full-width digits, blanks, underscores, exponents and NaN.
 _DECIMAL = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,18})?", re.ASCII)
 
@@ -56,8 +58,7 @@ def scale_of(currency: str) -> int:
     Raises:
         InvalidAmount: The code is not a currency of ISO 4217.
     """
-    check_currency(currency)
-    return 4 if currency in _COARSE else 6
+    return _SCALES[check_currency(currency)]
 
 
 def check_currency(currency: object, *, field: str = "currency") -> str:
@@ -79,6 +80,10 @@ def parse_decimal(value: object, *, field: str = "amount") -> Decimal:
         InvalidAmount: For floats, bools, NaN, exponents, blanks, separators or
             digits of other scripts.
     """
+    return Decimal(_plain_digits(value, field))
+
+
+def _plain_digits(value: object, field: str) -> str:
     if isinstance(value, Decimal) and value.is_finite():
         # A Decimal may carry any exponent; the written form decides like a string does.
         value = format(value, "f") if abs(value.adjusted()) < 40 else "out of range"
@@ -86,9 +91,10 @@ def parse_decimal(value: object, *, field: str = "amount") -> Decimal:
         raise InvalidAmount("An amount is a decimal string such as '50.00', not an int.", field=field)
     if not isinstance(value, str):
         raise InvalidAmount(f"An amount is a decimal string such as '50.00', not {type(value).__name__}.", field=field)
-    if not _DECIMAL.fullmatch(value):
+    written = _DECIMAL.fullmatch(value)
+    if written is None:
         raise InvalidAmount("An amount is written in plain digits such as '50.00'.", field=field)
-    return Decimal(value)
+    return written[0]
 
 
 def _in_range(instance: object, attribute: object, units: int) -> None:
@@ -126,11 +132,11 @@ class Money:
                 keeps, out of range, or an unknown currency.
         """
         scale = scale_of(currency)
-        value = parse_decimal(amount)
-        scaled = value.scaleb(scale, EXACT)
-        if scaled != scaled.to_integral_value():
+        whole, _, part = _plain_digits(amount, "amount").partition(".")
+        kept, beyond = part[:scale].ljust(scale, "0"), part[scale:]
+        if beyond.strip("0"):
             raise InvalidAmount(f"An amount of {currency} has at most {scale} decimal digits.", field="amount")
-        return cls(int(scaled), currency)
+        return cls(int(whole + kept), currency)
 
     @classmethod
     def zero(cls, currency: str) -> Money:
@@ -221,10 +227,17 @@ class Money:
         return self.units != 0
 
     def __str__(self) -> str:
-        return f"{self.amount:f} {self.currency}"
+        return f"{self._written()} {self.currency}"
 
     def __repr__(self) -> str:
-        return f"Money.of('{self.amount:f}', '{self.currency}')"
+        return f"Money.of('{self._written()}', '{self.currency}')"
+
+    def _written(self) -> str:
+        """Write `amount` in plain digits, without making a Decimal: keys' fingerprints are made of it."""
+        scale = _SCALES[self.currency]
+        digits = f"{abs(self.units):0{scale + 1}d}"
+        part = digits[-scale:].rstrip("0").ljust(MINOR_DIGITS[self.currency], "0")
+        return f"{'-' if self.units < 0 else ''}{digits[:-scale]}{'.' if part else ''}{part}"
 
 
 def minor_unit(currency: str) -> int:

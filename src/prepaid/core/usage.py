@@ -48,7 +48,8 @@ class Charge:
         check_key(self.key)
         check_text(self.description, field="description", longest=200)
         for name in ("resource", "kind", "project"):
-            check_text(getattr(self, name), field=name, longest=120)
+            if (text := getattr(self, name)) != "":
+                check_text(text, field=name, longest=120)
         if self.period is not None:
             _check_period(self.period)
         if not isinstance(self.allow_negative, bool):
