@@ -16,9 +16,9 @@ Uncovered(available=10, balance=10)]
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .grants import OpenGrant
 from .money import MAX_UNITS
@@ -44,8 +44,7 @@ class Item(NamedTuple):
     period: str | None
 
 
-@frozen(kw_only=True)
-class Purse:
+class Purse(NamedTuple):
     """A wallet before the batch: ledger units.
 
     Attributes:
@@ -79,15 +78,16 @@ class Taken(NamedTuple):
 
 
 class Repeated(NamedTuple):
-    """An earlier item of the batch was posted under the same key with the same content."""
+    """The item's key was posted with the same content: by an earlier item of the batch, or before it (None)."""
 
-    first: int
+    first: int | None
 
 
 class Clash(NamedTuple):
-    """An earlier item has its key with other content, or its period is charged; the balance as it is."""
+    """The item's key was posted with other content, or its period is charged; the balance as it is."""
 
     balance: int
+    field: Literal["key", "period"]
 
 
 class Uncovered(NamedTuple):
@@ -98,6 +98,19 @@ class Uncovered(NamedTuple):
 
 
 Verdict = Taken | Repeated | Clash | Uncovered
+
+
+@frozen
+class Known:
+    """What was posted before the batch, as far as it was looked up.
+
+    Attributes:
+        keys: Content by key.
+        periods: Those that are charged.
+    """
+
+    keys: Mapping[str, str] = field(factory=dict)
+    periods: Collection[str] = ()
 
 
 @frozen
@@ -115,30 +128,41 @@ class Allocation:
     grants: dict[str, int]
 
 
-def allocate(items: Sequence[Item], purses: Mapping[int, Purse], charged: Collection[str] = ()) -> Allocation:
+NOTHING_KNOWN: Final = Known()
+
+
+def allocate(items: Sequence[Item], purses: Mapping[int, Purse], known: Known = NOTHING_KNOWN) -> Allocation:
     """Decide a batch item by item, in its order.
 
     Args:
         items: What to debit.
         purses: The wallets, by row id.
-        charged: Periods that were charged before.
+        known: Keys and periods that were posted before.
     """
-    runs = {wallet: _Run(purse) for wallet, purse in purses.items()}
-    posted: dict[str, int] = {}
-    periods = set(charged)
+    runs: dict[int | None, _Run] = {wallet: _Run(purse) for wallet, purse in purses.items()}
+    posted: dict[str, tuple[str, int | None]] = {key: (content, None) for key, content in known.keys.items()}
+    periods = set(known.periods)
     verdicts: list[Verdict] = []
+    verdict: Verdict
     for number, item in enumerate(items):
-        run = runs.get(item.wallet) if item.wallet is not None else None
-        verdict = _verdict(item, run, first=posted.get(item.key), items=items, periods=periods)
-        if type(verdict) is Taken:
-            posted[item.key] = number
+        run = runs.get(item.wallet, _NO_WALLET)
+        if (first := posted.get(item.key)) is not None:
+            verdict = Repeated(first[1]) if first[0] == item.content else Clash(run.balance, "key")
+        elif not run.covers(item):
+            verdict = Uncovered(run.balance - run.held - run.floor, run.balance)
+        elif item.period is not None and item.period in periods:
+            verdict = Clash(run.balance, "period")
+        else:
+            verdict = Taken(run.take(item.amount))
+            posted[item.key] = item.content, number
             if item.period is not None:
                 periods.add(item.period)
         verdicts.append(verdict)
+    moved = {wallet: run for wallet, purse in purses.items() if (run := runs[wallet]).seq != purse.seq}
     return Allocation(
         verdicts,
-        {wallet: (run.balance, run.seq) for wallet, run in runs.items() if run.seq != purses[wallet].seq},
-        {grant: left for run in runs.values() for grant, left in run.left.items()},
+        {wallet: (run.balance, run.seq) for wallet, run in moved.items()},
+        {grant: left for run in moved.values() for grant, left in run.left.items()},
     )
 
 
@@ -159,27 +183,37 @@ class _Run:
             return self.balance >= item.amount - MAX_UNITS
         return self.balance - self.held >= self.floor + item.amount
 
-    def take(self, amount: int) -> Taken:
-        if amount < self._remaining:  # nearly always: one grant, and something left of it
-            self._remaining -= amount
-            self.left[self._grant] = self._remaining  # type: ignore[index] # what remains is of a grant
-            return Taken((self._part(self._grant, amount),))
+    def take(self, amount: int) -> tuple[Part, ...]:
         parts = []
         while amount:
-            if not self._remaining and not self._next():
-                parts.append(self._part(None, amount))
-                break
-            taken = min(amount, self._remaining)
-            amount -= taken
-            self._remaining -= taken
-            self.left[self._grant] = self._remaining  # type: ignore[index]
+            if not self._remaining:
+                self._open_next()
+            # Without a grant the rest is debt.
+            taken = amount if self._grant is None else min(amount, self._remaining)
             parts.append(self._part(self._grant, taken))
-        return Taken(tuple(parts))
+            amount -= taken
+        return tuple(parts)
 
-    def _next(self) -> bool:
-        ...
+    def _open_next(self) -> None:
+        grant = next(self._rest, None)
+        self._grant, self._remaining = (None, 0) if grant is None else (grant.id, grant.remaining)
 
     def _part(self, grant: str | None, amount: int) -> Part:
+        if grant is not None:
+            self._remaining -= amount
+            self.left[grant] = self._remaining
         self.balance -= amount
         self.seq += 1
         return Part(grant, amount, self.seq, self.balance)
+
+
+class _Absent(_Run):
+    """In place of a wallet that does not exist: covers nothing."""
+
+    __slots__ = ()
+
+    def covers(self, item: Item) -> bool:
+        return False
+
+
+_NO_WALLET: Final = _Absent(Purse(balance=0, held=0, floor=0, seq=0, grants=()))

@@ -53,9 +53,7 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no canonical form.")
 
 
-_ENCODER = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
-)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
 
 
 def sha256(content: bytes | str) -> str:

@@ -15,6 +15,8 @@ from .rates import Rate
 
 Period = tuple[datetime, datetime]
 
+Status = Literal["posted", "duplicate", "insufficient", "conflict", "refused"]
+
 
 @frozen
 class Charge:
@@ -76,13 +78,15 @@ class ChargeOutcome:
         balance_after: Balance right after the charge; as it is if nothing was posted.
         key: The caller's key.
         code: Why an item of a batch was not posted, as the error of a single charge names it.
+        field: Which of its arguments that is about, or empty.
     """
 
-    status: Literal["posted", "duplicate", "insufficient", "conflict", "refused"]
+    status: Status
     transaction_id: str
     balance_after: Money
     key: str
     code: str = ""
+    field: str = ""
 
 
 @frozen(kw_only=True)

@@ -17,7 +17,7 @@ from ..core.parties import Customer
 from ..core.rates import Rate
 from ..core.states import TopupState
 from ..core.usage import BillingRun, Charge, ChargeOutcome, Meter, Period
-from ..usage import billing, charges, holds, meters, reversals
+from ..usage import batches, billing, charges, holds, meters, reversals
 from ..webhooks import WebhookResult
 
 
@@ -101,6 +101,16 @@ class HostUsage:
             allow_negative=allow_negative,
         )
         return charges.charge(self._context, wanted)
+
+    def charge_many(self, wanted: Iterable[Charge]) -> tuple[ChargeOutcome, ...]:
+        """Post many usage debits in their order, with an outcome for each; see `prepaid.usage.batches.charge_many`.
+
+        A generator is read in chunks of 10 000, each posted in one transaction.
+
+        Raises:
+            InvalidRequest: Not a list of charges.
+        """
+        return batches.charge_many(self._context, wanted)
 
     def adjust(
         self,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import Select, bindparam, insert, select, update
 
 from ..core.errors import ConfigurationError, TransactionAborted
 from ..core.grants import NEVER
@@ -44,7 +44,7 @@ class Wallet:
         return self.balance - self.held - self.floor
 
 
-_WALLET = select(
+WALLET = select(
     _account.c.id,
     _account.c.owner,
     _account.c.currency,
@@ -74,11 +74,11 @@ def hold_wallet(tx: Tx, customer: str, currency: str) -> Wallet | None:
 
 def hold_wallet_by_id(tx: Tx, wallet_id: int) -> Wallet | None:
     """Read a wallet by its row id and keep its row from others until the commit."""
-    return _wallet(tx, _WALLET.where(_account.c.book_id == tx.book_id, _account.c.id == wallet_id).with_for_update())
+    return _wallet(tx, WALLET.where(_account.c.book_id == tx.book_id, _account.c.id == wallet_id).with_for_update())
 
 
 def _of_customer(tx: Tx, customer: str, currency: str) -> Select[Any]:
-    return _WALLET.where(
+    return WALLET.where(
         _account.c.book_id == tx.book_id,
         _account.c.kind == "wallet",
         _account.c.owner == customer,
@@ -93,7 +93,7 @@ def _wallet(tx: Tx, wanted: Select[Any]) -> Wallet | None:
 
 def wallets_of(tx: Tx, customer: str) -> list[Wallet]:
     """Read all wallets of a customer, by currency."""
-    wanted = _WALLET.where(
+    wanted = WALLET.where(
         _account.c.book_id == tx.book_id, _account.c.kind == "wallet", _account.c.owner == customer
     ).order_by(_account.c.currency)
     return [Wallet(*row) for row in tx.execute(wanted)]
@@ -104,10 +104,27 @@ def set_floor(tx: Tx, wallet_id: int, floor: int) -> None:
     tx.execute(update(_account).where(_account.c.book_id == tx.book_id, _account.c.id == wallet_id).values(floor=floor))
 
 
-def set_told(tx: Tx, wallet_id: int, *, told: int, alert_at: int, suspend_at: datetime | None) -> None:
-    """Record which levels a held wallet was told, below what the next is told, and when a suspension is due."""
-    statement = update(_account).where(_account.c.book_id == tx.book_id, _account.c.id == wallet_id)
-    tx.execute(statement.values(told=told, alert_at=alert_at, suspend_at=suspend_at))
+def set_told(tx: Tx, wallets: Iterable[Wallet]) -> None:
+    """Record which levels held wallets were told, below what the next is told, and when a suspension is due."""
+    rows = [
+        {
+            "in_book": tx.book_id,
+            "wallet": wallet.id,
+            "now_told": wallet.told,
+            "below": wallet.alert_at,
+            "later": wallet.suspend_at,
+        }
+        for wallet in wallets
+    ]
+    if rows:
+        tx.execute(_SET_TOLD, rows)
+
+
+_SET_TOLD = (
+    update(_account)
+    .where(_account.c.book_id == bindparam("in_book"), _account.c.id == bindparam("wallet"))
+    .values(told=bindparam("now_told"), alert_at=bindparam("below"), suspend_at=bindparam("later"))
+)
 
 
 def forget_alerts(tx: Tx) -> None:
@@ -118,13 +135,13 @@ def forget_alerts(tx: Tx) -> None:
 
 def due_wallets(tx: Tx, now: datetime, *, limit: int) -> list[Wallet]:
     """Read wallets of which a grant or a hold begins or lapses by now, the earliest first."""
-    wanted = _WALLET.where(_account.c.book_id == tx.book_id, _account.c.next_due_at <= now)
+    wanted = WALLET.where(_account.c.book_id == tx.book_id, _account.c.next_due_at <= now)
     return [Wallet(*row) for row in tx.execute(wanted.order_by(_account.c.next_due_at, _account.c.id).limit(limit))]
 
 
 def suspensions_due(tx: Tx, now: datetime, *, limit: int) -> list[Wallet]:
     """Read wallets whose grace below the suspend level has passed, the earliest first."""
-    wanted = _WALLET.where(_account.c.book_id == tx.book_id, _account.c.suspend_at <= now)
+    wanted = WALLET.where(_account.c.book_id == tx.book_id, _account.c.suspend_at <= now)
     return [Wallet(*row) for row in tx.execute(wanted.order_by(_account.c.suspend_at, _account.c.id).limit(limit))]
 
 
@@ -182,11 +199,10 @@ def _find_or_open(database: BookDatabase, ref: AccountRef, currency: str, now: d
 
 
 def _open(database: BookDatabase, ref: AccountRef, currency: str, now: datetime) -> int:
-    _ensure_currency(database, currency)
-    row = {"kind": ref.kind, "owner": ref.owner, "currency": currency, "created_at": now}
-    zero = {"balance": 0, "held": 0, "floor": 0, "seq": 0, "next_due_at": NEVER, "told": 0}
+    ensure_currency(database, currency)
+    row = new_account(ref, currency, now)
     with suppress(Duplicate):  # somebody else opened it meanwhile
-        database.write(lambda tx: tx.execute(insert(_account).values(book_id=tx.book_id, **row, **zero)))
+        database.write(lambda tx: tx.execute(insert(_account).values(book_id=tx.book_id, **row)))
     return database.write(lambda tx: _opened(tx, ref, currency))
 
 
@@ -197,7 +213,19 @@ def _opened(tx: Tx, ref: AccountRef, currency: str) -> int:
     return found
 
 
-def _ensure_currency(database: BookDatabase, code: str) -> None:
+def new_account(ref: AccountRef, currency: str, now: datetime) -> dict[str, Any]:
+    """Give the columns of an account that nothing was posted to, but for its book."""
+    row = {"kind": ref.kind, "owner": ref.owner, "currency": currency, "created_at": now}
+    return row | {"balance": 0, "held": 0, "floor": 0, "seq": 0, "next_due_at": NEVER, "told": 0}
+
+
+def ensure_currency(database: BookDatabase, code: str) -> None:
+    """Keep the scale of a currency at its first use, and compare it ever after.
+
+    Raises:
+        ConfigurationError: The book keeps the currency at another scale.
+    """
+
     def scale(tx: Tx) -> int | None:
         found = tx.execute(
             select(_currency.c.scale).where(_currency.c.book_id == tx.book_id, _currency.c.code == code)

@@ -128,7 +128,7 @@ def _of_wallet(wallet_id: int, open: int) -> Any:
     return (_grant.c.wallet_id == wallet_id, _grant.c.open == open)
 
 
-_BURN_ORDER = (_grant.c.priority, _grant.c.expires_at, _grant.c.id)
+BURN_ORDER = (_grant.c.priority, _grant.c.expires_at, _grant.c.id)
 
 
 def open_grants(tx: Tx, wallet_id: int) -> list[OpenGrant]:
@@ -138,13 +138,13 @@ def open_grants(tx: Tx, wallet_id: int) -> list[OpenGrant]:
     older than the lock.
     """
     wanted = select(_grant.c.id, _grant.c.remaining).where(*_of_wallet(wallet_id, OPEN))
-    return [OpenGrant(*row) for row in tx.execute(wanted.order_by(*_BURN_ORDER).with_for_update())]
+    return [OpenGrant(*row) for row in tx.execute(wanted.order_by(*BURN_ORDER).with_for_update())]
 
 
 def lapsed(tx: Tx, wallet_id: int, now: datetime) -> list[OpenGrant]:
     """Read the grants with credit left whose expiry has come, in burn order; the wallet must be held."""
     wanted = select(_grant.c.id, _grant.c.remaining).where(*_of_wallet(wallet_id, OPEN), _grant.c.expires_at <= now)
-    return [OpenGrant(*row) for row in tx.execute(wanted.order_by(*_BURN_ORDER).with_for_update())]
+    return [OpenGrant(*row) for row in tx.execute(wanted.order_by(*BURN_ORDER).with_for_update())]
 
 
 def begun(tx: Tx, wallet_id: int, now: datetime) -> list[StoredGrant]:
@@ -159,7 +159,7 @@ def open_or_begun(tx: Tx, wallet_id: int, now: datetime) -> list[StoredGrant]:
         _grant.c.wallet_id == wallet_id,
         or_(_grant.c.open == OPEN, and_(_grant.c.open == WAITING, _grant.c.effective_at <= now)),
     )
-    return [_stored(row) for row in tx.execute(wanted.order_by(*_BURN_ORDER))]
+    return [_stored(row) for row in tx.execute(wanted.order_by(*BURN_ORDER))]
 
 
 def next_instant(tx: Tx, wallet_id: int, now: datetime) -> datetime:
@@ -326,7 +326,7 @@ def of_customer(tx: Tx, customer: str, *, all: bool) -> list[CreditGrant]:
         select(_grant, _account.c.currency)
         .join_from(_grant, _account, _account.c.id == _grant.c.wallet_id)
         .where(_account.c.book_id == tx.book_id, _account.c.kind == "wallet", _account.c.owner == customer)
-        .order_by(_account.c.currency, *_BURN_ORDER)
+        .order_by(_account.c.currency, *BURN_ORDER)
     )
     if not all:
         wanted = wanted.where(_grant.c.open != USED_UP)

@@ -120,7 +120,14 @@ def outcome(context: Context, debit: wallets.Debit, answer: Answer, *, key: str)
 
 def debit_of(context: Context, wanted: Charge, *, operation: str = "charge") -> wallets.Debit:
     """Describe the posting of a charge, or of an adjustment."""
-    now, book = context.now(), context.database.book_id
+    return described(context, wanted, operation=operation, transaction_id=context.ids.new("txn"), now=context.now())
+
+
+def described(
+    context: Context, wanted: Charge, *, transaction_id: str, now: datetime, operation: str = "charge"
+) -> wallets.Debit:
+    """Describe the posting of a charge, or of an adjustment, that is given its id and instant."""
+    book = context.database.book_id
     start, end = wanted.period or (None, None)
     period = tuple("" if at is None else str(to_micros(at)) for at in (start, end))
     identity = usage(
@@ -134,7 +141,7 @@ def debit_of(context: Context, wanted: Charge, *, operation: str = "charge") -> 
         period=(period[0], period[1]),
     )
     header = Header(
-        transaction_id=context.ids.new("txn"),
+        transaction_id=transaction_id,
         kind=operation,
         cause_type="usage",
         cause_id=wanted.key,

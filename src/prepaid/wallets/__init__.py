@@ -1,6 +1,7 @@
 """Wallets: posting, what is due on them, levels that are told, balances."""
 
 from .balances import balance, balance_at, balances, grants_of
+from .batches import MOST, Answer, optimistic, post_debits
 from .dates import run_due
 from .due import hold_swept, sweep
 from .posting import (
@@ -17,7 +18,9 @@ from .posting import (
 from .values import Accounts, Conflict, Credit, Debit, Done, GrantSpec, Replayed, Short
 
 __all__ = [
+    "MOST",
     "Accounts",
+    "Answer",
     "Conflict",
     "Credit",
     "Debit",
@@ -31,6 +34,7 @@ __all__ = [
     "credit_accounts",
     "grants_of",
     "hold_swept",
+    "optimistic",
     "post_credits",
     "post_debit",
     "post_debits",

@@ -2,29 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+
+from attrs import evolve
 
 from .. import outbox
 from ..config import Context
 from ..core.instants import to_micros
 from ..core.money import EXACT, Money
 from ..core.thresholds import BITS, EVENTS, SETTING, Verdict, alert_below, counts_hours, judge, levels_of
-from ..store import Tx, accounts, meters, operations
+from ..store import Tx, accounts, bulk, meters, operations
 from ..store.accounts import Wallet
 
 
 def after_debit(tx: Tx, context: Context, wallet: Wallet, *, about: str) -> None:
     """Tell what a debit brought a held wallet below; a debit never makes it recover."""
-    if wallet.alert_at is None or wallet.balance < wallet.alert_at:
+    if may_tell(wallet.alert_at, wallet.balance):
         tell(tx, context, wallet, about=about)
+
+
+def may_tell(alert_at: int | None, balance: int) -> bool:
+    """Tell whether there may be something new to tell of a balance that a debit left."""
+    return alert_at is None or balance < alert_at
 
 
 def after_credit(tx: Tx, context: Context, wallet: Wallet, *, about: str) -> None:
     """Tell what a credit raised a held wallet above, or left it below."""
-    if wallet.told or wallet.alert_at is None or wallet.balance < wallet.alert_at:
+    if wallet.told or may_tell(wallet.alert_at, wallet.balance):
         tell(tx, context, wallet, about=about)
+
+
+def after_debits(tx: Tx, context: Context, moved: Mapping[int, Sequence[tuple[int, str]]]) -> None:
+    """Tell what a batch brought held wallets below, debit by debit, as `after_debit` does for each.
+
+    Args:
+        tx: The transaction that holds the wallets.
+        context: The billing system.
+        moved: By row id of a wallet, the balance after each debit, and its transaction.
+    """
+    record, told = operations.read_setting(tx, SETTING) or {}, []
+    for wallet in bulk.whole_wallets(tx, moved):
+        now = wallet
+        for balance, about in moved[wallet.id]:
+            now = evolve(now, balance=balance)
+            if may_tell(now.alert_at, balance):
+                now = _tell(tx, context, now, record, about=about)
+        if _levels(now) != _levels(wallet):
+            told.append(now)
+    accounts.set_told(tx, told)
 
 
 def tell(tx: Tx, context: Context, wallet: Wallet, *, about: str) -> None:
@@ -36,13 +64,20 @@ def tell(tx: Tx, context: Context, wallet: Wallet, *, about: str) -> None:
         wallet: The wallet after what moved it.
         about: Makes the events unique: the transaction, or the act.
     """
-    record = operations.read_setting(tx, SETTING) or {}
+    now = _tell(tx, context, wallet, operations.read_setting(tx, SETTING) or {}, about=about)
+    if _levels(now) != _levels(wallet):
+        accounts.set_told(tx, [now])
+
+
+def _levels(wallet: Wallet) -> tuple[int, int | None, datetime | None]:
+    return wallet.told, wallet.alert_at, wallet.suspend_at
+
+
+def _tell(tx: Tx, context: Context, wallet: Wallet, record: dict[str, Any], *, about: str) -> Wallet:
+    """Tell what is new and give the wallet with what is to be recorded."""
     levels = levels_of(record, wallet.currency, per_hour=_per_hour(tx, wallet, record))
     verdict = judge(wallet.balance, told=wallet.told, levels=levels)
     suspend_at = _suspend_at(context, wallet, verdict, timedelta(seconds=record.get("grace_s", 0)))
-    alert_at = alert_below(levels, told=verdict.told)
-    if (wallet.told, wallet.alert_at, wallet.suspend_at) != (verdict.told, alert_at, suspend_at):
-        accounts.set_told(tx, wallet.id, told=verdict.told, alert_at=alert_at, suspend_at=suspend_at)
     balance = Money(wallet.balance, wallet.currency)
     for name in verdict.crossed:
         if name != "suspend" or suspend_at is None:
@@ -52,6 +87,8 @@ def tell(tx: Tx, context: Context, wallet: Wallet, *, about: str) -> None:
     if recovered:
         names = ",".join(recovered)
         outbox.emit(tx, context, "credit-recovered", about=about, customer=wallet.owner, amount=balance, levels=names)
+    alert_at = alert_below(levels, told=verdict.told)
+    return evolve(wallet, told=verdict.told, alert_at=alert_at, suspend_at=suspend_at)
 
 
 def _per_hour(tx: Tx, wallet: Wallet, record: dict[str, Any]) -> Decimal:
@@ -89,7 +126,7 @@ def suspend(tx: Tx, context: Context, wallet: Wallet) -> bool:
     if held is None or held.suspend_at is None or held.suspend_at > context.now():
         return False
     alert_at = held.balance if held.alert_at is None else held.alert_at
-    accounts.set_told(tx, held.id, told=held.told, alert_at=alert_at, suspend_at=None)
+    accounts.set_told(tx, [evolve(held, alert_at=alert_at, suspend_at=None)])
     balance, about = Money(held.balance, held.currency), f"{held.id}/{to_micros(held.suspend_at)}"
     outbox.emit(tx, context, EVENTS["suspend"], about=about, customer=held.owner, amount=balance)
     return True

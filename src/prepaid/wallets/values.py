@@ -91,11 +91,15 @@ class Replayed:
 
 @frozen
 class Conflict:
-    """The key was posted before, with other content."""
+    """The key was posted before, with other content, or the period is charged; a batch gives the balance as it is."""
+
+    balance: int = 0
+    field: str = "key"
 
 
 @frozen
 class Short:
-    """The wallet does not cover the debit; ``available`` ledger units."""
+    """The wallet does not cover the debit; ``available`` ledger units. A batch gives the balance as it is."""
 
     available: int
+    balance: int = 0

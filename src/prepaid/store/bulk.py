@@ -1,0 +1,370 @@
+"""Many wallets, grants and transfers by a few statements, inside a transaction that the caller opened.
+
+The same questions and changes as in `accounts`, `grants` and `ledger`, for ten
+thousand rows at once. How rows are written best is the engine's own; a module
+for each knows it, and `BY_ROWS` serves every other driver. Rows are in the order of
+`TRANSFER`, values as the driver takes them: instants are microseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from importlib import import_module
+from typing import Any, Final, NamedTuple
+
+from attrs import frozen
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    String,
+    any_,
+    bindparam,
+    case,
+    column,
+    func,
+    insert,
+    select,
+    table,
+    type_coerce,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from ..core.batches import Part
+from ..core.grants import OpenGrant
+from ..core.instants import to_micros
+from ..core.transfers import AccountRef
+from . import accounts, fast, schema
+from .accounts import WALLET, Wallet
+from .database import Database, Tx
+from .engines import Duplicate
+from .grants import BURN_ORDER, OPEN, USED_UP
+from .ledger import Header, Label, Posted
+from .servers import is_mariadb
+
+_account = schema.account
+_customer = schema.customer
+_grant = schema.grant
+_transfer = schema.transfer
+
+_ROWS_A_STATEMENT: Final = 1000
+
+TRANSFER: Final = tuple(fast.COLUMNS.split(", "))
+"""Columns of a transfer, in the order of a row."""
+
+
+TransferRow = tuple[Any, ...]
+"""Values of a transfer as the driver takes them, in the order of `TRANSFER`."""
+
+
+class HeldWallet(NamedTuple):
+    """A wallet that the transaction holds: amounts in ledger units, instants in microseconds."""
+
+    id: int
+    owner: str
+    currency: str
+    balance: int
+    held: int
+    floor: int
+    seq: int
+    next_due_at: int
+    alert_at: int | None
+
+
+class WalletChange(NamedTuple):
+    """What a batch takes from a wallet: ledger units and numbers, and the number before."""
+
+    id: int
+    taken: int
+    rows: int
+    seq: int
+
+
+class GrantChange(NamedTuple):
+    """What a batch takes from a grant, and what was left before: ledger units."""
+
+    id: str
+    taken: int
+    before: int
+
+
+@frozen
+class Writers:
+    """How an engine writes many rows; the changes give how many rows they met."""
+
+    add_transfers: Callable[[Tx, Sequence[TransferRow]], None]
+    lower_wallets: Callable[[Tx, Sequence[WalletChange]], int]
+    lower_grants: Callable[[Tx, Sequence[GrantChange]], int]
+
+
+MODULES: Final[dict[tuple[str, str], str]] = {}
+"""Who knows how to write best by a dialect and driver; without an entry rows are written one by one."""
+
+
+def writers_of(tx: Tx) -> Writers:
+    """Give how many rows are written through the transaction's driver."""
+    dialect = tx.connection.dialect
+    name = MODULES.get((dialect.name, dialect.driver))
+    found: Writers = BY_ROWS if name is None else import_module(f".{name}", __package__).WRITERS
+    return found
+
+
+def among(tx: Tx, wanted: Any, values: Collection[Any]) -> ColumnElement[bool]:
+    """Limit a column to many values by as few parameters as the engine can do with."""
+    if tx.dialect == "postgresql":
+        # An array: a list of parameters is planned for each length anew, and badly on a table that has grown.
+        kind = String() if isinstance(wanted.type, String) else BigInteger()
+        within: ColumnElement[bool] = wanted == any_(bindparam(None, list(values), type_=ARRAY(kind)))
+        return within
+    if tx.dialect == "sqlite":
+        listed = func.json_each(json.dumps(list(values))).table_valued("value")
+        inside: ColumnElement[bool] = wanted.in_(select(listed.c.value))
+        return inside
+    named: ColumnElement[bool] = wanted.in_(list(values))
+    return named
+
+
+_HELD = (
+    _account.c.id,
+    _account.c.owner,
+    _account.c.currency,
+    _account.c.balance,
+    _account.c.held,
+    _account.c.floor,
+    _account.c.seq,
+    type_coerce(_account.c.next_due_at, BigInteger),
+    _account.c.alert_at,
+)
+
+
+def hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -> list[HeldWallet]:
+    """Read the wallets of customers and keep their rows from others until the commit, locked in the order of their ids.
+
+    Always in one order: two batches that lock in different orders would wait for each other.
+    """
+    scope = (_account.c.book_id == tx.book_id, _account.c.kind == "wallet")
+    by_name = (*scope, among(tx, _account.c.owner, owners), _account.c.currency.in_(sorted(currencies)))
+    if is_mariadb(tx.dialect):
+        # MariaDB locks in the order in which it finds: by name first without a lock, then by id.
+        ids = sorted(tx.execute(select(_account.c.id).where(*by_name)).scalars())
+        return read_wallets(tx, ids)
+    wanted = select(*_HELD).where(*by_name).order_by(_account.c.id).with_for_update()
+    return [HeldWallet._make(row) for row in tx.execute(wanted)]
+
+
+def read_wallets(tx: Tx, ids: Collection[int]) -> list[HeldWallet]:
+    """Read wallets by id, and keep their rows from others."""
+    if not ids:
+        return []
+    wanted = select(*_HELD).where(_account.c.book_id == tx.book_id, among(tx, _account.c.id, ids))
+    return [HeldWallet._make(row) for row in tx.execute(wanted.order_by(_account.c.id).with_for_update())]
+
+
+def whole_wallets(tx: Tx, ids: Collection[int]) -> list[Wallet]:
+    """Read held wallets with all that is known of them, by id."""
+    wanted = WALLET.where(_account.c.book_id == tx.book_id, among(tx, _account.c.id, ids))
+    return [Wallet(*row) for row in tx.execute(wanted.order_by(_account.c.id))]
+
+
+def first_grants(tx: Tx, wallet_ids: Collection[int]) -> dict[int, tuple[OpenGrant, ...]]:
+    """Read of each held wallet the grant that burns first; nothing of a wallet without credit."""
+    other = _grant.alias()
+    first = (
+        select(other.c.id)
+        .where(other.c.wallet_id == _account.c.id, other.c.open == OPEN)
+        .order_by(other.c.priority, other.c.expires_at, other.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    wanted = (
+        select(_account.c.id, _grant.c.id, _grant.c.remaining)
+        .join_from(_account, _grant, _grant.c.id == first)
+        .where(_account.c.book_id == tx.book_id, among(tx, _account.c.id, wallet_ids))
+    )
+    return {wallet: (OpenGrant(grant, left),) for wallet, grant, left in tx.execute(_latest(tx, wanted))}
+
+
+def open_grants(tx: Tx, wallet_ids: Collection[int]) -> dict[int, tuple[OpenGrant, ...]]:
+    """Read of each held wallet all grants with credit left, in burn order."""
+    if not wallet_ids:
+        return {}
+    wanted = (
+        select(_grant.c.wallet_id, _grant.c.id, _grant.c.remaining)
+        .where(_grant.c.book_id == tx.book_id, among(tx, _grant.c.wallet_id, wallet_ids), _grant.c.open == OPEN)
+        .order_by(_grant.c.wallet_id, *BURN_ORDER)
+    )
+    found: dict[int, tuple[OpenGrant, ...]] = {}
+    for wallet, grant, left in tx.execute(_latest(tx, wanted)):
+        found[wallet] = (*found.get(wallet, ()), OpenGrant(grant, left))
+    return found
+
+
+def _latest(tx: Tx, wanted: Any) -> Any:
+    """Read what is there now: at other isolation levels MariaDB's plain reads are older than the locks.
+
+    PostgreSQL refuses to lock a wallet that changed since such a read, and every
+    change of a grant changes its wallet; SQLite has one writer.
+    """
+    return wanted.with_for_update() if is_mariadb(tx.dialect) else wanted
+
+
+def find_posted(tx: Tx, keys: Collection[str]) -> dict[str, Posted]:
+    """Find the transactions of many keys, each with the balance after its last wallet transfer."""
+    columns = (_transfer.c.key_hash, _transfer.c.transaction_id, _transfer.c.fingerprint)
+    wanted = (
+        select(*columns, _transfer.c.wallet_id, _transfer.c.wallet_after)
+        .where(
+            _transfer.c.book_id == tx.book_id,
+            among(tx, _transfer.c.key_hash, keys),
+            _transfer.c.wallet_id.is_not(None),
+        )
+        .order_by(_transfer.c.part)
+    )
+    return {key: Posted(*rest) for key, *rest in tx.execute(wanted)}
+
+
+def charged_periods(tx: Tx, periods: Collection[str]) -> set[str]:
+    """Find which of many periods are charged."""
+    if not periods:
+        return set()
+    wanted = select(_transfer.c.charge_period_key).where(
+        _transfer.c.book_id == tx.book_id, among(tx, _transfer.c.charge_period_key, periods)
+    )
+    return set(tx.execute(wanted).scalars())
+
+
+def mark_replayed(tx: Tx, wallet_ids: Collection[int], now: datetime) -> None:
+    """Write durably that keys of wallets were asked for again; see `ledger.mark_replayed`."""
+    statement = update(_account).where(_account.c.book_id == tx.book_id, among(tx, _account.c.id, wallet_ids))
+    tx.execute(statement.values(replayed_at=now))
+
+
+def without_wallet(tx: Tx, names: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Find which of many wallets, each named by its customer and currency, are not open."""
+    owners = {owner for owner, _ in names}
+    found = select(_account.c.owner, _account.c.currency).where(
+        _account.c.book_id == tx.book_id, _account.c.kind == "wallet", among(tx, _account.c.owner, owners)
+    )
+    return set(names) - {(owner, currency) for owner, currency in tx.execute(found)}
+
+
+def open_wallets(database: Database, names: Collection[tuple[str, str]], now: datetime) -> None:
+    """Open many wallets, in transactions of their own.
+
+    Raises:
+        ConfigurationError: The book keeps a currency at another scale.
+    """
+    for currency in sorted({currency for _, currency in names}):
+        accounts.ensure_currency(database, currency)
+    for some in _slices(sorted(names)):
+        try:
+            database.write(lambda tx: _add_wallets(tx, some, now))  # noqa: B023 - called at once
+        except Duplicate:  # somebody else opened one of them meanwhile
+            for owner, currency in some:
+                accounts.ensure_wallet(database, owner, currency, now)
+
+
+def _slices(names: Sequence[tuple[str, str]]) -> Iterator[Sequence[tuple[str, str]]]:
+    return (names[start : start + _ROWS_A_STATEMENT] for start in range(0, len(names), _ROWS_A_STATEMENT))
+
+
+def _add_wallets(tx: Tx, names: Iterable[tuple[str, str]], now: datetime) -> None:
+    new = [accounts.new_account(AccountRef("wallet", owner), currency, now) for owner, currency in names]
+    tx.execute(insert(_account).values([{"book_id": tx.book_id, **row} for row in new]))
+
+
+def registered(tx: Tx, customers: Collection[str]) -> set[str]:
+    """Find which of many customers are registered."""
+    wanted = select(_customer.c.id).where(_customer.c.book_id == tx.book_id, among(tx, _customer.c.id, customers))
+    return set(tx.execute(wanted).scalars())
+
+
+def rows_of(
+    book_id: int, header: Header, label: Label, *, currency: str, wallet: int, to: int, parts: Sequence[Part]
+) -> list[TransferRow]:
+    """Give the transfers of a debit, one for each part; the first carries the label, as `ledger.add_transfers` does.
+
+    Args:
+        book_id: The book.
+        header: Key, cause and times.
+        label: What the customer reads.
+        currency: Of the wallet.
+        wallet: Row id of the wallet that is lowered.
+        to: Row id of the account that it is posted to.
+        parts: What is taken from which grant.
+    """
+    shared = (
+        header.kind,
+        header.cause_type,
+        header.cause_id,
+        header.key_hash,
+        header.fingerprint,
+        header.actor,
+        to_micros(header.effective_at),
+        to_micros(header.posted_at),
+    )
+    shown: TransferRow = (
+        label.description or None,
+        label.resource,
+        label.resource_kind,
+        label.project,
+        None if label.period_start is None else to_micros(label.period_start),
+        None if label.period_end is None else to_micros(label.period_end),
+        label.charge_period_key,
+    )
+    rows = []
+    for number, (grant, amount, seq, after) in enumerate(parts):
+        moved = (book_id, header.transaction_id, number, currency, wallet, to, amount, wallet, seq, after, grant)
+        rows.append(moved + shared + (_UNSHOWN if number else shown))
+    return rows
+
+
+_UNSHOWN: Final = (None,) * 7
+
+
+def _add_transfers(tx: Tx, rows: Iterable[TransferRow]) -> None:
+    # Without types: the values are as the driver takes them.
+    plain = insert(table(_transfer.name, *map(column, TRANSFER)))
+    tx.execute(plain, [dict(zip(TRANSFER, row, strict=True)) for row in rows])
+
+
+_LOWER_WALLET = (
+    update(_account)
+    .where(
+        _account.c.book_id == bindparam("in_book"),
+        _account.c.id == bindparam("wallet"),
+        _account.c.seq == bindparam("before"),
+    )
+    .values(balance=_account.c.balance - bindparam("taken"), seq=_account.c.seq + bindparam("numbers"))
+)
+
+_LOWER_GRANT = (
+    update(_grant)
+    .where(
+        _grant.c.book_id == bindparam("in_book"),
+        _grant.c.id == bindparam("which"),
+        _grant.c.remaining == bindparam("before"),
+    )
+    # ``open`` first: MariaDB evaluates assignments from left to right with the new values.
+    .ordered_values(
+        (_grant.c.open, case((_grant.c.remaining > bindparam("taken"), OPEN), else_=USED_UP)),
+        (_grant.c.remaining, _grant.c.remaining - bindparam("taken")),
+    )
+)
+
+
+def _lower_wallets(tx: Tx, changes: Iterable[WalletChange]) -> int:
+    return tx.execute(_LOWER_WALLET, _named(tx, ("wallet", "taken", "numbers", "before"), changes)).rowcount
+
+
+def _lower_grants(tx: Tx, changes: Iterable[GrantChange]) -> int:
+    return tx.execute(_LOWER_GRANT, _named(tx, ("which", "taken", "before"), changes)).rowcount
+
+
+def _named(tx: Tx, names: Sequence[str], changes: Iterable[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    return [{"in_book": tx.book_id, **dict(zip(names, change, strict=True))} for change in changes]
+
+
+BY_ROWS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants)
