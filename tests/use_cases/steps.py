@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
@@ -188,6 +189,41 @@ def change(billing, statement, **parameters):
 def value(billing, statement, **parameters):
     [[found]] = rows(billing, statement, **parameters)
     return found
+
+
+STORY_TABLES = ("account", "grant", "transfer", "hold", "outbox")
+_MADE = re.compile(r"[a-z]{2,4}_[0-9a-z]{26}|\b[0-9a-f]{32}\b|\bdue/[0-9]+")
+
+
+def everything(billing, order="id"):
+    """Give all rows of a book, with ids, keys and references to rows by the order in which they appear.
+
+    Transfers are in an order of their own if that is asked for.
+    """
+    names = {}
+
+    def known(found):
+        return names.setdefault(found, f"#{len(names)}")
+
+    def shown(column, cell):
+        if column == "book_id" or (column == "id" and isinstance(cell, int)):
+            return None
+        if column in ("wallet_id", "debit_id", "credit_id"):
+            return accounts[cell] if cell is not None else None
+        return _MADE.sub(lambda match: known(match[0]), cell) if isinstance(cell, str) else cell
+
+    found = {
+        name: rows(
+            billing,
+            f"SELECT * FROM prepaid_{name} WHERE book_id = :book ORDER BY {order if name == 'transfer' else 'id'}",
+        )
+        for name in STORY_TABLES
+    }
+    accounts = {row.id: (row.kind, row.owner) for row in found["account"]}
+    return {
+        name: [{column: shown(column, cell) for column, cell in row._mapping.items()} for row in found[name]]
+        for name in TABLES
+    }
 
 
 def counts(billing):

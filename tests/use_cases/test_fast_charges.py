@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import threading
 import time
 from collections import Counter
@@ -18,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from prepaid import KeyConflict, RequestRefused, Thresholds
 from prepaid.store import fast, fast_postgresql, raw
-from tests.use_cases.steps import ADA, SQLITE, charge, eur, give, operator, rows, value
+from tests.use_cases.steps import ADA, SQLITE, charge, eur, everything, give, operator, rows, value
 
 HOUR = timedelta(hours=1)
 
@@ -125,32 +124,6 @@ class Book:
     @property
     def _operator(self):
         return operator(self.billing)
-
-
-TABLES = ("account", "grant", "transfer", "hold", "outbox")
-_ID = re.compile(r"[a-z]{2,4}_[0-9a-z]{26}|\b[0-9a-f]{32}\b|\bdue/[0-9]+")
-
-
-def everything(billing):
-    """Give all rows of a book, with ids, keys and references to rows by the order in which they appear."""
-    names = {}
-
-    def known(found):
-        return names.setdefault(found, f"#{len(names)}")
-
-    def shown(column, cell):
-        if column == "book_id" or (column == "id" and isinstance(cell, int)):
-            return None
-        if column in ("wallet_id", "debit_id", "credit_id"):
-            return accounts[cell] if cell is not None else None
-        return _ID.sub(lambda match: known(match[0]), cell) if isinstance(cell, str) else cell
-
-    found = {name: rows(billing, f"SELECT * FROM prepaid_{name} WHERE book_id = :book ORDER BY id") for name in TABLES}
-    accounts = {row.id: (row.kind, row.owner) for row in found["account"]}
-    return {
-        name: [{column: shown(column, cell) for column, cell in row._mapping.items()} for row in found[name]]
-        for name in TABLES
-    }
 
 
 def test_any_story_leaves_the_rows_that_the_portable_path_leaves(open_billing, clock, place, request):

@@ -23,6 +23,7 @@ from ..store import Duplicate, Tx, bulk
 from ..store.bulk import GrantChange, HeldWallet, TransferRow, WalletChange
 from ..store.ledger import Posted
 from . import due, levels
+from .levels import Moved
 from .values import Accounts, Conflict, Debit, Done, Replayed, Short
 
 T = TypeVar("T")
@@ -209,13 +210,14 @@ def _all(changed: int, wanted: Sized) -> None:
 
 def _tell(tx: Tx, context: Context, batch: _Batch, decided: Allocation) -> None:
     """Tell what the batch brought wallets below; nothing is asked of those that crossed nothing."""
-    moved: dict[int, list[tuple[int, str]]] = {
-        id: [] for id, (balance, _) in decided.wallets.items() if levels.may_tell(batch.wallets[id].alert_at, balance)
-    }
-    if moved:
-        for debit, (item, verdict) in zip(batch.debits, batch.each(decided), strict=True):
-            if type(verdict) is Taken and item.wallet is not None and item.wallet in moved:
-                moved[item.wallet].append((verdict.parts[-1].after, debit.header.transaction_id))
+    lowest = {id: balance for id, (balance, _) in decided.wallets.items()}
+    below = {id for id, balance in lowest.items() if levels.may_tell(batch.wallets[id].alert_at, balance)}
+    if below:
+        moved = [
+            Moved(item.wallet, verdict.parts[-1].after, debit.header.transaction_id)
+            for debit, (item, verdict) in zip(batch.debits, batch.each(decided), strict=True)
+            if type(verdict) is Taken and item.wallet in below
+        ]
         levels.after_debits(tx, context, moved)
 
 

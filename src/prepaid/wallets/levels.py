@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import evolve
 
@@ -16,6 +16,14 @@ from ..core.money import EXACT, Money
 from ..core.thresholds import BITS, EVENTS, SETTING, Verdict, alert_below, counts_hours, judge, levels_of
 from ..store import Tx, accounts, bulk, meters, operations
 from ..store.accounts import Wallet
+
+
+class Moved(NamedTuple):
+    """A debit of a batch: row id of its wallet, the balance after it in ledger units, and its transaction."""
+
+    wallet: int
+    balance: int
+    about: str
 
 
 def after_debit(tx: Tx, context: Context, wallet: Wallet, *, about: str) -> None:
@@ -35,24 +43,16 @@ def after_credit(tx: Tx, context: Context, wallet: Wallet, *, about: str) -> Non
         tell(tx, context, wallet, about=about)
 
 
-def after_debits(tx: Tx, context: Context, moved: Mapping[int, Sequence[tuple[int, str]]]) -> None:
-    """Tell what a batch brought held wallets below, debit by debit, as `after_debit` does for each.
-
-    Args:
-        tx: The transaction that holds the wallets.
-        context: The billing system.
-        moved: By row id of a wallet, the balance after each debit, and its transaction.
-    """
-    record, told = operations.read_setting(tx, SETTING) or {}, []
-    for wallet in bulk.whole_wallets(tx, moved):
-        now = wallet
-        for balance, about in moved[wallet.id]:
-            now = evolve(now, balance=balance)
-            if may_tell(now.alert_at, balance):
-                now = _tell(tx, context, now, record, about=about)
-        if _levels(now) != _levels(wallet):
-            told.append(now)
-    accounts.set_told(tx, told)
+def after_debits(tx: Tx, context: Context, moved: Sequence[Moved]) -> None:
+    """Tell what a batch brought held wallets below, debit by debit, as `after_debit` does for each."""
+    record = operations.read_setting(tx, SETTING) or {}
+    before = {wallet.id: wallet for wallet in bulk.whole_wallets(tx, {each.wallet for each in moved})}
+    wallets = before.copy()
+    for each in moved:
+        wallet = wallets[each.wallet]
+        if may_tell(wallet.alert_at, each.balance):
+            wallets[each.wallet] = _tell(tx, context, evolve(wallet, balance=each.balance), record, about=each.about)
+    accounts.set_told(tx, [now for id, now in wallets.items() if _levels(now) != _levels(before[id])])
 
 
 def tell(tx: Tx, context: Context, wallet: Wallet, *, about: str) -> None:
