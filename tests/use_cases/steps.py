@@ -222,7 +222,7 @@ def everything(billing, order="id"):
     accounts = {row.id: (row.kind, row.owner) for row in found["account"]}
     return {
         name: [{column: shown(column, cell) for column, cell in row._mapping.items()} for row in found[name]]
-        for name in TABLES
+        for name in STORY_TABLES
     }
 
 

@@ -131,12 +131,13 @@ def story_rows(billing):
     found = everything(
         billing, order="(SELECT owner FROM prepaid_account a WHERE a.id = wallet_id), wallet_id, wallet_seq"
     )
+    found["account"].sort(key=lambda row: (row["kind"], row["owner"], row["currency"]))
     found["outbox"].sort(key=lambda row: str(row["payload"]))
     return found
 
 
 def same_stories(open_billing, clock, examples, steps=(5, 10)):
-    @settings(max_examples=examples, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+    @settings(max_examples=examples, phases=(Phase.generate,), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
     @given(st.lists(STEP, min_size=steps[0], max_size=steps[1]))
     def stories(steps):
         batched = Book(open_billing, clock, at_once)
@@ -155,6 +156,6 @@ def same_stories(open_billing, clock, examples, steps=(5, 10)):
     stories()
 
 
-@pytest.mark.parametrize("examples", [8, pytest.param(300, marks=pytest.mark.full)])
+@pytest.mark.parametrize("examples", [5, pytest.param(300, marks=pytest.mark.full)])
 def test_any_story_in_batches_leaves_what_it_leaves_one_by_one(open_billing, clock, examples):
     same_stories(open_billing, clock, examples)

@@ -68,7 +68,7 @@ def _refused(context: Context, wanted: Any, error: RequestRefused) -> ChargeOutc
 
 def _post(context: Context, charged: Sequence[Charge]) -> list[ChargeOutcome]:
     _open_wallets(context, charged)
-    currencies = {charge.amount.currency for charge in charged}
+    currencies = dict.fromkeys(charge.amount.currency for charge in charged)
     system = {currency: wallets.revenue_accounts(context, currency) for currency in currencies}
     now, ids = context.now(), context.ids.several("txn", len(charged))
     debits = [described(context, charge, transaction_id=id, now=now) for charge, id in zip(charged, ids, strict=True)]
