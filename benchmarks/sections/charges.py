@@ -122,7 +122,7 @@ class Batches:
             for customer, key in items
         ]
         made = time.perf_counter()
-        outcomes = self._billing.usage.charge_many(charges)  # type: ignore[attr-defined]
+        outcomes = self._billing.usage.charge_many(charges)
         ended = time.perf_counter()
         self.making_s.append(made - began)
         if {outcome.status for outcome in outcomes} != {"posted"} or len(outcomes) != len(items):

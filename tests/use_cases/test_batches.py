@@ -9,9 +9,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from prepaid import Charge, InsufficientCredit, InvalidRequest, KeyConflict, Money, RequestRefused, Thresholds
-from prepaid.store import Database, bulk
-from tests.use_cases.steps import ADA, EVE, SQLITE, charge, eur, everything, give, hold, operator, rows, told, value
+from prepaid import Charge, InsufficientCredit, KeyConflict, Money, RequestRefused, Thresholds
+from tests.use_cases.steps import ADA, EVE, eur, everything, give, hold, operator
 
 HOUR = timedelta(hours=1)
 
@@ -137,7 +136,9 @@ def story_rows(billing):
 
 
 def same_stories(open_billing, clock, examples, steps=(5, 10)):
-    @settings(max_examples=examples, phases=(Phase.generate,), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+    slow = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+    @settings(max_examples=examples, phases=(Phase.generate,), suppress_health_check=slow)
     @given(st.lists(STEP, min_size=steps[0], max_size=steps[1]))
     def stories(steps):
         batched = Book(open_billing, clock, at_once)

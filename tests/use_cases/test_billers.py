@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from prepaid import InvalidRequest, WrongState
-from tests.use_cases.steps import charge, counts, eur, give, hold, run
+from prepaid import Charge, InvalidRequest, WrongState
+from tests.use_cases.steps import ADA, charge, counts, eur, give, hold, run
 
 
 @pytest.fixture
@@ -42,6 +42,20 @@ def test_what_is_billed_elsewhere_is_neither_metered_nor_charged_nor_reserved(el
 def test_other_resources_and_charges_without_one_go_on(elsewhere):
     assert charge(elsewhere, "0.10", resource="vm-2").status == "posted"
     assert charge(elsewhere, "0.10").status == "posted"
+
+
+def test_a_batch_refuses_those_items_alone(billing):
+    give(billing, "10")
+    charge(billing, "0.10", key="hour-1", resource="vm-1")
+    billing.meters.assign("vm-1", "whmcs")
+    items = [("hour-1", "vm-1"), ("hour-2", "vm-1"), ("hour-2", "vm-2"), ("hour-3", "")]
+
+    outcomes = billing.usage.charge_many(
+        [Charge(customer=ADA, amount=eur("0.10"), key=key, resource=resource) for key, resource in items]
+    )
+
+    assert [outcome.status for outcome in outcomes] == ["duplicate", "refused", "posted", "posted"]
+    assert (outcomes[1].code, outcomes[1].field) == ("wrong-state", "resource")
 
 
 def test_what_was_charged_before_is_answered_and_may_be_adjusted(billing, clock):

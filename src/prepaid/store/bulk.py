@@ -38,7 +38,7 @@ from ..core.instants import to_micros
 from ..core.transfers import AccountRef
 from . import accounts, fast, schema
 from .accounts import WALLET, Wallet
-from .database import Database, Tx
+from .database import BookDatabase, Tx
 from .engines import Duplicate
 from .grants import BURN_ORDER, OPEN, USED_UP
 from .ledger import Header, Label, Posted
@@ -250,7 +250,7 @@ def without_wallet(tx: Tx, names: Collection[tuple[str, str]]) -> set[tuple[str,
     return set(names) - {(owner, currency) for owner, currency in tx.execute(found)}
 
 
-def open_wallets(database: Database, names: Collection[tuple[str, str]], now: datetime) -> None:
+def open_wallets(database: BookDatabase, names: Collection[tuple[str, str]], now: datetime) -> None:
     """Open many wallets, in transactions of their own.
 
     Raises:

@@ -6,16 +6,17 @@ batch is given again, and what was posted answers as a duplicate.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from .. import wallets
 from ..config import Context
-from ..core.errors import InsufficientCredit, InvalidRequest, KeyConflict, NotFound, RequestRefused
+from ..core import keys
+from ..core.errors import InsufficientCredit, InvalidRequest, KeyConflict, NotFound, RequestRefused, WrongState
 from ..core.money import Money
 from ..core.usage import Charge, ChargeOutcome, Status
-from ..store import bulk
+from ..store import bulk, resources
 from .charges import described
 
 
@@ -44,6 +45,7 @@ def charge_many(context: Context, wanted: Iterable[Charge]) -> tuple[ChargeOutco
 def _charge_chunk(context: Context, chunk: Sequence[Any]) -> list[ChargeOutcome]:
     """Charge what can be charged, and say of the rest why it cannot."""
     refused = {number: error for number, each in enumerate(chunk) if (error := _unfit(context, each)) is not None}
+    refused |= _billed_elsewhere(context, {i: each for i, each in enumerate(chunk) if i not in refused})
     fit = [each for number, each in enumerate(chunk) if number not in refused] if refused else chunk
     posted = _post(context, fit) if fit else []
     if not refused:
@@ -58,6 +60,24 @@ def _unfit(context: Context, wanted: Any) -> RequestRefused | None:
     if wanted.amount.currency not in context.currencies:
         return InvalidRequest(f"{wanted.amount.currency} is not in use here.", field="currency")
     return None
+
+
+def _billed_elsewhere(context: Context, wanted: Mapping[int, Charge]) -> dict[int, RequestRefused]:
+    """Refuse charges of resources that another biller was named for, but for those that were posted before."""
+    named = {number: charge for number, charge in wanted.items() if charge.resource}
+    names = {charge.resource for charge in named.values()}
+    foreign = context.database.read(lambda tx: resources.billed_elsewhere(tx, names)) if names else set()
+    hashes = {number: _key_of(context, each) for number, each in named.items() if each.resource in foreign}
+    posted = context.database.read(lambda tx: bulk.find_posted(tx, set(hashes.values()))) if hashes else {}
+    error = WrongState("The resource is billed elsewhere.", field="resource")
+    return {number: error for number, key in hashes.items() if key not in posted}
+
+
+def _key_of(context: Context, wanted: Charge) -> str:
+    identity = keys.usage(
+        context.database.book_id, "charge", customer=wanted.customer, key=wanted.key, amount=str(wanted.amount)
+    )
+    return identity.key_hash
 
 
 def _refused(context: Context, wanted: Any, error: RequestRefused) -> ChargeOutcome:

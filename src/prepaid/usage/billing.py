@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
-from itertools import groupby
 from typing import Final
 
 from attrs import Factory, define, frozen
@@ -230,7 +229,8 @@ def _post(tx: Tx, *, run: _Run, hold: _Hold, most: int | None, passing: bool) ->
         for debit in one.debits
         if not charged or debit.label.charge_period_key not in charged
     ]
-    _post_debits(tx, run, debits)
+    if debits:
+        _post_debits(tx, run, debits, look_up=passing)
     if not due_meters.move(tx, [one.move for one in counted]):
         raise IntegrityFault("A meter that was held was moved by somebody else.")
     return _Chunk(
@@ -287,19 +287,18 @@ def _charged_by_host(tx: Tx, counted: Iterable[_Counted]) -> set[str]:
     return due_meters.charged_periods(tx, [key for key in keys if key is not None])
 
 
-def _post_debits(tx: Tx, run: _Run, debits: list[tuple[DueMeter, wallets.Debit]]) -> None:
-    """Post the charges of a chunk, currency by currency, and within one wallet in the order of time.
+def _post_debits(tx: Tx, run: _Run, debits: list[tuple[DueMeter, wallets.Debit]], *, look_up: bool) -> None:
+    """Post the charges of a chunk, within one wallet in the order of time.
 
     Raises:
         _Stuck: Some were not taken.
     """
+    pairs = sorted(debits, key=_order)
+    outcomes = wallets.post_debits(tx, run.context, [debit for _, debit in pairs], run.accounts, look_up=look_up)
     stuck: dict[str, tuple[DueMeter, str]] = {}
-    for currency, group in groupby(sorted(debits, key=_order), key=lambda pair: pair[0].currency):
-        pairs = list(group)
-        outcomes = wallets.post_debits(tx, run.context, [debit for _, debit in pairs], run.accounts[currency])
-        for (meter, _), outcome in zip(pairs, outcomes, strict=True):
-            if not isinstance(outcome, wallets.Done):
-                stuck[meter.id] = meter, OUT_OF_RANGE if isinstance(outcome, wallets.Short) else KEY_CONFLICT
+    for (meter, _), outcome in zip(pairs, outcomes, strict=True):
+        if not isinstance(outcome, wallets.Done):
+            stuck[meter.id] = meter, OUT_OF_RANGE if isinstance(outcome, wallets.Short) else KEY_CONFLICT
     if stuck:
         raise _Stuck(stuck)
 

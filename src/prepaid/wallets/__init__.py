@@ -8,7 +8,6 @@ from .posting import (
     credit_accounts,
     post_credits,
     post_debit,
-    post_debits,
     post_later,
     post_system,
     replay,

@@ -48,13 +48,6 @@ def post_debit(tx: Tx, context: Context, debit: Debit, system: Accounts) -> Done
     return Done(wallet.balance)
 
 
-def post_debits(
-    tx: Tx, context: Context, debits: Sequence[Debit], system: Accounts
-) -> list[Done | Replayed | Conflict | Short]:
-    """Take debits of one currency from their wallets, in order, and give the outcome of each."""
-    return [post_debit(tx, context, debit, system) for debit in debits]
-
-
 def _take(tx: Tx, debit: Debit) -> bool:
     take = ledger.debit_performed if debit.performed else ledger.debit
     return take(tx, debit.customer, debit.amount.currency, debit.amount.units, now=debit.header.posted_at)
