@@ -15,14 +15,11 @@ from prepaid import TransactionAborted
 from prepaid.store import Tx
 from prepaid.store.joined import JoinedDatabase
 from tests import engines
-from tests.use_cases.panel import Panel, dialect_of
+from tests.use_cases.panel import HOSTS, SESSIONS, Panel, dialect_of
 
 from .world import eur
 
 ADA, EVE = "ada", "eve"
-HOSTS = pytest.mark.parametrize("kind", ["connection", "session"])
-
-
 SERVERS = pytest.mark.parametrize("url", engines.SERVERS, indirect=True)
 MARIADB = pytest.mark.parametrize("url", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
 
@@ -196,7 +193,7 @@ def fails():
     raise ValueError("something else")
 
 
-@HOSTS
+@SESSIONS
 @pytest.mark.parametrize("then", [fails, lambda: None], ids=["fails", "goes-on"])
 def test_a_transaction_that_ended_unseen_is_found_lost(panel, billing, monkeypatch, kind, then):
     with panel.opened(kind) as host:
@@ -220,7 +217,7 @@ def kill_connection(panel, host):
 
 
 @SERVERS
-@HOSTS
+@SESSIONS
 @pytest.mark.parametrize("call", ["charge", "balance"])
 def test_a_connection_that_is_lost_inside_the_block(panel, billing, kind, call):
     with panel.opened(kind) as host:
@@ -235,7 +232,7 @@ def test_a_connection_that_is_lost_inside_the_block(panel, billing, kind, call):
 
 
 @SERVERS
-@HOSTS
+@SESSIONS
 def test_a_connection_that_is_lost_before_the_block(url, panel, billing, kind):
     with panel.opened(kind) as host:
         kill_connection(panel, host)
@@ -312,7 +309,7 @@ def test_a_read_that_turns_into_a_write_too_late_on_sqlite(panel, billing):
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-@HOSTS
+@SESSIONS
 def test_a_file_that_another_writes_for_too_long_on_sqlite(panel, billing, kind):
     event.listen(panel.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 30").close())
     panel.engine.dispose()
@@ -339,7 +336,7 @@ def test_an_error_of_the_hosts_own_that_postgresql_waits_to_be_rolled_back(panel
         assert_lost(panel, billing, host)
 
 
-@HOSTS
+@SESSIONS
 def test_an_interruption_in_the_middle_leaves_nothing_to_commit(panel, billing, monkeypatch, kind):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -355,7 +352,7 @@ def test_an_interruption_in_the_middle_leaves_nothing_to_commit(panel, billing, 
 
 
 @SERVERS
-@HOSTS
+@SESSIONS
 def test_a_loss_inside_savepoints_of_the_hosts_own(panel, billing, kind):
     with panel.opened(kind) as host:
         panel.rent(host, "A")
@@ -373,7 +370,7 @@ def charge_in_a_savepoint(panel, host, joined):
 
 
 @SERVERS
-@HOSTS
+@SESSIONS
 def test_a_pool_of_one_connection_is_as_good_as_new_after_a_loss(url, billing, kind):
     with closing(Panel(url, pool_size=1, max_overflow=0, pool_timeout=1)) as panel:
         with panel.opened(kind) as host:

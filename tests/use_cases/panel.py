@@ -14,6 +14,8 @@ from tests import engines
 from tests.use_cases.steps import ADA, give
 
 HOSTS = pytest.mark.parametrize("kind", ["connection", "session"])
+# A session has a connection: what is shown with the one is seldom otherwise with the other.
+SESSIONS = pytest.mark.parametrize("kind", ["session", pytest.param("connection", marks=pytest.mark.full)])
 SQLITE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 SERVERS = pytest.mark.parametrize("place", engines.SERVERS, indirect=True)
 POSTGRESQL = pytest.mark.parametrize("place", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True)

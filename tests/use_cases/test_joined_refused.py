@@ -19,7 +19,7 @@ from prepaid import (
 from prepaid.store import upgrade_schema
 from prepaid.store.migrate import VERSION_TABLE
 from tests.conftest import server_of
-from tests.use_cases.panel import HOSTS, SERVERS, SQLITE, Panel, of
+from tests.use_cases.panel import HOSTS, SERVERS, SESSIONS, SQLITE, Panel, of
 from tests.use_cases.steps import (
     ADA,
     EVE,
@@ -213,7 +213,7 @@ def test_after_the_block_nothing_is_charged(billing, panel):
     assert of(billing) == "9.00"
 
 
-@HOSTS
+@SESSIONS
 @pytest.mark.parametrize("end", ["commit", "rollback", "close"])
 def test_after_the_transaction_nothing_is_charged_in_the_next_one(billing, panel, kind, end):
     with panel.opened(kind) as host, billing.joined(host) as joined:
