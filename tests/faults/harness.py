@@ -134,7 +134,8 @@ def census(world: World) -> dict[str, Any]:
     queries = {
         "wallets": "SELECT owner, currency, balance, held, seq FROM prepaid_account WHERE kind = 'wallet'",
         "transfers": "SELECT kind, cause_type, part, amount FROM prepaid_transfer",
-        "grants": "SELECT kind, size, remaining FROM prepaid_grant",
+        "grants": "SELECT kind, size, remaining, debt_paid FROM prepaid_grant",
+        "holds": "SELECT amount, captured, state FROM prepaid_hold",
         "topups": "SELECT customer, state, total FROM prepaid_topup",
         "payments": "SELECT gateway, captured, posted_as FROM prepaid_payment",
         "invoices": "SELECT number, sequence, total FROM prepaid_invoice",

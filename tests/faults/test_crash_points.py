@@ -94,7 +94,7 @@ def test_charging_takes_from_two_grants_once(tmp_path):
 
     assert found["wallets"] == [("ada", "EUR", 1_000_000, 0, 4)]
     assert sum(amount for kind, _, _, amount in found["transfers"] if kind == "charge") == 7_000_000
-    assert found["grants"] == [("goodwill", 5_000_000, 1_000_000), ("promotional", 3_000_000, 0)]
+    assert found["grants"] == [("goodwill", 5_000_000, 1_000_000, 0), ("promotional", 3_000_000, 0, 0)]
     assert found["answer"] == "1.00 EUR"
 
 

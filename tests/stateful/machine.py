@@ -295,6 +295,8 @@ class Life(RuleBasedStateMachine):
     def capture(self, number: int, share: int) -> None:
         who, reserve, hold = self.pick(self.holds, number)
         amount = max(1, reserve.amount * share // 100)
+        if reserve.state == "captured":
+            self.settle_due()
         resource = next((held.resource for held in self.billing.customer(who).holds() if held.id == hold), "")
         purse = self.purses[who]
 
