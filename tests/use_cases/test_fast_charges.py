@@ -76,6 +76,7 @@ STEP = st.one_of(
     st.tuples(st.just("wait"), st.sampled_from([1, 45, 90])),
     st.tuples(st.just("overdraft"), EUROS),
     st.tuples(st.just("levels"), EUROS),
+    st.tuples(st.just("assign"), st.sampled_from(["another", "prepaid"])),
 )
 
 
@@ -117,6 +118,9 @@ class Book:
 
     def overdraft(self, amount):
         self._operator.customers.overdraft(ADA, eur(amount), reason="trust")
+
+    def assign(self, biller):
+        self.billing.meters.assign("vm-1", biller)
 
     def levels(self, amount):
         self._operator.settings.thresholds(Thresholds(low=eur(amount), negative=eur("0")))
