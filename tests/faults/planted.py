@@ -61,7 +61,7 @@ def settlement_looks_at_no_state() -> None:
     _twice_settled()
 
 
-def never_the_same(identify: Callable[..., keys.Identity]) -> Callable[..., keys.Identity]:
+def _never_the_same(identify: Callable[..., keys.Identity]) -> Callable[..., keys.Identity]:
     return lambda *parts, **named: evolve(identify(*parts, **named), key_hash=secrets.token_hex(32))
 
 
@@ -75,7 +75,7 @@ def settlement_rests_on_nothing() -> None:
             add(tx, topup, payment, **rest)
 
     topup_rows.add_payment = add_payment
-    keys.settlement = never_the_same(keys.settlement)
+    keys.settlement = _never_the_same(keys.settlement)
     write_effect = outbox_rows.add
 
     def add_again(tx: Tx, *, topic: str, dedupe_key: str, **row: Any) -> None:
@@ -132,7 +132,7 @@ def effects_are_written_after_the_commit() -> None:
 
 
 def a_charge_has_no_key() -> None:
-    charges.usage = never_the_same(charges.usage)
+    charges.usage = _never_the_same(charges.usage)
 
 
 def the_transfer_of_a_fast_charge_is_written_after_the_commit() -> None:
@@ -186,7 +186,7 @@ def the_gateway_gets_a_new_key_each_time() -> None:
 
 def hours_are_charged_without_a_key() -> None:
     """Charge each hour in a transaction of its own, and note the hours in another, without any key."""
-    billing.metered_hour = never_the_same(billing.metered_hour)
+    billing.metered_hour = _never_the_same(billing.metered_hour)
     billing.period_key = lambda *parts: secrets.token_hex(32)
     every_statement_commits_by_itself()
 
