@@ -78,9 +78,15 @@ def galera_cluster() -> Iterator[GaleraCluster]:
     cluster.stop()
 
 
+@pytest.fixture(scope="session")
+def galera_node(galera_cluster: GaleraCluster) -> MariaDBServer:
+    """Give one node of a running cluster."""
+    return galera_cluster.first
+
+
 DatabaseServer = PostgresCluster | MariaDBServer
 
-_SERVER_FIXTURES = {"postgresql": "postgres_cluster", "mariadb": "mariadb_server"}
+_SERVER_FIXTURES = {"postgresql": "postgres_cluster", "mariadb": "mariadb_server", "galera": "galera_node"}
 
 
 def server_of(request: pytest.FixtureRequest, engine: str) -> DatabaseServer:

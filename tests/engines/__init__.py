@@ -18,8 +18,11 @@ ENGINES = ("sqlite", "postgresql", "mariadb", "galera", "chromium")
 SERVERS = tuple(pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("postgresql", "mariadb"))
 """Database servers that the suites run on, as parameters of tests and fixtures."""
 
-DATABASES = ("sqlite", *SERVERS)
-"""The same and SQLite: all that a library of SQL is shown to be right on."""
+CLUSTER = pytest.param("galera", marks=(pytest.mark.galera, pytest.mark.full))
+"""One node of a cluster, which other than a server by itself may refuse a commit; slower, so not in every run."""
+
+DATABASES = ("sqlite", *SERVERS, CLUSTER)
+"""All that a library of SQL is shown to be right on."""
 
 
 class UnknownEngine(ValueError):

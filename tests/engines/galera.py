@@ -149,9 +149,14 @@ class GaleraCluster:
             self.stop()
             raise
 
+    @property
+    def first(self) -> GaleraNode:
+        """The first node, for whom needs no more than a server."""
+        return self._nodes[0]
+
     def new_database(self) -> str:
         """Make a database and give its name; `url` says where a node has it."""
-        name = f"test_{next(self._numbers)}"
+        name = f"cluster_{next(self._numbers)}"
         self._alive()[0].administer(f"CREATE DATABASE {name}")
         return name
 

@@ -43,7 +43,8 @@ def test_a_row_written_at_one_node_is_read_at_another(galera_cluster, database):
     assert rows_at(galera_cluster, 2, database) == [7]
 
 
-@pytest.mark.parametrize("victim", [0, pytest.param(2, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("victim", [0, 2])
 def test_a_killed_node_leaves_the_others_writing_and_comes_back_with_what_it_missed(galera_cluster, database, victim):
     others = [node for node in range(3) if node != victim]
     pid = galera_cluster._nodes[victim]._process.pid
