@@ -92,14 +92,19 @@ class GrantChange(NamedTuple):
 
 @frozen
 class Writers:
-    """How an engine writes many rows; the changes give how many rows they met."""
+    """How an engine writes many rows; each gives how many that were."""
 
-    add_transfers: Callable[[Tx, Sequence[TransferRow]], None]
+    add_transfers: Callable[[Tx, Sequence[TransferRow]], int]
     lower_wallets: Callable[[Tx, Sequence[WalletChange]], int]
     lower_grants: Callable[[Tx, Sequence[GrantChange]], int]
 
 
-MODULES: Final[dict[tuple[str, str], str]] = {}
+MODULES: Final[dict[tuple[str, str], str]] = {
+    ("postgresql", "psycopg"): "bulk_postgresql",
+    ("sqlite", "pysqlite"): "bulk_sqlite",
+    ("mysql", "pymysql"): "bulk_mariadb",
+    ("mariadb", "pymysql"): "bulk_mariadb",
+}
 """Who knows how to write best by a dialect and driver; without an entry rows are written one by one."""
 
 
@@ -324,10 +329,10 @@ def rows_of(
 _UNSHOWN: Final = (None,) * 7
 
 
-def _add_transfers(tx: Tx, rows: Iterable[TransferRow]) -> None:
+def _add_transfers(tx: Tx, rows: Iterable[TransferRow]) -> int:
     # Without types: the values are as the driver takes them.
     plain = insert(table(_transfer.name, *map(column, TRANSFER)))
-    tx.execute(plain, [dict(zip(TRANSFER, row, strict=True)) for row in rows])
+    return tx.execute(plain, [dict(zip(TRANSFER, row, strict=True)) for row in rows]).rowcount
 
 
 _LOWER_WALLET = (

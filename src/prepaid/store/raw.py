@@ -7,10 +7,11 @@ have raised: whoever retries or translates needs to know nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy import Connection, Engine, PoolProxiedConnection
 from sqlalchemy.exc import DBAPIError
 
 from . import servers
@@ -60,6 +61,35 @@ def execute(cursor: Any, statement: str, parameters: Any = (), *, commits: bool 
         options: The driver's own.
     """
     cursor.execute(statement, parameters, **options)
+
+
+def copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]], *, types: Sequence[str]) -> int:
+    """Send rows by PostgreSQL's COPY in its binary form, inside the transaction that is open; give how many.
+
+    Args:
+        connection: SQLAlchemy's, through psycopg.
+        statement: ``COPY … FROM STDIN (FORMAT binary)``.
+        rows: Their values.
+        types: Names of the columns' types.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: Whatever the driver refused, as SQLAlchemy says it.
+    """
+    pooled = connection.connection
+    try:
+        with closing(pooled.cursor()) as cursor:
+            send(cursor, statement, rows, types=types)
+            return int(cursor.rowcount)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _translated(connection.engine, pooled, error) from error
+
+
+def send(cursor: Any, statement: str, rows: Iterable[Sequence[Any]], *, types: Sequence[str]) -> None:
+    """Run one COPY; every one goes through here."""
+    with cursor.copy(statement) as copied:
+        copied.set_types(types)
+        for row in rows:
+            copied.write_row(row)
 
 
 def _translated(engine: Engine, pooled: PoolProxiedConnection | None, error: Any) -> BaseException:

@@ -197,15 +197,16 @@ def _write(tx: Tx, batch: _Batch, decided: Allocation, system: Mapping[str, Acco
     ]
     before = {grant.id: grant.remaining for purse in batch.purses.values() for grant in purse.grants}
     grants = [GrantChange(id, before[id] - left, before[id]) for id, left in decided.grants.items()]
+    # Wallets first, as every posting does; a count that is not met rolls the whole back.
     _all(writers.lower_wallets(tx, wallets), wallets)
     if grants:
         _all(writers.lower_grants(tx, grants), grants)
-    writers.add_transfers(tx, rows)
+    _all(writers.add_transfers(tx, rows), rows)
 
 
-def _all(changed: int, wanted: Sized) -> None:
-    if changed != len(wanted):
-        raise IntegrityFault("A wallet or a grant changed while a batch held it.")
+def _all(written: int, wanted: Sized) -> None:
+    if written != len(wanted):
+        raise IntegrityFault("A batch did not write what it decided: its wallets or grants changed under it.")
 
 
 def _tell(tx: Tx, context: Context, batch: _Batch, decided: Allocation) -> None:

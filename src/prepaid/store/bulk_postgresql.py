@@ -1,0 +1,62 @@
+"""Many rows on PostgreSQL: COPY for transfers, and one update each of wallets and grants by arrays.
+
+Sources: PostgreSQL manual, COPY; chapter 9.19 (unnest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Any, Final
+
+from . import raw, schema
+from .bulk import TRANSFER, GrantChange, TransferRow, WalletChange, Writers
+from .database import Tx
+
+_COPY: Final = "COPY prepaid_transfer ({}) FROM STDIN (FORMAT binary)"
+
+_WALLETS: Final = """
+UPDATE prepaid_account AS wallet SET balance = balance - new.taken, seq = seq + new.numbers
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS new (id, taken, numbers, before)
+WHERE wallet.book_id = %s AND wallet.id = new.id AND wallet.seq = new.before
+"""
+
+_GRANTS: Final = """
+UPDATE prepaid_grant AS spent
+SET open = CASE WHEN remaining > new.taken THEN 1 ELSE 0 END, remaining = remaining - new.taken
+FROM unnest(%s::varchar[], %s::bigint[], %s::bigint[]) AS new (id, taken, before)
+WHERE spent.book_id = %s AND spent.id = new.id AND spent.remaining = new.before
+"""
+
+_TYPES: Final = {"BIGINT": "int8", "INTEGER": "int4", "SMALLINT": "int2"}
+
+
+def _type(name: str) -> str:
+    kind = schema.transfer.c[name].type
+    return _TYPES.get(str(getattr(kind, "impl", kind)), "text")
+
+
+_COLUMN_TYPES: Final = tuple(map(_type, TRANSFER))
+
+
+def _add_transfers(tx: Tx, rows: Sequence[TransferRow]) -> int:
+    # What is empty in every row need not be sent.
+    sent = [place for place, values in enumerate(zip(*rows, strict=True)) if values.count(None) < len(rows)]
+    statement = _COPY.format(", ".join(TRANSFER[place] for place in sent))
+    cut = itemgetter(*sent)
+    return raw.copy(tx.connection, statement, map(cut, rows), types=[_COLUMN_TYPES[place] for place in sent])
+
+
+def _lower_wallets(tx: Tx, changes: Iterable[WalletChange]) -> int:
+    return tx.connection.exec_driver_sql(_WALLETS, (*_arrays(changes), tx.book_id)).rowcount
+
+
+def _lower_grants(tx: Tx, changes: Iterable[GrantChange]) -> int:
+    return tx.connection.exec_driver_sql(_GRANTS, (*_arrays(changes), tx.book_id)).rowcount
+
+
+def _arrays(changes: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(values) for values in zip(*changes, strict=True)]
+
+
+WRITERS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants)
