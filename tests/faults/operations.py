@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from prepaid import Rate, Thresholds, permissions
+from prepaid import Charge, Rate, Thresholds, permissions
 
 from .harness import Operation
 from .world import Host, eur
 
 CUSTOMER = "ada"
+OTHER = "eve"
 
 
 def _customer(host: Host) -> None:
@@ -69,6 +70,37 @@ def _prepare_plain_charge(host: Host) -> None:
 
 PLAIN_CHARGE = Operation(name="plain charge", prepare=_prepare_plain_charge, run=_charge, again=_charge_again)
 """A charge that one grant pays for and that crosses nothing: the engine's own fast path."""
+
+
+def _charge_many_again(host: Host) -> object:
+    charges = [
+        Charge(customer, eur(amount), key)
+        for customer, amount, key in (
+            (CUSTOMER, "2.00", "charge-1"),
+            (OTHER, "1.00", "charge-1"),
+            (CUSTOMER, "9.00", "charge-2"),
+            (CUSTOMER, "5.00", "charge-3"),
+        )
+    ]
+    return [str(outcome.balance_after) for outcome in host.billing.usage.charge_many(charges)]
+
+
+def _charge_many(host: Host) -> object:
+    _charge_many_again(host)
+    return host.billing.run_due("outbox")
+
+
+def _prepare_charge_many(host: Host) -> None:
+    _prepare_charge(host)
+    host.register(OTHER)
+    operator = host.billing.operator("alice", permissions=permissions.ALL)
+    operator.customers.grant(OTHER, eur("2.50"), kind="goodwill", reason="welcome", key="welcome")
+
+
+CHARGE_MANY = Operation(
+    name="charge many", prepare=_prepare_charge_many, run=_charge_many, again=_charge_many_again
+)
+"""A batch over two wallets: a grant emptied, an item refused, two levels crossed."""
 
 
 def _start(host: Host) -> object:

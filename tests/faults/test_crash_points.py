@@ -10,6 +10,7 @@ from .operations import (
     BILL,
     CHANGE_METER,
     CHARGE,
+    CHARGE_MANY,
     PLAIN_CHARGE,
     RESTART_METER,
     SETTLE,
@@ -18,7 +19,7 @@ from .operations import (
     STOP_METER,
 )
 
-OPERATIONS = (SETTLE, CHARGE, PLAIN_CHARGE, START_TOPUP, BILL)
+OPERATIONS = (SETTLE, CHARGE, PLAIN_CHARGE, CHARGE_MANY, START_TOPUP, BILL)
 METER_ACTS = (START_METER, CHANGE_METER, RESTART_METER, STOP_METER)
 
 SLICES = {"PostgreSQL": 23, "MariaDB": 61}
@@ -48,7 +49,7 @@ def test_a_commit_whose_answer_is_lost_happens_once(operation, tmp_path):
     assert found.steps
 
 
-@pytest.mark.parametrize("operation", [SETTLE, CHARGE, PLAIN_CHARGE], ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", [SETTLE, CHARGE, PLAIN_CHARGE, CHARGE_MANY], ids=lambda operation: operation.name)
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.full)], ids=["slice", "whole"])
 def test_a_session_that_its_server_ends_at_any_step_does_no_harm(operation, whole, tmp_path, server):
     stride = 1 if whole else SLICES[server.NAME]

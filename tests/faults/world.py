@@ -75,6 +75,7 @@ class Fuse:
         for moment in ("before", "after"):
             event.listen(engine, f"{moment}_cursor_execute", self._statement(moment))
         raw.execute = self._below(raw.execute)
+        raw.send = self._below(raw.send)
 
     def _statement(self, moment: str) -> Callable[..., None]:
         def step(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
