@@ -97,9 +97,7 @@ def _prepare_charge_many(host: Host) -> None:
     operator.customers.grant(OTHER, eur("2.50"), kind="goodwill", reason="welcome", key="welcome")
 
 
-CHARGE_MANY = Operation(
-    name="charge many", prepare=_prepare_charge_many, run=_charge_many, again=_charge_many_again
-)
+CHARGE_MANY = Operation(name="charge many", prepare=_prepare_charge_many, run=_charge_many, again=_charge_many_again)
 """A batch over two wallets: a grant emptied, an item refused, two levels crossed."""
 
 

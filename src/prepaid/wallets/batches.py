@@ -76,6 +76,8 @@ def post_debits(
     Raises:
         sqlalchemy.exc.IntegrityError: A key, or a charged period, exists.
     """
+    if not debits:
+        return []
     batch = _read(tx, _hold(tx, context, debits), debits)
     decided, posted = _decide(tx, batch, look_up=look_up)
     if decided.wallets:
