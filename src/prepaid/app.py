@@ -187,16 +187,20 @@ class Prepaid:
         """
         self._plugins.on(event, function)
 
-    def check(self, on_step: Callable[[str], None] | None = None) -> IntegrityReport:
+    def check(
+        self, *, since: str | None = None, on_progress: Callable[[str, int, int], object] | None = None
+    ) -> IntegrityReport:
         """Prove the books on one snapshot, without writing anything.
 
         Args:
-            on_step: Told what is being proved, for a progress display.
+            since: The ``place`` of an earlier report: proves what is new since then
+                and what that touches. Everything if None.
+            on_progress: Told what is proved next, how many proofs are done, and of how many.
 
         Raises:
-            InvalidRequest: ``on_step`` cannot be called.
+            InvalidRequest: ``since`` is no place of this book, or ``on_progress`` cannot be called.
         """
-        return integrity.check(self._context, on_step)
+        return integrity.check(self._context, since=since, on_progress=on_progress)
 
     def health(self) -> dict[str, Any]:
         """Say whether the database answers and what waits; for a host's health page.

@@ -150,10 +150,14 @@ def test_a_clean_book_checks_with_0_and_a_broken_one_with_1(panel: Path) -> None
     import panel as host  # type: ignore[import-not-found]
 
     host.billing.customers.register("user-42")
-    assert run("check", "--app", "panel:billing") == (
-        0,
-        "clean: 0 transfers, 0 grants, 0 topups, 0 payments, 0 invoices\n",
-    )
+    status, output = run("check", "--app", "panel:billing")
+    clean, place = output.splitlines()
+    assert (status, clean) == (0, "clean: 0 transfers, 0 grants, 0 topups, 0 payments, 0 invoices")
+    since = place.removeprefix("next --since ")
+    assert run("check", "--app", "panel:billing", "--since", since)[0] == 0
+    status, output = run("check", "--app", "panel:billing", "--since", "yesterday")
+    assert status == 2
+    assert "since" in output
     database = sqlite3.connect(panel)
     database.execute("UPDATE prepaid_account SET balance = 5 WHERE kind = 'wallet'")
     database.commit()
@@ -165,7 +169,9 @@ def test_a_clean_book_checks_with_0_and_a_broken_one_with_1(panel: Path) -> None
     assert "findings:" in output
     status, output = run("check", "--app", "panel:billing", "--json")
     assert status == 1
-    assert {json.loads(line)["invariant"] for line in output.splitlines()} == {"L2", "L3"}
+    *findings, last = (json.loads(line) for line in output.splitlines())
+    assert {finding["invariant"] for finding in findings} == {"L2", "L3"}
+    assert last == {"ok": False, "is_complete": True, "counted": last["counted"], "place": None}
     host.billing.close()
 
 

@@ -93,8 +93,8 @@ def test_the_machines_own_clock_is_used_without_one(open_billing):
 @SQLITE
 def test_progress_is_told_to_a_function_only(billing):
     with pytest.raises(InvalidRequest) as refused:
-        billing.check("loud")
-    assert refused.value.field == "on_step"
+        billing.check(on_progress="loud")
+    assert refused.value.field == "on_progress"
 
 
 @SQLITE

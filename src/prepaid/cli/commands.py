@@ -140,17 +140,22 @@ def _instant(written: str) -> datetime:
 
 @main.command()
 @_app
+@click.option("--since", help="The place that an earlier check gave: prove what is new since then.")
 @_json
 @_plain_errors
-def check(target: str | None, as_json: bool) -> None:
+def check(target: str | None, since: str | None, as_json: bool) -> None:
     """Prove the books on one snapshot; exits 1 if anything contradicts itself."""
     with _opened(target) as billing, _progress("checking") as show:
-        report = billing.check(show)
+        report = billing.check(since=since, on_progress=lambda name, done, of: show(f"{name}, {done + 1} of {of}"))
     for finding in report.findings:
         click.echo(_line(finding, as_json))
-    if not as_json:
+    if as_json:
+        record = {name: getattr(report, name) for name in ("ok", "is_complete", "counted", "place")}
+        click.echo(json.dumps(record))
+    else:
         counted = ", ".join(f"{count} {name}s" for name, count in report.counted.items())
         click.echo(f"{'clean' if report.ok else f'{len(report.findings)} findings'}: {counted}")
+        click.echo("stopped before the end" if not report.is_complete else f"next --since {report.place}")
     sys.exit(0 if report.ok else 1)
 
 

@@ -10,34 +10,37 @@ from ..core.hashing import sha256
 from ..store import Tx
 from ..store.proofs import documents as stored
 from ..store.proofs.reading import orphans
+from ..store.proofs.scope import Scope
 from .findings import Finding, contradiction, decided, record_of, units_of, unless_equal
 
 
-def documents(tx: Tx) -> Iterator[Finding]:
+def documents(tx: Tx, scope: Scope) -> Iterator[Finding]:
     """Prove every document, its file and its place in its series."""
     last: dict[tuple[str, int], tuple[int, str]] = {}
-    for row in stored.invoice_rows(tx):
+    for row in stored.invoice_rows(tx, scope):
         keys, series = ("invoice", row.number), (row.kind, row.year)
-        number, day = last.get(series, (0, row.issued_on))
-        yield from unless_equal("B5", keys, f"sequence {number + 1}", f"sequence {row.sequence}")
-        yield from unless_equal("B5", keys, max(day, row.issued_on), row.issued_on)
-        yield from _invoice(keys, row)
+        if series in last or scope.is_new(row.id):  # else the one before the first new one
+            number, day = last.get(series, (0, row.issued_on))
+            yield from unless_equal("B5", keys, f"sequence {number + 1}", f"sequence {row.sequence}")
+            yield from unless_equal("B5", keys, max(day, row.issued_on), row.issued_on)
+            yield from _invoice(keys, row)
         last[series] = (row.sequence, row.issued_on)
     for row in stored.series_rows(tx):
-        number, day = last.pop((row.kind, row.year), (0, row.last_on))
-        yield from unless_equal("B5", ("series", row.kind, row.year), (number, day), (row.last, row.last_on))
+        if scope.is_whole or (row.kind, row.year) in last:
+            number, day = last.pop((row.kind, row.year), (0, row.last_on))
+            yield from unless_equal("B5", ("series", row.kind, row.year), (number, day), (row.last, row.last_on))
     for series in last:
         yield contradiction("B5", ("series", *series), "a counter", "none")
-    yield from _files(tx)
+    yield from _files(tx, scope)
 
 
-def _files(tx: Tx) -> Iterator[Finding]:
-    for row in stored.file_rows(tx):
+def _files(tx: Tx, scope: Scope) -> Iterator[Finding]:
+    for row in stored.file_rows(tx, scope):
         yield from unless_equal("B5", ("file", row.invoice_id), row.sha256, sha256(bytes(row.content)))
     for table, column in (("invoice", "topup_id"), ("document_file", "invoice_id")):
         for named in orphans(tx, table, column):
             yield contradiction("B5", (table, named), f"the row of its {column}", "none")
-    for row in stored.untold_invoices(tx):
+    for row in stored.untold_invoices(tx, scope):
         yield contradiction("B9", ("invoice", row.number), f"the event {row.key}", "none")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from attrs import field, frozen
@@ -35,12 +36,16 @@ class IntegrityReport:
     Attributes:
         ok: Nothing contradicts itself.
         findings: What does.
-        counted: Rows looked at, by table.
+        counted: Rows of the book, by table.
+        place: From where the next check may go on with ``since``; what was given if anything was found.
+        is_complete: Every proof was run to its end; not so after very many findings.
     """
 
     ok: bool
     findings: tuple[Finding, ...]
     counted: dict[str, int] = field(factory=dict)
+    place: str | None = None
+    is_complete: bool = True
 
 
 def contradiction(invariant: str, keys: tuple[object, ...], expected: object, found: object) -> Finding:
@@ -63,6 +68,7 @@ def record_of(text: str) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
+@lru_cache(maxsize=4096)
 def written(units: int, currency: str) -> str:
     """Write an amount as fingerprints have it."""
     return str(Money(units, currency)) if currency in MINOR_DIGITS and abs(units) <= MAX_UNITS else "no amount"

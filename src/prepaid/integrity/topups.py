@@ -7,30 +7,29 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
 
-from ..core.hashing import fingerprint
+from ..core import keys as formulas
 from ..core.states import PAID_STATES, TOPUP_STEPS
 from ..store import Tx
 from ..store.proofs import topups as stored
 from ..store.proofs.reading import orphans
+from ..store.proofs.scope import Scope
 from .findings import Finding, contradiction, decided, record_of, units_of, unless_equal, written
 
 _POSTED_AS: Final = {"credited": "credited", "review": "suspense"}
 
 
-def topups(tx: Tx) -> Iterator[Finding]:
+def topups(tx: Tx, scope: Scope) -> Iterator[Finding]:
     """Prove every top-up by its figures, its payment and its postings."""
-    for row in stored.topup_rows(tx):
+    for row in stored.topup_rows(tx, scope):
         yield from _order(row)
         yield from _payment(row)
-    for _, rows in groupby(stored.topup_postings(tx), key=attrgetter("id")):
-        yield from _posted(list(rows))
+    for topup_id, rows in groupby(stored.topup_postings(tx, scope), key=attrgetter("topup")):
+        yield from _posted(tx.book_id, topup_id, list(rows))
     # No step to *refunded* is posted yet.
     for row in stored.unknown_states(tx, TOPUP_STEPS.keys() - {"refunded"}):
         yield contradiction("B6", ("topup", row.id), "a state that steps lead to", row.state)
-    for row in stored.untold_topups(tx):
+    for row in stored.untold_topups(tx, scope):
         yield contradiction("B9", ("topup", row.id), f"the event {row.key}", "none")
-    for row in stored.causeless_transfers(tx):
-        yield contradiction("L8", ("transfer", row.id), f"the top-up {row.cause_id}", "none")
     for topup_id in orphans(tx, "payment", "topup_id"):
         yield contradiction("B1", ("payment", topup_id), "a top-up", "none")
 
@@ -44,8 +43,8 @@ def _order(row: Any) -> Iterator[Finding]:
     yield from unless_equal("B1", keys, decided(record_of(row.decision), row.currency), found)
     shown = sorted((name, getattr(row, name)) for name in ("credit", "bonus", "discount", "tax", "total"))
     typed = {written(amount, row.currency) for amount in (row.credit, row.total)}  # prices without tax, or with it
-    known = {fingerprint("topup", amount, row.gateway, "", shown) for amount in typed}
-    if not (row.bonus or row.discount or row.fingerprint in known):  # a promotion's code is not kept
+    known = {formulas.order(amount, row.gateway, "", shown=shown) for amount in typed}
+    if row.fingerprint not in known:  # no promotion's code can be part of it yet
         yield contradiction("L5", keys, f"the fingerprint of {shown} at {row.gateway}", "another")
 
 
@@ -68,16 +67,31 @@ def _agrees(row: Any) -> bool:
     return bool((row.payment_captured is not None) == (row.state in PAID_STATES))
 
 
-def _posted(rows: list[Any]) -> Iterator[Finding]:
+def _posted(book: int, topup_id: str, rows: list[Any]) -> Iterator[Finding]:
     """Prove that a top-up posted what its state says, line by line, and opened the grants it bought."""
-    topup, transfers = rows[0], [row for row in rows if row.transfer_id is not None]
+    topup, *transfers = rows
+    if topup.what != stored.TOPUP:
+        yield contradiction("L8", ("transfer", topup.transfer_id), f"the top-up {topup_id}", "none")
+        return
     keys, due = ("topup", topup.id), topup.payment_captured or 0
+    for row in transfers:
+        yield from _identity(book, topup, row)
     cleared = sum(row.amount for row in transfers if row.debit_kind == "clearing")
     yield from unless_equal("B1", keys, f"{due} out of clearing", f"{cleared} out of clearing")
     if _agrees(topup):
         yield from unless_equal("L8", keys, _due_lines(topup), sorted(_line(row) for row in transfers))
     if topup.state == "credited":
         yield from _bought(topup, transfers)
+
+
+def _identity(book: int, topup: Any, row: Any) -> Iterator[Finding]:
+    """Prove key, fingerprint and time of a transfer by the top-up that caused it."""
+    operation = row.kind if row.wallet_id is not None or row.credit_kind != "suspense" else formulas.suspended(row.kind)
+    identity = formulas.settlement(book, operation, customer=topup.customer, topup_id=topup.id)
+    expected = (identity.key_hash, identity.fingerprint, row.posted_at)
+    if (row.key_hash, row.fingerprint, row.effective_at) != expected:
+        whose = f"key and fingerprint of {operation} of {topup.id}, effective at once"
+        yield contradiction("L5", ("transfer", row.transfer_id), whose, "not so")
 
 
 def _line(row: Any) -> tuple[Any, ...]:

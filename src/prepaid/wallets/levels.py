@@ -125,8 +125,7 @@ def suspend(tx: Tx, context: Context, wallet: Wallet) -> bool:
     held = accounts.hold_wallet_by_id(tx, wallet.id)
     if held is None or held.suspend_at is None or held.suspend_at > context.now():
         return False
-    alert_at = held.balance if held.alert_at is None else held.alert_at
-    accounts.set_told(tx, [evolve(held, alert_at=alert_at, suspend_at=None)])
+    accounts.set_told(tx, [evolve(held, suspend_at=None)])
     balance, about = Money(held.balance, held.currency), f"{held.id}/{to_micros(held.suspend_at)}"
     outbox.emit(tx, context, EVENTS["suspend"], about=about, customer=held.owner, amount=balance)
     return True

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, and_, func, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Numeric,
+    Select,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+    type_coerce,
+)
 from sqlalchemy.sql.expression import CompoundSelect
 
 from .. import schema
@@ -49,3 +62,25 @@ def orphans(tx: Tx, table: str, column: str) -> Iterator[str]:
     wanted = select(rows.c[column]).select_from(rows.outerjoin(parents, belongs(rows, parents, column)))
     for row in stream(tx, wanted.where(rows.c.book_id == tx.book_id, parents.c.id.is_(None))):
         yield row[0]
+
+
+def wide(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Give a number so that sums and differences with it never leave what the engine can hold."""
+    return cast(column, Numeric(38, 0))
+
+
+def halves(amount: ColumnElement[Any], name: str, *, when: ColumnElement[bool] | None = None) -> list[Any]:
+    """Sum an amount in two halves of 32 bits, as ``name_high`` and ``name_low``.
+
+    One amount changed by hand may be so large that SQLite refuses to sum it.
+    """
+    parts = {"high": amount.bitwise_rshift(literal(32)), "low": amount.bitwise_and(literal(0xFFFFFFFF))}
+    return [
+        func.sum(half if when is None else case((when, half), else_=0)).label(f"{name}_{which}")
+        for which, half in parts.items()
+    ]
+
+
+def joined_halves(row: Any, name: str) -> int:
+    """Give a sum that `halves` made; zero where nothing was summed."""
+    return int(getattr(row, f"{name}_high") or 0) * 2**32 + int(getattr(row, f"{name}_low") or 0)

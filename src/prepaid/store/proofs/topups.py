@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, literal, null, select, union_all
 
 from .. import schema
 from ..database import Tx
 from .reading import belongs, named, stream
+from .scope import Scope, new_or_caused, new_transfers
 
 _transfer = schema.transfer
 _grant = schema.grant
@@ -31,7 +32,7 @@ def and_payment(topups: FromClause) -> FromClause:
     return topups.outerjoin(_payment, and_(_payment.c.book_id == _topup.c.book_id, _payment.c.topup_id == _topup.c.id))
 
 
-def topup_rows(tx: Tx) -> Iterator[Any]:
+def topup_rows(tx: Tx, scope: Scope) -> Iterator[Any]:
     """Give every top-up with its payment and how many invoices it has."""
     invoices = (
         select(_invoice.c.topup_id, func.count().label("invoices"))
@@ -47,41 +48,55 @@ def topup_rows(tx: Tx) -> Iterator[Any]:
             func.coalesce(invoices.c.invoices, 0).label("invoices"),
         )
         .select_from(and_payment(_topup).outerjoin(invoices, invoices.c.topup_id == _topup.c.id))
-        .where(_topup.c.book_id == tx.book_id)
+        .where(_topup.c.book_id == tx.book_id, *new_or_caused(tx, scope, _topup.c.id, kind="top", cause="topup"))
     )
     return stream(tx, wanted)
 
 
-def topup_postings(tx: Tx) -> Iterator[Any]:
-    """Give every top-up with each transfer it caused and the grant that this filled, top-up by top-up."""
-    caused = and_(
-        _transfer.c.book_id == _topup.c.book_id,
-        _transfer.c.cause_type == "topup",
-        _transfer.c.cause_id == _topup.c.id,
+TOPUP, TRANSFER = 0, 1
+"""What a row of `topup_postings` is, in their order."""
+
+
+def topup_postings(tx: Tx, scope: Scope) -> Iterator[Any]:
+    """Give every top-up, and after it each transfer that names it as its cause, with the grant that this filled."""
+    ordered = union_all(_topups(tx, scope), _caused(tx, scope)).order_by("topup", "what", "transfer_id")
+    return stream(tx, ordered)
+
+
+_NOTHING: Final = null()
+
+
+def _topups(tx: Tx, scope: Scope) -> Select[Any]:
+    wanted = select(
+        _topup.c.id.label("topup"),
+        literal(TOPUP).label("what"),
+        _NOTHING.label("transfer_id"),
+        *_FIGURES,
+        *_PAYMENT,
+        *(_NOTHING.label(column.key) for column in _TRANSFER),
     )
+    limits = new_or_caused(tx, scope, _topup.c.id, kind="top", cause="topup")
+    return wanted.select_from(and_payment(_topup)).where(_topup.c.book_id == tx.book_id, *limits)
+
+
+def _caused(tx: Tx, scope: Scope) -> Select[Any]:
     joined = (
-        and_payment(_topup)
-        .outerjoin(_transfer, caused)
-        .outerjoin(_debit, _debit.c.id == _transfer.c.debit_id)
+        _transfer.outerjoin(_debit, _debit.c.id == _transfer.c.debit_id)
         .outerjoin(_credit, _credit.c.id == _transfer.c.credit_id)
         .outerjoin(_grant, belongs(_transfer, _grant, "grant_id"))
     )
-    wanted = (
-        select(
-            *_FIGURES,
-            *_PAYMENT,
-            _transfer.c.id.label("transfer_id"),
-            _transfer.c.currency.label("posted_currency"),
-            *named(_transfer, "kind actor amount grant_id"),
-            *named(_debit, "kind owner", prefix="debit_"),
-            *named(_credit, "kind owner", prefix="credit_"),
-            *named(_grant, "size cost_net_minor cost_tax_minor"),
-        )
-        .select_from(joined)
-        .where(_topup.c.book_id == tx.book_id)
-        .order_by(_topup.c.id, _transfer.c.id)
-    )
-    return stream(tx, wanted)
+    nothing = (_NOTHING.label(column.key) for column in (*_FIGURES, *_PAYMENT))
+    wanted = select(_transfer.c.cause_id, literal(TRANSFER), _transfer.c.id, *nothing, *_TRANSFER)
+    return wanted.select_from(joined).where(*new_transfers(tx, scope), _transfer.c.cause_type == "topup")
+
+
+_TRANSFER: Final = (
+    *named(_transfer, "currency", prefix="posted_"),
+    *named(_transfer, "kind actor amount grant_id wallet_id key_hash fingerprint effective_at posted_at"),
+    *named(_debit, "kind owner", prefix="debit_"),
+    *named(_credit, "kind owner", prefix="credit_"),
+    *named(_grant, "size cost_net_minor cost_tax_minor"),
+)
 
 
 def unknown_states(tx: Tx, known: Iterable[str]) -> Iterator[Any]:
@@ -90,7 +105,7 @@ def unknown_states(tx: Tx, known: Iterable[str]) -> Iterator[Any]:
     return stream(tx, wanted.where(_topup.c.book_id == tx.book_id, _topup.c.state.not_in(tuple(known))))
 
 
-def untold_topups(tx: Tx) -> Iterator[Any]:
+def untold_topups(tx: Tx, scope: Scope) -> Iterator[Any]:
     """Give top-ups whose state was never told by an event in the outbox, with the event's key."""
     failed = literal("topup-failed/").concat(_topup.c.id).concat("/").concat(_topup.c.state)
     key = case(
@@ -99,7 +114,8 @@ def untold_topups(tx: Tx) -> Iterator[Any]:
         (_topup.c.state.in_(("failed", "expired", "canceled")), failed),
     )
     wanted = select(_topup.c.id, key.label("key")).where(_topup.c.book_id == tx.book_id, key.is_not(None))
-    return stream(tx, wanted.where(~is_told(_topup, key)))
+    limits = new_or_caused(tx, scope, _topup.c.id, kind="top", cause="topup")
+    return stream(tx, wanted.where(*limits, ~is_told(_topup, key)))
 
 
 def is_told(about: FromClause, key: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -108,11 +124,3 @@ def is_told(about: FromClause, key: ColumnElement[Any]) -> ColumnElement[bool]:
         _outbox.c.book_id == about.c.book_id, _outbox.c.topic == "event", _outbox.c.dedupe_key == key
     )
     return told.exists()
-
-
-def causeless_transfers(tx: Tx) -> Iterator[Any]:
-    """Give transfers of a top-up that is not there."""
-    joined = _transfer.outerjoin(_topup, belongs(_transfer, _topup, "cause_id"))
-    wanted = select(_transfer.c.id, _transfer.c.cause_id).select_from(joined)
-    is_topup = _transfer.c.cause_type == "topup"
-    return stream(tx, wanted.where(_transfer.c.book_id == tx.book_id, is_topup, _topup.c.id.is_(None)))

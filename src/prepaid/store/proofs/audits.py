@@ -1,0 +1,56 @@
+"""What `check` reads of the audit: acts that left a mark elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import and_, func, literal, select
+
+from .. import schema
+from ..database import Tx
+from .reading import named, stream
+
+_audit = schema.audit
+_account = schema.account
+_customer = schema.customer
+_grant = schema.grant
+_transfer = schema.transfer
+
+
+def acts(tx: Tx, actions: Iterable[str]) -> Iterator[Any]:
+    """Give the audit's rows of some actions in the order in which they were written."""
+    wanted = select(*named(_audit, "action target state_after")).where(
+        _audit.c.book_id == tx.book_id, _audit.c.action.in_(list(actions))
+    )
+    return stream(tx, wanted.order_by(_audit.c.id))
+
+
+def floors(tx: Tx) -> Iterator[Any]:
+    """Give every wallet's floor."""
+    wanted = select(*named(_account, "id owner currency floor"))
+    return stream(tx, wanted.where(_account.c.book_id == tx.book_id, _account.c.kind == "wallet"))
+
+
+def customers(tx: Tx) -> Iterator[Any]:
+    """Give every customer with whether they are frozen."""
+    wanted = select(*named(_customer, "id frozen_at"))
+    return stream(tx, wanted.where(_customer.c.book_id == tx.book_id))
+
+
+def count_gifts(tx: Tx) -> tuple[int, int]:
+    """Count the acts that gave credit, and the grants that were given by a key."""
+    acted = select(func.count()).where(_audit.c.book_id == tx.book_id, _audit.c.action == "grant")
+    given = select(func.count()).where(_grant.c.book_id == tx.book_id, _grant.c.key_hash.is_not(None))
+    return int(tx.execute(acted).scalar_one()), int(tx.execute(given).scalar_one())
+
+
+def ended_by_nobody(tx: Tx) -> Iterator[Any]:
+    """Give grants that were never posted and wait no more, although nobody took them back."""
+    opening = and_(_transfer.c.book_id == _grant.c.book_id, _transfer.c.key_hash == _grant.c.key_hash)
+    voided = select(literal(1)).where(
+        _audit.c.book_id == tx.book_id, _audit.c.action == "void-grant", _audit.c.target == _grant.c.id
+    )
+    wanted = select(_grant.c.id).select_from(_grant.outerjoin(_transfer, opening))
+    of_book = (_grant.c.book_id == tx.book_id, _grant.c.open == 0, _grant.c.key_hash.is_not(None))
+    return stream(tx, wanted.where(*of_book, _transfer.c.id.is_(None), ~voided.exists()))

@@ -1,0 +1,193 @@
+"""Random lives of a book, lived through the public API: every act that posts, in any order, refused or not."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+from datetime import timedelta
+
+from prepaid import BurnOrder, Money, Rate, RequestRefused, Thresholds
+from tests.store.shops import Shop
+from tests.use_cases.steps import ADA, EVE, charge, checkout_of, eur, operator, start
+
+CUSTOMERS = (ADA, EVE)
+RESOURCES = ("", "disk-1", "vm-1", "vm-2")
+
+
+def any_money(chance):
+    return eur(f"{chance.randint(0, 40)}.{chance.randint(1, 99):02d}")
+
+
+def buy(shop, chance):
+    customer = chance.choice(CUSTOMERS)
+    topup = start(shop.billing, f"{chance.randint(1, 90)}.00", customer=customer)
+    checkout = checkout_of(topup)
+    match chance.randint(0, 9):
+        case 0:
+            shop.provider.pay(checkout, amount=eur("1.00"))
+        case 1:
+            shop.provider.pay(checkout, currency="USD")
+        case 2:
+            shop.provider.fail(checkout)
+        case 3:
+            shop.billing.customer(customer).topups.cancel(topup.id)
+        case 4:
+            return
+        case _:
+            shop.provider.pay(checkout)
+    shop.billing.customer(customer).topups.confirm(topup.id)
+
+
+def an_hour(shop, chance):
+    began = shop.clock.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=chance.randint(-3, 3))
+    return began, began + timedelta(hours=1)
+
+
+def use(shop, chance):
+    charge(
+        shop.billing,
+        str(any_money(chance).amount),
+        key=f"use-{chance.randint(0, 400)}",
+        customer=chance.choice(CUSTOMERS),
+        resource=chance.choice(RESOURCES),
+        period=chance.choice((None, an_hour(shop, chance))),
+        allow_negative=chance.random() < 0.4,
+    )
+
+
+def adjust(shop, chance):
+    shop.billing.usage.adjust(
+        chance.choice(CUSTOMERS),
+        any_money(chance),
+        key=f"late-{chance.randint(0, 90)}",
+        period=an_hour(shop, chance),
+        resource=chance.choice(RESOURCES),
+        project=chance.choice(("", "blue")),
+    )
+
+
+def transactions_of(shop, customer):
+    listed = shop.billing.customer(customer).transactions().items
+    return [each for each in listed if each.kind in ("charge", "adjustment")]
+
+
+def reverse(shop, chance):
+    charges = transactions_of(shop, chance.choice(CUSTOMERS))
+    if not charges:
+        return
+    later = shop.clock.now() + timedelta(days=chance.randint(1, 30))
+    shop.billing.usage.reverse(
+        chance.choice(charges).id,
+        chance.choice((None, any_money(chance), eur("0.10"))),
+        key=f"back-{chance.randint(0, 400)}",
+        reason="it did not work",
+        expires_at=chance.choice((None, None, later)),
+    )
+
+
+def hold(shop, chance):
+    shop.billing.usage.hold(
+        chance.choice(CUSTOMERS),
+        any_money(chance),
+        key=f"hold-{chance.randint(0, 90)}",
+        expires_in=timedelta(minutes=chance.choice((10, 600, 9000))),
+        description=chance.choice(("", "a job")),
+        resource=chance.choice(RESOURCES),
+    )
+
+
+def end_hold(shop, chance):
+    held = shop.billing.customer(chance.choice(CUSTOMERS)).holds()
+    if not held:
+        return
+    wanted = chance.choice(held)
+    if chance.random() < 0.4:
+        shop.billing.usage.release(wanted.id)
+    else:
+        share = chance.choice((1, 2, 3))
+        shop.billing.usage.capture(wanted.id, Money(max(1, wanted.amount.units // share), "EUR"))
+
+
+def give(shop, chance):
+    kind = chance.choice(("goodwill", "promotional", "migrated", "external"))
+    now, day = shop.clock.now(), timedelta(days=1)
+    begins = chance.choice((None, None, now + day * chance.random()))
+    operator(shop.billing).customers.grant(
+        chance.choice(CUSTOMERS),
+        any_money(chance),
+        kind=kind,
+        reason="because",
+        key=f"gift-{chance.randint(0, 90)}",
+        effective_at=begins,
+        expires_at=chance.choice((None, (begins or now) + day * chance.uniform(0.1, 3))),
+        priority=chance.choice((None, None, 5, 60)),
+        **({"system": "partner"} if kind == "external" else {}),
+    )
+
+
+def void(shop, chance):
+    given = operator(shop.billing).customers.grants(chance.choice(CUSTOMERS), all=True)
+    if given:
+        operator(shop.billing).customers.void_grant(chance.choice(given).id, reason="a mistake")
+
+
+def any_rate(chance):
+    amount = chance.choice(("0.00744", "0.0000004", "1", "0.000000000001", "0.5", "0.0000015"))
+    cap = chance.choice((None, "2.5", "0.01"))
+    by_second = {"increment": "second", "minimum_s": chance.choice((0, 90))} if chance.random() < 0.5 else {}
+    return Rate.hourly(amount, "EUR", monthly_cap=cap, **by_second)
+
+
+def meter(shop, chance):
+    resource, customer, meters = chance.choice(("vm-1", "vm-2")), chance.choice(CUSTOMERS), shop.billing.meters
+    at = chance.choice((None, shop.clock.now() - timedelta(seconds=chance.randint(0, 12_000))))
+    match chance.randint(0, 3):
+        case 0 | 1:
+            meters.start(customer, resource=resource, rate=any_rate(chance), at=at)
+        case 2:
+            meters.change(resource, rate=any_rate(chance), at=at)
+        case 3:
+            meters.stop(resource, at=at)
+
+
+def pass_time(shop, chance):
+    shop.clock.set(shop.clock.now() + timedelta(minutes=chance.randint(-40, 400)))
+    if chance.random() < 0.5:
+        shop.billing.meters.bill()
+
+
+def run_jobs(shop, chance):
+    shop.billing.run_due()
+
+
+def operate(shop, chance):
+    ops = operator(shop.billing)
+    match chance.randint(0, 4):
+        case 0:
+            ops.customers.overdraft(chance.choice(CUSTOMERS), any_money(chance), reason="trusted")
+        case 1:
+            ops.customers.freeze(chance.choice(CUSTOMERS), reason="odd")
+        case 2:
+            ops.customers.unfreeze(chance.choice(CUSTOMERS), reason="all is well")
+        case 3:
+            ops.settings.thresholds(any_levels(chance))
+        case 4:
+            ops.settings.burn_order(BurnOrder(paid=chance.choice((1, 50))))
+
+
+def any_levels(chance):
+    low = chance.choice((None, eur("20"), 24))
+    grace = timedelta(hours=chance.choice((0, 5)))
+    return Thresholds(low=low, negative=eur("-1"), suspend=chance.choice((None, eur("-5"))), grace=grace)
+
+
+ACTS = (buy, use, use, use, adjust, reverse, reverse, hold, hold, end_hold, end_hold, give, give, void)
+TIMES = (meter, meter, pass_time, pass_time, run_jobs, operate)
+
+
+def live(shop: Shop, chance: random.Random, *, steps: int) -> None:
+    """Do so many random things; those that are refused are done all the same as far as a customer could."""
+    for _ in range(steps):
+        act = chance.choice((*ACTS, *TIMES))
+        with suppress(RequestRefused):
+            act(shop, chance)

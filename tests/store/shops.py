@@ -1,0 +1,42 @@
+"""A billing system, and a provider that pays when it is told to: what lives are lived in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from prepaid import Prepaid
+from prepaid.gateways import SimulatedGateway
+from prepaid.testing.clock import MovableClock
+from prepaid.testing.mail import RecordingMailer
+from tests.use_cases.steps import ADA, EVE, PlainRenderer, add_rule, live_in, seller
+
+
+class Shop(NamedTuple):
+    """A billing system with the provider and the clock it was wired to."""
+
+    billing: Prepaid
+    provider: SimulatedGateway
+    clock: MovableClock
+
+
+def shop_in(engine, folder, book):
+    clock = MovableClock()
+    provider = SimulatedGateway(state=folder / f"{book}.db", clock=clock, timeout_s=1)
+    billing = Prepaid(
+        database=engine,
+        book=book,
+        mode="test",
+        seller=seller(),
+        currencies=("EUR", "USD", "JPY"),
+        gateways=[provider],
+        mailer=RecordingMailer(),
+        renderer=PlainRenderer(),
+        clock=clock,
+        load_plugins=False,
+    )
+    billing.customers.register(ADA, email="ada@example.com", name="Ada", currency="EUR")
+    billing.customers.register(EVE, email="eve@example.com", name="Eve", currency="EUR")
+    add_rule(billing)
+    live_in(billing, "FR")
+    live_in(billing, "US", EVE)
+    return Shop(billing, provider, clock)
