@@ -60,6 +60,8 @@ class DueMeter:
         due_at: End of the next hour.
         count: How far it is counted.
         segments: Those that last beyond what is counted; none if they, or the count, cannot be read.
+        waits: Its predecessor is not counted to its end, and what that cost
+            counts towards the cap of the month.
     """
 
     id: str
@@ -72,6 +74,7 @@ class DueMeter:
     due_at: int
     count: Count
     segments: tuple[Segment, ...]
+    waits: bool
 
 
 @frozen(kw_only=True)
@@ -117,14 +120,9 @@ _DUE: Final = (
 def hold(tx: Tx, until: datetime, *, after: tuple[int, str] | None, limit: int) -> list[DueMeter]:
     """Hold meters with an hour that ended by ``until``, in order of that hour, below a place.
 
-    Those that somebody else holds are left out, and so is a meter whose
-    predecessor is not counted to its end: what that cost counts towards the
-    cap of the month.
+    Those that somebody else holds are left out.
     """
-    earlier = _meter.alias("earlier")
-    unfinished = select(literal(1)).where(_precedes(earlier, _meter), earlier.c.due_at.is_not(None)).exists()
-    is_next = or_(_meter.c.billed_until > _meter.c.started_at, ~unfinished)
-    wanted = select(*_DUE).where(_due_by(tx, until), is_next)
+    wanted = select(*_DUE).where(_due_by(tx, until))
     if after is not None:
         due, meter_id = from_micros(after[0]), after[1]
         wanted = wanted.where(_meter.c.due_at >= due, or_(_meter.c.due_at > due, _meter.c.id > meter_id))
@@ -138,17 +136,12 @@ def hold_one(tx: Tx, until: datetime, meter_id: str) -> list[DueMeter]:
     return _with_segments(tx, tx.execute(wanted.with_for_update(skip_locked=True)).all())
 
 
-def _precedes(earlier: Any, later: Any) -> ColumnElement[bool]:
-    same = (earlier.c[name] == later.c[name] for name in ("book_id", "resource", "customer", "currency"))
-    return and_(*same, earlier.c.started_at < later.c.started_at)
-
-
 def _with_segments(tx: Tx, rows: Sequence[Any]) -> list[DueMeter]:
     # By new statements: only now is nobody else changing what they read.
     segments = _lasting_segments(tx, rows)
-    first_hour = [row.id for row in rows if row.billed_until == row.started_at]
-    before = {row.id: row for row in _predecessors(tx, first_hour)}
-    return [_due_meter(row, before.get(row.id, row), segments.get(row.id, ())) for row in rows]
+    first_hour = [row for row in rows if row.billed_until == row.started_at]
+    before = _predecessors(tx, first_hour)
+    return [_due_meter(row, before.get(row.id, []), segments.get(row.id, ())) for row in rows]
 
 
 def _lasting_segments(tx: Tx, rows: Sequence[Any]) -> dict[str, list[Any]]:
@@ -168,16 +161,22 @@ def _lasting_segments(tx: Tx, rows: Sequence[Any]) -> dict[str, list[Any]]:
     return {meter_id: list(group) for meter_id, group in groupby(found, key=lambda row: row.meter_id)}
 
 
-def _predecessors(tx: Tx, meter_ids: Sequence[str]) -> Iterator[Any]:
-    """Give what the meters before these of the same resource, customer and currency counted in their last month."""
-    before, between = _meter.alias("before"), _meter.alias("between")
-    newest = select(func.max(between.c.started_at)).where(_precedes(between, _meter)).scalar_subquery()
-    wanted = (
-        select(_meter.c.id, before.c.month, before.c.month_cost)
-        .select_from(_meter.join(before, _precedes(before, _meter)))
-        .where(_meter.c.book_id == tx.book_id, before.c.started_at == newest)
-    )
-    return _each(tx, wanted, _meter.c.id, meter_ids)
+def _predecessors(tx: Tx, rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """Read the meters before these of the same resource, customer and currency, by id, the oldest first."""
+    # Matched here, not by a join: MariaDB would go through all meters of the customer for each.
+    names = "resource customer currency month month_cost".split()
+    columns = (*(_meter.c[name] for name in names), *(_micros(_meter.c[name]) for name in ("started_at", "due_at")))
+    wanted = select(*columns).where(_meter.c.book_id == tx.book_id).order_by(_meter.c.resource, _meter.c.started_at)
+    found = list(_each(tx, wanted, _meter.c.resource, sorted({row.resource for row in rows})))
+    lives = {resource: list(group) for resource, group in groupby(found, key=lambda row: row.resource)}
+    return {
+        row.id: [
+            each
+            for each in lives.get(row.resource, ())
+            if (each.customer, each.currency) == (row.customer, row.currency) and each.started_at < row.started_at
+        ]
+        for row in rows
+    }
 
 
 def _each(tx: Tx, wanted: Any, column: ColumnElement[str], values: Sequence[str]) -> Iterator[Any]:
@@ -189,8 +188,8 @@ def _each(tx: Tx, wanted: Any, column: ColumnElement[str], values: Sequence[str]
         yield from tx.execute(wanted.where(is_one))
 
 
-def _due_meter(row: Any, months: Any, segments: Iterable[Any]) -> DueMeter:
-    count = Count(row.billed_until)
+def _due_meter(row: Any, before: Sequence[Any], segments: Iterable[Any]) -> DueMeter:
+    count, months = Count(row.billed_until), before[-1] if before else row
     try:
         count = Count(row.billed_until, row.residue, months.month, int(months.month_cost))
         read = tuple(_read_segment(segment, row.currency) for segment in segments)
@@ -207,6 +206,7 @@ def _due_meter(row: Any, months: Any, segments: Iterable[Any]) -> DueMeter:
         due_at=row.due_at,
         count=count,
         segments=read,
+        waits=any(each.due_at is not None for each in before),
     )
 
 

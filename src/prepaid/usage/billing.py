@@ -220,7 +220,7 @@ def _post(tx: Tx, *, run: _Run, hold: _Hold, most: int | None, passing: bool) ->
     if not held:
         return _Chunk()
     share = max(1, CHARGES_A_TRANSACTION // len(held)) if most is None else most
-    wanted = [meter for meter in held if meter.id not in run.tally.stuck and meter.currency in run.accounts]
+    wanted = [meter for meter in held if _is_wanted(run, meter)]
     counted = [_count(run.context, meter, to_micros(until), most=share, now=now) for meter in wanted if meter.segments]
     charged = _charged_by_host(tx, counted) if passing else set()
     debits = [
@@ -239,6 +239,10 @@ def _post(tx: Tx, *, run: _Run, hold: _Hold, most: int | None, passing: bool) ->
         charged=tuple(debit for _, debit in debits),
         refused=(*_unreadable(wanted), *_passed_over(counted, charged)),
     )
+
+
+def _is_wanted(run: _Run, meter: DueMeter) -> bool:
+    return not meter.waits and meter.id not in run.tally.stuck and meter.currency in run.accounts
 
 
 def _count(context: Context, meter: DueMeter, until: int, *, most: int, now: datetime) -> _Counted:
