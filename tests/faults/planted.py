@@ -135,6 +135,17 @@ def a_charge_has_no_key() -> None:
     charges.usage = _never_the_same(charges.usage)
 
 
+def with_a_new_key_each_time(execute: Callable[..., None]) -> Callable[..., None]:
+    """Let no attempt of a fast charge know what an earlier one may have left."""
+
+    def forgetful(cursor: Any, statement: str, parameters: Any = (), **options: Any) -> None:
+        if "key_hash" in parameters:
+            parameters |= {"key_hash": secrets.token_hex(32)}
+        execute(cursor, statement, parameters, **options)
+
+    return forgetful
+
+
 def the_transfer_of_a_fast_charge_is_written_after_the_commit() -> None:
     execute = raw.execute
 

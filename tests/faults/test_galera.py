@@ -19,9 +19,10 @@ import pytest
 from attrs import define
 
 from prepaid import InsufficientCredit, TransactionAborted, permissions
-from prepaid.store import schema
+from prepaid.store import raw, schema
 from tests.engines.galera import NODES, GaleraCluster
 
+from .planted import with_a_new_key_each_time
 from .processes import Child, barrier
 from .world import Host, World, eur, open_quickly
 
@@ -220,6 +221,14 @@ def _wrong_at(world: World, acknowledged: dict[tuple[str, str], str], *, credit:
     ]
 
 
+def shared_and_own(customer: str) -> list[list[tuple[str, str]]]:
+    """List what each process charges: keys that all have, and some that only it has."""
+    shared = [(customer, f"shared-{count}") for count in range(6)]
+    own = [[(customer, f"own-{process}-{count}") for count in range(4)] for process in range(WRITERS)]
+    # Half of the processes begin with the keys that all share, so that these meet.
+    return [shared + keys if process % 2 else keys + shared for process, keys in enumerate(own)]
+
+
 @pytest.mark.parametrize("nodes", [1, NODES], ids=["one writer", "three writers"])
 @pytest.mark.parametrize("rounds", [1, pytest.param(30, marks=pytest.mark.full)])
 def test_a_wallet_raced_for_adds_up_at_every_node(place, nodes, rounds):
@@ -227,12 +236,8 @@ def test_a_wallet_raced_for_adds_up_at_every_node(place, nodes, rounds):
     for number in range(rounds):
         customer = f"ada-{number}"
         place.give(customer, credit="20.00")
-        shared = [(customer, f"shared-{count}") for count in range(6)]
-        own = [[(customer, f"own-{process}-{count}") for count in range(4)] for process in range(WRITERS)]
-        # Half of the processes begin with the keys that all share, so that these meet.
-        wanted = [shared + keys if process % 2 else keys + shared for process, keys in enumerate(own)]
 
-        done = race(place, wanted, nodes=nodes)
+        done = race(place, shared_and_own(customer), nodes=nodes)
 
         print(done)
         assert len({said.key for said in done.answers if said.status != "refused"}) == 20
@@ -274,3 +279,13 @@ def test_a_read_that_waits_sees_at_any_node_what_was_charged_at_another(place):
         for number in range(1, 21):
             after = writer.usage.charge("ada", PRICE, key=f"charge-{number}").balance_after
             assert reader.customer("ada").balance().settled == after == eur(f"{20 - number}.00")
+
+
+@pytest.mark.full
+def test_the_race_finds_charges_that_forget_their_keys(place, monkeypatch):
+    place.give("ada", credit="100.00")
+    monkeypatch.setattr(raw, "execute", with_a_new_key_each_time(raw.execute))
+
+    done = race(place, shared_and_own("ada"), nodes=NODES)
+
+    assert "a key was charged twice" in " ".join(contradictions(place, done.answers, credit="100.00"))
