@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from attrs import Factory, define
 
-from prepaid import Money, Rate, permissions
+from prepaid import Charge, Money, Rate, permissions
 from prepaid.store import raw
 from prepaid.testing.clock import START
 from tests.conftest import DatabaseServer
@@ -80,9 +80,10 @@ class Story:
     def turn(self, number: int) -> None:
         """Do each thing with keys of its own, and again with the same ones."""
         self.give(number)
-        for count in range(4):
+        for count in range(2):
             self.charge(f"small-{number}-{count}", SMALL)
         self.charge(f"large-{number}", LARGE)
+        self.charge_many(number)
         self.reserve(number)
         self.bill()
 
@@ -108,6 +109,19 @@ class Story:
         assert second.status == "duplicate"
         assert (second.transaction_id, second.balance_after) == (first.transaction_id, first.balance_after)
         assert first.balance_after == self.left
+
+    def charge_many(self, number: int) -> None:
+        """Charge three keys at once, and again."""
+        self.loser.act = "batch"
+        batch = [Charge(customer="ada", amount=SMALL, key=f"batch-{number}-{count}") for count in range(3)]
+        first, second = (self.host.billing.usage.charge_many(batch) for _ in range(2))
+        for one, again in zip(first, second, strict=True):
+            self.spent += SMALL
+            self.answers[one.key] = (one.transaction_id, str(one.balance_after))
+            assert one.status in {"posted", "duplicate"}
+            assert again.status == "duplicate"
+            assert (again.transaction_id, again.balance_after) == (one.transaction_id, one.balance_after)
+            assert one.balance_after == self.left
 
     def reserve(self, number: int) -> None:
         """Hold credit and capture half of it; hold some more and let it go."""
@@ -196,7 +210,7 @@ def test_what_was_asked_for_happens_once_whichever_answer_is_lost(places, wanted
     print(f"{engine}: {wanted} answers lost in {seconds:.0f} s and {len(story.answers)} charges, {dict(loser.lost)}")
     assert len(statements) == wanted
     assert {"COMMIT"} < set(statements), "and the statement that is a charge by itself"
-    assert set(loser.lost) >= {"grant", "small charge", "large charge", "hold", "capture", "release", "bill"}
+    assert set(loser.lost) >= {"grant", "small charge", "large charge", "batch", "hold", "capture", "release", "bill"}
     assert contradictions(world, story) == []
 
 
