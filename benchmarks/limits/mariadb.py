@@ -1,13 +1,18 @@
-"""MariaDB through PyMySQL: guarded update, insert-select and commit; multi-row inserts for a batch.
+"""MariaDB through PyMySQL: a stored procedure in one round trip a charge, two statements of many rows for a batch.
 
-PyMySQL sends many rows in one statement only if every value in VALUES is a bare
-``%s``: one literal among them, and it sends row by row, at a tenth of the speed.
+Numbers and hexadecimal need no quoting, so that statements are written out here:
+the driver's own way of putting values into a statement costs a third of a batch.
+
+The other ways are what is found in most programs. PyMySQL sends many rows in one
+statement only if every value in VALUES is a bare ``%s``: one literal among them,
+and it sends row by row, at a tenth of the speed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
 
@@ -29,14 +34,31 @@ _TABLES: Final = (
     """,
 )
 
+_PROCEDURE: Final = """
+CREATE PROCEDURE charge(a_key BINARY(16), wallet BIGINT, charged BIGINT, at BIGINT) MODIFIES SQL DATA
+BEGIN
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
+    START TRANSACTION;
+    UPDATE account SET balance = balance - charged WHERE id = wallet AND balance - charged >= floor;
+    IF ROW_COUNT() = 1 THEN
+        INSERT INTO transfer (key_hash, debit_id, credit_id, wallet_id, amount, wallet_after, kind, posted_at)
+            SELECT a_key, id, 0, id, charged, balance, 1, at FROM account WHERE id = wallet;
+        COMMIT;
+    ELSE
+        ROLLBACK;
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'refused';
+    END IF;
+END
+"""
+
+_SIGNALLED: Final = 1644
+
 _COLUMNS: Final = "(key_hash, debit_id, credit_id, wallet_id, amount, wallet_after, kind, posted_at)"
 _GUARD: Final = "UPDATE account SET balance = balance - %s WHERE id = %s AND balance - %s >= floor"
 _INSERT: Final = f"INSERT INTO transfer {_COLUMNS} SELECT %s, id, %s, id, %s, balance, 1, %s FROM account WHERE id = %s"  # noqa: S608
 _INSERT_MANY: Final = f"INSERT INTO transfer {_COLUMNS} VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"  # noqa: S608
 _LOCK: Final = "SELECT id, balance, floor FROM account WHERE id IN ({}) ORDER BY id FOR UPDATE"
-_SET: Final = (
-    "INSERT INTO account (id, balance, floor) VALUES (%s, %s, %s) ON DUPLICATE KEY UPDATE balance = VALUES(balance)"
-)
+_SET: Final = "INSERT INTO account (id, balance, floor) VALUES {} ON DUPLICATE KEY UPDATE balance = VALUES(balance)"
 
 
 class MariaDBLimit:
@@ -53,34 +75,68 @@ class MariaDBLimit:
 
     def prepare(self, wallets: int) -> None:
         """Make the tables, and wallets with money in them."""
-        for table in _TABLES:
-            self._cursor.execute(table)
+        for statement in (*_TABLES, _PROCEDURE):
+            self._cursor.execute(statement)
         rows = [(wallet, START, 0) for wallet in range(1, wallets + 1)]
         self._cursor.executemany("INSERT INTO account (id, balance, floor) VALUES (%s, %s, %s)", rows)
         self._connection.commit()
 
     def charge(self, wallet: int, amount: int, key: UUID) -> None:
         """Charge one wallet."""
+        try:
+            self._cursor.execute(f"CALL charge(x'{key.hex}', {wallet}, {amount}, {time.time_ns() // 1000})")
+        except pymysql.err.OperationalError as signal:
+            if signal.args[0] == _SIGNALLED:
+                raise Refused(wallet) from None
+            raise
+
+    def charge_by_trips(self, wallet: int, amount: int, key: UUID) -> None:
+        """Charge one wallet by two statements and a commit."""
         execute = self._cursor.execute
-        if not execute(_GUARD, (amount, wallet, amount)):
-            raise Refused(wallet)
-        execute(_INSERT, (key.bytes, REVENUE, amount, time.time_ns() // 1000, wallet))
-        self._connection.commit()
+        with self._transaction():
+            if not execute(_GUARD, (amount, wallet, amount)):
+                raise Refused(wallet)
+            execute(_INSERT, (key.bytes, REVENUE, amount, time.time_ns() // 1000, wallet))
 
     def charge_many(self, items: Sequence[Item]) -> None:
         """Charge many in one transaction."""
-        at, cursor = time.time_ns() // 1000, self._cursor
-        wallets = sorted({wallet for wallet, _, _ in items})
-        cursor.execute(_LOCK.format(",".join(map(str, wallets))))
-        balances = {wallet: (balance, floor) for wallet, balance, floor in cursor.fetchall()}
-        after = balances_after(items, balances)
-        rows = [
-            (key.bytes, wallet, REVENUE, wallet, amount, left, 1, at)
-            for (wallet, amount, key), left in zip(items, after, strict=True)
-        ]
-        cursor.executemany(_INSERT_MANY, rows)
-        cursor.executemany(_SET, [(wallet, *balance) for wallet, balance in balances.items()])
+        with self._transaction():
+            at, (after, balances) = time.time_ns() // 1000, self._carry(items)
+            rows = [
+                f"(x'{key.hex}',{wallet},{REVENUE},{wallet},{amount},{left},1,{at})"
+                for (wallet, amount, key), left in zip(items, after, strict=True)
+            ]
+            wallets = [f"({wallet},{balance},{floor})" for wallet, (balance, floor) in balances.items()]
+            self._cursor.execute(f"INSERT INTO transfer {_COLUMNS} VALUES {','.join(rows)}")  # noqa: S608 - numbers
+            self._cursor.execute(_SET.format(",".join(wallets)))
+
+    def charge_many_by_driver(self, items: Sequence[Item]) -> None:
+        """Charge many in one transaction by the driver's `executemany`."""
+        with self._transaction():
+            at, (after, balances) = time.time_ns() // 1000, self._carry(items)
+            rows = [
+                (key.bytes, wallet, REVENUE, wallet, amount, left, 1, at)
+                for (wallet, amount, key), left in zip(items, after, strict=True)
+            ]
+            self._cursor.executemany(_INSERT_MANY, rows)
+            wallets = [(wallet, *balance) for wallet, balance in balances.items()]
+            self._cursor.executemany(_SET.format("(%s, %s, %s)"), wallets)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._connection.rollback()
+            raise
         self._connection.commit()
+
+    def _carry(self, items: Sequence[Item]) -> tuple[list[int], dict[int, tuple[int, int]]]:
+        """Lock the wallets, and give the balance after each item and what every wallet then holds."""
+        wallets = sorted({wallet for wallet, _, _ in items})
+        self._cursor.execute(_LOCK.format(",".join(map(str, wallets))))
+        balances = {wallet: (balance, floor) for wallet, balance, floor in self._cursor.fetchall()}
+        return balances_after(items, balances), balances
 
     def engine(self) -> str:
         """Name the engine with its version and its durability."""

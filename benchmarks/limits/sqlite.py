@@ -56,17 +56,28 @@ class SQLiteLimit:
         """Charge one wallet."""
         execute = self._cursor.execute
         execute("BEGIN IMMEDIATE")
-        row = execute(_GUARD, (amount, wallet)).fetchone()
-        if row is None:
-            raise Refused(wallet)
-        execute(_INSERT, (key.bytes, wallet, amount, row[0], time.time_ns() // 1000))
+        try:
+            row = execute(_GUARD, (amount, wallet)).fetchone()
+            if row is None:
+                raise Refused(wallet)
+            execute(_INSERT, (key.bytes, wallet, amount, row[0], time.time_ns() // 1000))
+        except BaseException:
+            execute("ROLLBACK")
+            raise
         execute("COMMIT")
 
     def charge_many(self, items: Sequence[Item]) -> None:
         """Charge many in one transaction."""
-        at = time.time_ns() // 1000
-        cursor = self._cursor
-        cursor.execute("BEGIN IMMEDIATE")
+        self._cursor.execute("BEGIN IMMEDIATE")
+        try:
+            self._post(items)
+        except BaseException:
+            self._cursor.execute("ROLLBACK")
+            raise
+        self._cursor.execute("COMMIT")
+
+    def _post(self, items: Sequence[Item]) -> None:
+        at, cursor = time.time_ns() // 1000, self._cursor
         cursor.execute(_READ, (json.dumps(list({wallet for wallet, _, _ in items})),))
         balances = {wallet: (balance, floor) for wallet, balance, floor in cursor}
         after = balances_after(items, balances)
@@ -75,7 +86,6 @@ class SQLiteLimit:
             [(key.bytes, wallet, amount, left, at) for (wallet, amount, key), left in zip(items, after, strict=True)],
         )
         cursor.executemany(_SET, [(balance, wallet) for wallet, (balance, _) in balances.items()])
-        cursor.execute("COMMIT")
 
     def engine(self) -> str:
         """Name the engine with its version and its durability."""

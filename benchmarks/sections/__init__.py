@@ -41,14 +41,15 @@ class _OnEngine:
         return Section(lambda stage: self.run(stage, engine), tuple(name for name in owes if name in TARGETS))
 
 
-_BATCHES = ("batch-wide", "batch-deep", "batch-wide-statement", "batch-deep-statement")
+_SINGLES = ("single", "single-trips")
+_BATCHES = tuple(f"batch-{shape}{way}" for shape in ("wide", "deep") for way in ("", "-statement", "-driver"))
 _GROWTH = ("growth-charge", "growth-balance", "growth-page", "dashboard", "check", "check-memory")
 _CROWD = ("pg-connections", "pg-connections-limit", "pg-connections-of-limit")
 
 SECTIONS: Mapping[str, Section] = {
     "import": Section(imports.imports, ("import",)),
     "invoices": Section(invoices.invoices, ("invoices",)),
-    **_OnEngine(charges.single, ENGINES, ("single",)).sections("single"),
+    **_OnEngine(charges.single, ENGINES, _SINGLES).sections("single"),
     **_OnEngine(charges.batch, ENGINES, _BATCHES).sections("batch"),
     **_OnEngine(meters.meters, ENGINES, ("meters",)).sections("meters"),
     **_OnEngine(topups.topups, ("pg", "sqlite"), ("quote", "settle")).sections("topups"),

@@ -21,7 +21,7 @@ from prepaid import Charge, Money, Prepaid
 from ..books import CURRENCY, PRICE, customer_name, fill, open_billing
 from ..engines import Engine, NotAvailable
 from ..figures import Figure
-from ..limits import Limit
+from ..limits import Item, Limit, other_ways
 from ..rounds import Side, rate
 from ..stage import Stage, compared
 
@@ -62,12 +62,12 @@ def charge_each(billing: Prepaid, drawn: list[tuple[int, UUID]]) -> float:
     return rate(len(items), work)
 
 
-def limit_each(limit: Limit, drawn: list[tuple[int, UUID]]) -> float:
-    """Charge one by one at the limit and give charges per second."""
+def limit_each(charge: Callable[[int, int, UUID], None], drawn: list[tuple[int, UUID]]) -> float:
+    """Charge one by one by a way of the limit's and give charges per second."""
 
     def work() -> None:
         for wallet, key in drawn:
-            limit.charge(wallet, UNITS, key)
+            charge(wallet, UNITS, key)
 
     return rate(len(drawn), work)
 
@@ -81,14 +81,17 @@ def single(stage: Stage, engine: Engine) -> list[Figure]:
         closing(stage.new_limit(engine, stage.engines.new_url(engine), wallets=wallets)) as limit,
         closing(open_billing(url)) as billing,
     ):
-        found = stage.in_turn(
-            {
-                "limit": lambda: limit_each(limit, draw.any_of(wallets, calls)),
-                "ours": lambda: charge_each(billing, draw.any_of(wallets, calls)),
-            },
-            rounds=11,
-        )
-    return [compared(f"{engine}-single", found["ours"], found["limit"])]
+        ways = {"limit": limit.charge, **other_ways(limit, "charge")}
+        sides: dict[str, Side] = {
+            way: partial(_single_rate, charge, draw, (wallets, calls)) for way, charge in ways.items()
+        }
+        sides["ours"] = lambda: charge_each(billing, draw.any_of(wallets, calls))
+        found = stage.in_turn(sides, rounds=11)
+    return _compared(f"{engine}-single", found)
+
+
+def _single_rate(charge: Callable[[int, int, UUID], None], draw: Draw, size: tuple[int, int]) -> float:
+    return limit_each(charge, draw.any_of(*size))
 
 
 def require_batches(billing: Prepaid) -> None:
@@ -154,22 +157,19 @@ def _in_turn(
     stage: Stage, billing: Prepaid, limit: Limit, draw: Callable[[], list[tuple[int, UUID]]]
 ) -> tuple[dict[str, list[float]], str]:
     batches = Batches(billing)
-    sides: dict[str, Side] = {
-        "limit": lambda: _limit_batch(limit, "charge_many", draw()),
-        "ours": lambda: batches.charge(draw()),
-    }
-    if hasattr(limit, "charge_many_by_statement"):
-        sides["statement"] = lambda: _limit_batch(limit, "charge_many_by_statement", draw())
+    ways = {"limit": limit.charge_many, **other_ways(limit, "charge_many")}
+    sides: dict[str, Side] = {way: partial(_batch_rate, charge_many, draw) for way, charge_many in ways.items()}
+    sides["ours"] = lambda: batches.charge(draw())
     return stage.in_turn(sides, rounds=7), batches.note()
 
 
-def _compared(name: str, found: dict[str, list[float]], note: str) -> list[Figure]:
-    figures = [compared(name, found["ours"], found["limit"], note=note)]
-    if "statement" in found:
-        figures.append(compared(f"{name}-statement", found["ours"], found["statement"]))
-    return figures
+def _batch_rate(charge_many: Callable[[list[Item]], None], draw: Callable[[], list[tuple[int, UUID]]]) -> float:
+    items = [(wallet, UNITS, key) for wallet, key in draw()]
+    return rate(len(items), lambda: charge_many(items))
 
 
-def _limit_batch(limit: Limit, way: str, drawn: list[tuple[int, UUID]]) -> float:
-    items = [(wallet, UNITS, key) for wallet, key in drawn]
-    return rate(len(items), lambda: getattr(limit, way)(items))
+def _compared(name: str, found: dict[str, list[float]], note: str = "") -> list[Figure]:
+    """Compare ours with the limit, and with each of the limit's other ways."""
+    others = [way for way in found if way not in ("limit", "ours")]
+    figures = [compared(f"{name}-{way}", found["ours"], found[way]) for way in others]
+    return [compared(name, found["ours"], found["limit"], note=note), *figures]

@@ -107,7 +107,7 @@ class _AtLimit:
         self.close = self._limit.close
 
     def charge(self, drawn: list[tuple[int, UUID]]) -> float:
-        return limit_each(self._limit, drawn)
+        return limit_each(self._limit.charge, drawn)
 
 
 _SIDES: dict[str, type[_Ours] | type[_AtLimit]] = {"ours": _Ours, "limit": _AtLimit}

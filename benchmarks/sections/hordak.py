@@ -71,7 +71,7 @@ def _environment(stage: Stage) -> Path:
     if not done.exists():
         stage.tell(f"making an environment with {' and '.join(REQUIREMENTS)}")
         venv.create(_ENVIRONMENT, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *REQUIREMENTS], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-qq", *REQUIREMENTS], check=True)
         done.touch()
     return python
 
