@@ -64,13 +64,11 @@ def test_every_batch_carries_balances_from_item_to_item(limit, read):
     for charge_many in charges:
         charge_many(items(1, 2, 1, 1))
 
-    found = read(TRANSFERS)
+    found, of_first = read(TRANSFERS), 3 * len(charges)
     assert len(found) == 4 * len(charges)
-    assert [row[4] for row in found if row[0] == 1] == [
-        START - PRICE * number for number in range(1, 3 * len(charges) + 1)
-    ]
+    assert [row[4] for row in found if row[0] == 1] == [START - PRICE * number for number in range(1, of_first + 1)]
     assert {row[1:4] + row[5:] for row in found if row[0] == 2} == {(2, 0, PRICE, 1)}
-    assert read(BALANCES) == [(START - 3 * PRICE * len(charges),), (START - PRICE * len(charges),), (START,)]
+    assert read(BALANCES) == [(START - PRICE * of_first,), (START - PRICE * len(charges),), (START,)]
 
 
 @pytest.mark.parametrize("act", ["charge", "charge_many"])
@@ -92,9 +90,8 @@ def test_nothing_falls_below_its_floor(limit, read, act):
         # The second item of wallet 1 is one too many, and takes its neighbours with it.
         many = items(2, 1, amount=START // 2 + 1) + items(1, amount=START // 2)
         given = (1, START + 1, uuid4()) if act == "charge" else (many,)
-        with pytest.raises(Exception) as refused:
+        with pytest.raises(Refused):
             way(*given)
-        assert isinstance(refused.value, Refused) or "refused" in str(refused.value)
 
     assert read(COUNT) == [(0,)]
     assert read(BALANCES) == [(START,)] * WALLETS
