@@ -81,8 +81,8 @@ def _start(engine: Engine) -> Any:
     module, name, more = _SERVERS[engine]
     try:
         found = importlib.import_module(module)
-    except ImportError:
-        raise NotAvailable(f"{module} is not in this version") from None
+    except ImportError as absence:
+        raise NotAvailable(f"{module} cannot be imported: {absence}") from None
     if found.find_programs() is None:
         raise NotAvailable(f"the programs of {name} are not installed")
 
