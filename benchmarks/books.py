@@ -132,6 +132,8 @@ def _copy(engine: Engine, history: _History) -> None:
         for n in numbers
     )
     clone(engine, "prepaid_grant", grant, grants)
+    [act] = rows(engine, "SELECT * FROM prepaid_audit WHERE action = 'grant'")
+    clone(engine, "prepaid_audit", act, ({"target": customer_name(n)} for n in numbers))
     credits = (
         {
             "transaction_id": f"txn_c{n:025d}",

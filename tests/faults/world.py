@@ -89,7 +89,7 @@ class Fuse:
         def stepping(cursor: Any, statement: str, *parameters: Any, commits: bool = False, **options: Any) -> None:
             name = "COMMIT" if commits else _short(statement)
             self.step(f"before {name}", cursor.connection)
-            execute(cursor, statement, *parameters, commits=commits, **options)
+            execute(cursor, statement, *parameters, **(options | {"commits": True} if commits else options))
             self.step(f"after {name}", cursor.connection)
 
         return stepping

@@ -25,7 +25,7 @@ def holds(tx: Tx, scope: Scope) -> Iterator[Finding]:
     for row in stored.captures_without_hold(tx, scope):
         yield contradiction("L4", ("transfer", row.id), f"the hold {row.cause_id}, captured by it", "none")
     for row in stored.due_too_late(tx, scope):
-        due = min(at for at in (row.grant_at, row.hold_at) if at is not None)
+        due = min(at for at in (row.begins_at, row.lapses_at, row.hold_at) if at is not None)
         yield contradiction("L4", ("account", row.id), f"due by {due}", f"due at {row.due_at}")
 
 

@@ -69,11 +69,15 @@ def captures_without_hold(tx: Tx, scope: Scope) -> Iterator[Any]:
 
 
 def due_too_late(tx: Tx, scope: Scope) -> Iterator[Any]:
-    """Give wallets on which something begins or lapses before they are looked at, with when."""
+    """Give wallets on which something begins or lapses before they are looked at, with when.
+
+    Credit that a hold keeps past its expiry is looked at again when the hold lapses.
+    """
     grant = schema.grant
-    begins_or_lapses = case((grant.c.open == 2, micros(grant.c.effective_at)), else_=micros(grant.c.expires_at))
+    begins = case((grant.c.open == 2, micros(grant.c.effective_at)))
+    lapses = case((grant.c.open == 1, micros(grant.c.expires_at)))
     by_grants = (
-        select(grant.c.wallet_id, func.min(begins_or_lapses).label("at"))
+        select(grant.c.wallet_id, func.min(begins).label("begins_at"), func.min(lapses).label("lapses_at"))
         .where(grant.c.book_id == tx.book_id, grant.c.open.in_((1, 2)))
         .group_by(grant.c.wallet_id)
         .subquery()
@@ -88,10 +92,15 @@ def due_too_late(tx: Tx, scope: Scope) -> Iterator[Any]:
         by_holds, by_holds.c.wallet_id == _account.c.id
     )
     due_at = micros(_account.c.next_due_at)
+    lapses_at = case((_account.c.held == 0, by_grants.c.lapses_at))
     wanted = select(
-        _account.c.id, due_at.label("due_at"), by_grants.c.at.label("grant_at"), by_holds.c.at.label("hold_at")
+        _account.c.id,
+        due_at.label("due_at"),
+        by_grants.c.begins_at,
+        lapses_at.label("lapses_at"),
+        by_holds.c.at.label("hold_at"),
     )
-    late = or_(due_at > by_grants.c.at, due_at > by_holds.c.at)
+    late = or_(due_at > by_grants.c.begins_at, due_at > lapses_at, due_at > by_holds.c.at)
     of_book: Conditions = (_account.c.book_id == tx.book_id, *touched_wallets(tx, scope, _account.c.id))
     return stream(tx, wanted.select_from(joined).where(*of_book, late))
 
