@@ -7,6 +7,7 @@ import importlib
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 from sybil.document import Document
 from sybil.parsers.markdown import PythonCodeBlockParser
 
@@ -41,6 +42,8 @@ def test_every_python_block_of_the_page_runs(page, tmp_path, monkeypatch):
     for value in document.namespace.values():
         if isinstance(value, Prepaid):
             value.close()
+        elif isinstance(value, Engine):
+            value.dispose()
 
 
 @pytest.mark.parametrize("name", modules_with_examples())
