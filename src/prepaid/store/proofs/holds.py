@@ -76,8 +76,15 @@ def due_too_late(tx: Tx, scope: Scope) -> Iterator[Any]:
     grant = schema.grant
     begins = case((grant.c.open == 2, micros(grant.c.effective_at)))
     lapses = case((grant.c.open == 1, micros(grant.c.expires_at)))
+    due_at = micros(_account.c.next_due_at)
     by_grants = (
-        select(grant.c.wallet_id, func.min(begins).label("begins_at"), func.min(lapses).label("lapses_at"))
+        select(
+            grant.c.wallet_id,
+            func.min(begins).label("begins_at"),
+            func.min(lapses).label("lapses_at"),
+            func.sum(case((lapses < due_at, grant.c.remaining), else_=0)).label("kept"),
+        )
+        .select_from(grant.join(_account, belongs(grant, _account, "wallet_id")))
         .where(grant.c.book_id == tx.book_id, grant.c.open.in_((1, 2)))
         .group_by(grant.c.wallet_id)
         .subquery()
@@ -91,8 +98,7 @@ def due_too_late(tx: Tx, scope: Scope) -> Iterator[Any]:
     joined = _account.outerjoin(by_grants, by_grants.c.wallet_id == _account.c.id).outerjoin(
         by_holds, by_holds.c.wallet_id == _account.c.id
     )
-    due_at = micros(_account.c.next_due_at)
-    lapses_at = case((_account.c.held == 0, by_grants.c.lapses_at))
+    lapses_at = case((by_grants.c.kept > _account.c.held, by_grants.c.lapses_at))
     wanted = select(
         _account.c.id,
         due_at.label("due_at"),
