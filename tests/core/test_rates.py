@@ -75,7 +75,7 @@ class TestWhatIsARate:
             Rate.hourly(amount, "EUR")
 
         assert refusal.value.field == "rate"
-        assert time.perf_counter() - began < 0.5
+        assert time.perf_counter() - began < 5
 
     @pytest.mark.parametrize(
         "amount",

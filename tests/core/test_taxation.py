@@ -227,7 +227,7 @@ class TestComponents:
             TaxComponent("VAT", percent)
 
         assert refusal.value.field == "percent"
-        assert time.perf_counter() - began < 0.5
+        assert time.perf_counter() - began < 5
 
     @pytest.mark.parametrize("name", ["", " ", "x" * 41, "a\nb", "\ud800", "a\x00", None, 5], ids=ascii)
     def test_a_component_has_a_printable_name(self, name: Any) -> None:

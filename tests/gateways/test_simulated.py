@@ -451,7 +451,7 @@ def test_first_use_gives_up_on_a_reader_that_stays(gateway, tmp_path):
     began = time.monotonic()
     with pytest.raises(GatewayError):
         gateway.create_checkout(REQUEST)
-    assert time.monotonic() - began < gateway.timeout_s + 1
+    assert time.monotonic() - began < gateway.timeout_s + 4
     reader.close()
     assert gateway.create_checkout(REQUEST)
 
@@ -464,7 +464,7 @@ def test_locked_state_is_a_gateway_that_is_not_available_within_the_timeout(gate
         fetch(gateway, checkout_id)
     blocker.close()
     assert failed.value.retryable
-    assert time.monotonic() - began < gateway.timeout_s + 1
+    assert time.monotonic() - began < gateway.timeout_s + 4
     assert fetch(gateway, checkout_id).state == "open"
 
 
@@ -517,7 +517,7 @@ def test_slow_call_takes_the_time_allowed_and_answers(gateway, checkout_id):
     gateway.fault_next("fetch_payment", "slow")
     began = time.monotonic()
     assert fetch(gateway, checkout_id).state == "open"
-    assert gateway.timeout_s <= time.monotonic() - began < gateway.timeout_s + 1
+    assert gateway.timeout_s <= time.monotonic() - began < gateway.timeout_s + 4
 
 
 def test_credentials_are_good_unless_a_fault_is_due(gateway):

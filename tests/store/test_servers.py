@@ -102,7 +102,7 @@ def test_a_row_that_is_never_let_go_is_given_up_with_nothing_kept(monkeypatch, u
         began = time.monotonic()
         with pytest.raises(TransactionAborted):
             database.write(work)
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 9, "it waited as long as who is patient, or for ever"
         assert settings(database) == [("a", 0)], "who reads does not wait"
 
     database.close()

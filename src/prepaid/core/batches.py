@@ -15,7 +15,7 @@ Uncovered(available=10, balance=10)]
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from attrs import field, frozen
@@ -131,7 +131,7 @@ class Allocation:
 NOTHING_KNOWN: Final = Known()
 
 
-def allocate(items: Sequence[Item], purses: Mapping[int, Purse], known: Known = NOTHING_KNOWN) -> Allocation:
+def allocate(items: Iterable[Item], purses: Mapping[int, Purse], known: Known = NOTHING_KNOWN) -> Allocation:
     """Decide a batch item by item, in its order.
 
     Args:
@@ -144,67 +144,74 @@ def allocate(items: Sequence[Item], purses: Mapping[int, Purse], known: Known = 
     periods = set(known.periods)
     verdicts: list[Verdict] = []
     verdict: Verdict
-    for number, item in enumerate(items):
-        run = runs.get(item.wallet, _NO_WALLET)
-        if (first := posted.get(item.key)) is not None:
-            verdict = Repeated(first[1]) if first[0] == item.content else Clash(run.balance, "key")
-        elif not run.covers(item):
+    for number, (wallet, amount, performed, key, content, period) in enumerate(items):
+        run = runs.get(wallet, _NO_WALLET)
+        if (first := posted.get(key)) is not None:
+            verdict = Repeated(first[1]) if first[0] == content else Clash(run.balance, "key")
+        elif not run.covers(amount, performed=performed):
             verdict = Uncovered(run.balance - run.held - run.floor, run.balance)
-        elif item.period is not None and item.period in periods:
+        elif period is not None and period in periods:
             verdict = Clash(run.balance, "period")
         else:
-            verdict = Taken(run.take(item.amount))
-            posted[item.key] = item.content, number
-            if item.period is not None:
-                periods.add(item.period)
+            verdict = Taken(run.take(amount))
+            posted[key] = content, number
+            if period is not None:
+                periods.add(period)
         verdicts.append(verdict)
     moved = {wallet: run for wallet, purse in purses.items() if (run := runs[wallet]).seq != purse.seq}
     return Allocation(
         verdicts,
         {wallet: (run.balance, run.seq) for wallet, run in moved.items()},
-        {grant: left for run in moved.values() for grant, left in run.left.items()},
+        {grant: left for run in moved.values() for grant, left in run.left()},
     )
 
 
 class _Run:
     """A wallet while the batch goes over it."""
 
-    __slots__ = ("_grant", "_remaining", "_rest", "balance", "floor", "held", "left", "seq")
+    __slots__ = ("_grant", "_grants", "_place", "_remaining", "balance", "floor", "held", "seq")
 
     def __init__(self, purse: Purse) -> None:
-        self.balance, self.held, self.floor, self.seq = purse.balance, purse.held, purse.floor, purse.seq
-        self._rest = iter(purse.grants)
+        self.balance, self.held, self.floor, self.seq, self._grants = purse
+        self._place = -1
         self._grant: str | None = None
         self._remaining = 0
-        self.left: dict[str, int] = {}
 
-    def covers(self, item: Item) -> bool:
-        if item.performed:
-            return self.balance >= item.amount - MAX_UNITS
-        return self.balance - self.held >= self.floor + item.amount
+    def covers(self, amount: int, *, performed: bool) -> bool:
+        if performed:
+            return self.balance >= amount - MAX_UNITS
+        return self.balance - self.held >= self.floor + amount
 
     def take(self, amount: int) -> tuple[Part, ...]:
+        if amount <= self._remaining:  # nearly always: no loop for it
+            self._remaining -= amount
+            return (self._part(amount),)
         parts = []
         while amount:
             if not self._remaining:
                 self._open_next()
             # Without a grant the rest is debt.
             taken = amount if self._grant is None else min(amount, self._remaining)
-            parts.append(self._part(self._grant, taken))
+            if self._grant is not None:
+                self._remaining -= taken
+            parts.append(self._part(taken))
             amount -= taken
         return tuple(parts)
 
+    def left(self) -> Iterable[tuple[str, int]]:
+        """Give what is left of each grant that was touched."""
+        touched = self._grants[: self._place + 1]
+        return [(each.id, self._remaining if each.id == self._grant else 0) for each in touched]
+
     def _open_next(self) -> None:
-        grant = next(self._rest, None)
+        self._place += 1
+        grant = self._grants[self._place] if self._place < len(self._grants) else None
         self._grant, self._remaining = (None, 0) if grant is None else (grant.id, grant.remaining)
 
-    def _part(self, grant: str | None, amount: int) -> Part:
-        if grant is not None:
-            self._remaining -= amount
-            self.left[grant] = self._remaining
+    def _part(self, amount: int) -> Part:
         self.balance -= amount
         self.seq += 1
-        return Part(grant, amount, self.seq, self.balance)
+        return Part(self._grant, amount, self.seq, self.balance)
 
 
 class _Absent(_Run):
@@ -212,7 +219,7 @@ class _Absent(_Run):
 
     __slots__ = ()
 
-    def covers(self, item: Item) -> bool:
+    def covers(self, amount: int, *, performed: bool) -> bool:
         return False
 
 

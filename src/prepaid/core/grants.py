@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from attrs import field, fields, frozen
 
@@ -115,8 +115,7 @@ class CreditGrant:
     topup_id: str | None
 
 
-@frozen
-class OpenGrant:
+class OpenGrant(NamedTuple):
     """A grant with credit left, as the burn reads it: id and remaining ledger units."""
 
     id: str

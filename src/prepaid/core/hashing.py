@@ -22,7 +22,7 @@ _SEPARATOR = "\x1f"  # cannot occur in a key: keys are printable
 
 def key_hash(book_id: int, operation: str, customer: str, key: str) -> str:
     """Hash a caller's key within its scope to 32 hexadecimal digits."""
-    scoped = _SEPARATOR.join((str(book_id), operation, customer, key))
+    scoped = f"{book_id}{_SEPARATOR}{operation}{_SEPARATOR}{customer}{_SEPARATOR}{key}"
     return hashlib.blake2b(scoped.encode(), digest_size=16).hexdigest()
 
 

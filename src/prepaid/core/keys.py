@@ -8,14 +8,12 @@ instants as their microseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-from attrs import frozen
+from typing import NamedTuple
 
 from .hashing import fingerprint, key_hash
 
 
-@frozen
-class Identity:
+class Identity(NamedTuple):
     """Hash of a scoped key, and of what it was used for.
 
     Attributes:

@@ -20,7 +20,7 @@ import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from typing import Final
 
-from attrs import field, frozen
+from attrs import frozen
 
 from .errors import CurrencyMismatch, IntegrityFault, InvalidAmount
 
@@ -97,17 +97,6 @@ def _plain_digits(value: object, field: str) -> str:
     return written[0]
 
 
-def _in_range(instance: object, attribute: object, units: int) -> None:
-    if type(units) is not int:
-        raise InvalidAmount("Ledger units are an int.", field="units")
-    if not -MAX_UNITS <= units <= MAX_UNITS:
-        raise InvalidAmount("The amount is larger than the ledger can hold.", field="amount")
-
-
-def _known(instance: object, attribute: object, currency: str) -> None:
-    check_currency(currency)
-
-
 @frozen(repr=False, order=False)
 class Money:
     """An amount of one currency, exact to the ledger unit.
@@ -120,8 +109,17 @@ class Money:
         currency: ISO 4217 code.
     """
 
-    units: int = field(validator=_in_range)
-    currency: str = field(validator=_known)
+    units: int
+    currency: str
+
+    def __attrs_post_init__(self) -> None:
+        units = self.units
+        if type(units) is not int:
+            raise InvalidAmount("Ledger units are an int.", field="units")
+        if not -MAX_UNITS <= units <= MAX_UNITS:
+            raise InvalidAmount("The amount is larger than the ledger can hold.", field="amount")
+        if type(self.currency) is not str or self.currency not in MINOR_DIGITS:
+            check_currency(self.currency)
 
     @classmethod
     def of(cls, amount: str | Decimal, currency: str) -> Money:

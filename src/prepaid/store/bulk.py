@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from importlib import import_module
+from operator import is_, itemgetter
 from typing import Any, Final, NamedTuple
 
 from attrs import frozen
@@ -55,8 +57,22 @@ TRANSFER: Final = tuple(fast.COLUMNS.split(", "))
 """Columns of a transfer, in the order of a row."""
 
 
+_MAY_BE_EMPTY: Final = tuple(
+    place for place, name in enumerate(TRANSFER) if _transfer.c[name].nullable and not name.startswith("wallet")
+)
+
 TransferRow = tuple[Any, ...]
 """Values of a transfer as the driver takes them, in the order of `TRANSFER`."""
+
+
+def filled(rows: Sequence[TransferRow]) -> tuple[list[int], Iterable[TransferRow]]:
+    """Leave out of rows what is empty in all of them: give the places that are left, and the rows cut down to those."""
+    empty = {place for place in _MAY_BE_EMPTY if all(map(_is_empty, map(itemgetter(place), rows)))}
+    left = [place for place in range(len(TRANSFER)) if place not in empty]
+    return left, map(itemgetter(*left), rows)
+
+
+_is_empty = partial(is_, None)
 
 
 class HeldWallet(NamedTuple):
@@ -286,44 +302,34 @@ def registered(tx: Tx, customers: Collection[str]) -> set[str]:
     return set(tx.execute(wanted).scalars())
 
 
-def rows_of(
-    book_id: int, header: Header, label: Label, *, currency: str, wallet: int, to: int, parts: Sequence[Part]
-) -> list[TransferRow]:
-    """Give the transfers of a debit, one for each part; the first carries the label, as `ledger.add_transfers` does.
+Taken = tuple[Header, Label, str, int, int, Sequence[Part]]
+"""A debit to write: header, label, currency, row ids of its wallet and of the account it is posted to, parts."""
 
-    Args:
-        book_id: The book.
-        header: Key, cause and times.
-        label: What the customer reads.
-        currency: Of the wallet.
-        wallet: Row id of the wallet that is lowered.
-        to: Row id of the account that it is posted to.
-        parts: What is taken from which grant.
-    """
-    shared = (
-        header.kind,
-        header.cause_type,
-        header.cause_id,
-        header.key_hash,
-        header.fingerprint,
-        header.actor,
-        to_micros(header.effective_at),
-        to_micros(header.posted_at),
-    )
-    shown: TransferRow = (
-        label.description or None,
-        label.resource,
-        label.resource_kind,
-        label.project,
-        None if label.period_start is None else to_micros(label.period_start),
-        None if label.period_end is None else to_micros(label.period_end),
-        label.charge_period_key,
-    )
-    rows = []
-    for number, (grant, amount, seq, after) in enumerate(parts):
-        moved = (book_id, header.transaction_id, number, currency, wallet, to, amount, wallet, seq, after, grant)
-        rows.append(moved + shared + (_UNSHOWN if number else shown))
+
+def rows_of(book_id: int, debits: Iterable[Taken]) -> list[TransferRow]:
+    """Give the transfers of debits, one for each part; the first carries the label, as `ledger.add_transfers` does."""
+    rows, micros = list[TransferRow](), _Micros()
+    for header, label, currency, wallet, to, parts in debits:
+        transaction, kind, cause_type, cause, key, content, actor, effective, posted, _ = header
+        text, resource, sort, project, start, end, period = label
+        shown: TransferRow = (text or None, resource, sort, project, micros[start], micros[end], period)
+        for number, (grant, amount, seq, after) in enumerate(parts):
+            rows.append(
+                (
+                    *(book_id, transaction, number, currency, wallet, to, amount, wallet, seq, after, grant),
+                    *(kind, cause_type, cause, key, content, actor, micros[effective], micros[posted]),
+                    *(shown if number == 0 else _UNSHOWN),
+                )
+            )
     return rows
+
+
+class _Micros(dict[datetime | None, int | None]):
+    """Instants as microseconds: those of a batch are nearly all the same few."""
+
+    def __missing__(self, instant: datetime | None) -> int | None:
+        self[instant] = found = None if instant is None else to_micros(instant)
+        return found
 
 
 _UNSHOWN: Final = (None,) * 7

@@ -6,11 +6,10 @@ Sources: PostgreSQL manual, COPY; chapter 9.19 (unnest).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
 from typing import Any, Final
 
 from . import raw, schema
-from .bulk import TRANSFER, GrantChange, TransferRow, WalletChange, Writers
+from .bulk import TRANSFER, GrantChange, TransferRow, WalletChange, Writers, filled
 from .database import Tx
 
 _COPY: Final = "COPY prepaid_transfer ({}) FROM STDIN (FORMAT binary)"
@@ -40,11 +39,9 @@ _COLUMN_TYPES: Final = tuple(map(_type, TRANSFER))
 
 
 def _add_transfers(tx: Tx, rows: Sequence[TransferRow]) -> int:
-    # What is empty in every row need not be sent.
-    sent = [place for place, values in enumerate(zip(*rows, strict=True)) if values.count(None) < len(rows)]
+    sent, cut = filled(rows)
     statement = _COPY.format(", ".join(TRANSFER[place] for place in sent))
-    cut = itemgetter(*sent)
-    return raw.copy(tx.connection, statement, map(cut, rows), types=[_COLUMN_TYPES[place] for place in sent])
+    return raw.copy(tx.connection, statement, cut, types=[_COLUMN_TYPES[place] for place in sent])
 
 
 def _lower_wallets(tx: Tx, changes: Iterable[WalletChange]) -> int:

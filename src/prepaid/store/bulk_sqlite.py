@@ -9,33 +9,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from .bulk import TRANSFER, GrantChange, TransferRow, WalletChange, Writers
+from .bulk import TRANSFER, GrantChange, TransferRow, WalletChange, Writers, filled
 from .database import Tx
 
-_ADD: Final = f"INSERT INTO prepaid_transfer ({', '.join(TRANSFER)}) VALUES ({', '.join('?' * len(TRANSFER))})"  # noqa: S608
+_ADD: Final = "INSERT INTO prepaid_transfer ({}) VALUES ({})"
 
 _WALLET: Final = (
     "UPDATE prepaid_account SET balance = balance - ?, seq = seq + ? WHERE book_id = ? AND id = ? AND seq = ?"
 )
 
-_GRANT: Final = """
-UPDATE prepaid_grant SET open = CASE WHEN remaining > ? THEN 1 ELSE 0 END, remaining = remaining - ?
-WHERE book_id = ? AND id = ? AND remaining = ?
-"""
+_GRANT: Final = "UPDATE prepaid_grant SET remaining = remaining - ? WHERE book_id = ? AND id = ? AND remaining = ?"
+
+_USED_UP: Final = "UPDATE prepaid_grant SET open = 0, remaining = 0 WHERE book_id = ? AND id = ? AND remaining = ?"
+"""A statement of its own: SQLite writes the indexes of every column that is set, whether its value changes or not."""
 
 
 def _add_transfers(tx: Tx, rows: Sequence[TransferRow]) -> int:
-    return tx.connection.exec_driver_sql(_ADD, list(rows)).rowcount
+    sent, cut = filled(rows)
+    statement = _ADD.format(", ".join(TRANSFER[place] for place in sent), ", ".join("?" * len(sent)))
+    return tx.connection.exec_driver_sql(statement, list(cut)).rowcount
 
 
 def _lower_wallets(tx: Tx, changes: Iterable[WalletChange]) -> int:
-    values = [(taken, numbers, tx.book_id, wallet, before) for wallet, taken, numbers, before in changes]
+    values = [(taken, numbers, tx.book_id, wallet, before) for wallet, taken, numbers, before in sorted(changes)]
     return tx.connection.exec_driver_sql(_WALLET, values).rowcount
 
 
 def _lower_grants(tx: Tx, changes: Iterable[GrantChange]) -> int:
-    values = [(taken, taken, tx.book_id, grant, before) for grant, taken, before in changes]
-    return tx.connection.exec_driver_sql(_GRANT, values).rowcount
+    book, execute, changed = tx.book_id, tx.connection.exec_driver_sql, sorted(changes)
+    spent = [(taken, book, grant, before) for grant, taken, before in changed if taken < before]
+    used_up = [(book, grant, before) for grant, taken, before in changed if taken == before]
+    return sum(execute(sql, values).rowcount for sql, values in ((_GRANT, spent), (_USED_UP, used_up)) if values)
 
 
 WRITERS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants)

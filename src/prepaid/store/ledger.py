@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from attrs import frozen
 from sqlalchemy import Update, insert, select, update
@@ -21,9 +22,8 @@ _account = schema.account
 _transfer = schema.transfer
 
 
-@frozen(kw_only=True)
-class Header:
-    """What all transfers of one transaction share."""
+class Header(NamedTuple):
+    """What all transfers of one transaction share; a named tuple, as `Label`, because a batch makes thousands."""
 
     transaction_id: str
     kind: str
@@ -37,8 +37,7 @@ class Header:
     reverses: str | None = None
 
 
-@frozen(kw_only=True)
-class Label:
+class Label(NamedTuple):
     """What a customer reads of a transaction; kept on its first transfer."""
 
     description: str = ""

@@ -17,6 +17,7 @@ from ..core.errors import InsufficientCredit, InvalidRequest, KeyConflict, NotFo
 from ..core.money import Money
 from ..core.usage import Charge, ChargeOutcome, Status
 from ..store import bulk, resources
+from ..system import collector_paused
 from .charges import described
 
 
@@ -38,7 +39,8 @@ def charge_many(context: Context, wanted: Iterable[Charge]) -> tuple[ChargeOutco
         raise InvalidRequest("charges is a list of Charge.", field="charges")
     rest, outcomes = iter(wanted), list[ChargeOutcome]()
     while chunk := list(islice(rest, wallets.MOST)):
-        outcomes += _charge_chunk(context, chunk)
+        with collector_paused():
+            outcomes += _charge_chunk(context, chunk)
     return tuple(outcomes)
 
 
@@ -126,7 +128,12 @@ def _answered(
     currency, key = charge.amount.currency, charge.key
     match answer:
         case wallets.Done(after):
-            return _outcome("posted", key, balance=Money(after, currency), transaction=debit.header.transaction_id)
+            return ChargeOutcome(
+                status="posted",
+                transaction_id=debit.header.transaction_id,
+                balance_after=Money(after, currency),
+                key=key,
+            )
         case wallets.Replayed(transaction, after):
             return _outcome("duplicate", key, balance=Money(after, currency), transaction=transaction)
         case wallets.Conflict(balance, about):

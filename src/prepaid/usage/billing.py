@@ -28,6 +28,7 @@ from ..core.usage import BillingRun
 from ..store import Duplicate, Tx, due_meters
 from ..store.due_meters import DueMeter, Move
 from ..store.ledger import Header, Label
+from ..system import collector_paused
 
 CHARGES_A_TRANSACTION = 10_000
 """At most; a chunk holds as many meters, or fewer with several hours each."""
@@ -200,7 +201,8 @@ def _post_alone(run: _Run, meter: DueMeter) -> None:
 def _write(run: _Run, hold: _Hold, *, most: int | None = None) -> _Chunk:
     for passing in (False, True, True, True):
         try:
-            return run.context.database.write(partial(_post, run=run, hold=hold, most=most, passing=passing))
+            with collector_paused():
+                return run.context.database.write(partial(_post, run=run, hold=hold, most=most, passing=passing))
         except Duplicate:  # the host charged one of these hours itself: look which, and leave it at that charge
             continue
     raise IntegrityFault("Hours of meters were charged by somebody else again and again.")

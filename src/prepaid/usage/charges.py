@@ -128,8 +128,11 @@ def described(
 ) -> wallets.Debit:
     """Describe the posting of a charge, or of an adjustment, that is given its id and instant."""
     book = context.database.book_id
-    start, end = wanted.period or (None, None)
-    period = tuple("" if at is None else str(to_micros(at)) for at in (start, end))
+    start = end = None
+    period = ("", "")
+    if wanted.period is not None:
+        start, end = wanted.period
+        period = str(to_micros(start)), str(to_micros(end))
     identity = usage(
         book,
         operation,
@@ -138,7 +141,7 @@ def described(
         amount=str(wanted.amount),
         resource=wanted.resource,
         kind=wanted.kind,
-        period=(period[0], period[1]),
+        period=period,
     )
     header = Header(
         transaction_id=transaction_id,

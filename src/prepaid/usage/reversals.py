@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from attrs import evolve
-
 from .. import wallets
 from ..config import Context, object_id
 from ..core.errors import (
@@ -197,7 +195,7 @@ def _post(
     grants.change(tx, [change for returned in plan for change in returned.changes])
     lines = reversal_lines(tuple(returned.amount for returned in plan))
     chain = Chain(after, system, before=wallet.balance, rows=len(plan))
-    label = evolve(charge.label, description=reason)
+    label = charge.label._replace(description=reason)
     rows = chain.rows(lines, [returned.grant for returned in plan])
     ledger.add_transfers(tx, header, label, currency=charge.currency, rows=rows)
     return after

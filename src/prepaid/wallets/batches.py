@@ -7,7 +7,6 @@ which `optimistic` then runs again with the look-up.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from typing import Final, TypeVar
 
@@ -20,7 +19,7 @@ from ..core.grants import OpenGrant
 from ..core.instants import to_micros
 from ..core.transfers import REVENUE
 from ..store import Duplicate, Tx, bulk
-from ..store.bulk import GrantChange, HeldWallet, TransferRow, WalletChange
+from ..store.bulk import GrantChange, HeldWallet, WalletChange
 from ..store.ledger import Posted
 from . import due, levels
 from .levels import Moved
@@ -83,9 +82,14 @@ def post_debits(
     if decided.wallets:
         _write(tx, batch, decided, system)
         _tell(tx, context, batch, decided)
-    if again := {item.wallet for item, verdict in batch.each(decided) if item.wallet and type(verdict) is Repeated}:
+    if again := {wallet for _, wallet, verdict in batch.each(decided) if wallet and type(verdict) is Repeated}:
         bulk.mark_replayed(tx, again, context.now())
-    return [_answer(batch, decided, verdict, posted.get(item.key)) for item, verdict in batch.each(decided)]
+    return [
+        Done(verdict.parts[-1].after)
+        if type(verdict) is Taken
+        else _answer(batch, decided, verdict, posted.get(debit.header.key_hash))
+        for debit, _, verdict in batch.each(decided)
+    ]
 
 
 @frozen
@@ -94,19 +98,24 @@ class _Batch:
 
     Attributes:
         debits: In their order.
-        items: The same as `allocate` takes them.
+        owners: The row id of each one's wallet, or None if there is none.
         wallets: Held ones, by row id.
-        purses: Those of them that items name.
+        purses: Those of them that debits name.
     """
 
     debits: Sequence[Debit]
-    items: Sequence[Item]
+    owners: Sequence[int | None]
     wallets: Mapping[int, HeldWallet]
     purses: Mapping[int, Purse]
 
-    def each(self, decided: Allocation) -> Iterator[tuple[Item, Verdict]]:
-        """Go over the items and what is decided of them."""
-        return zip(self.items, decided.verdicts, strict=True)
+    def items(self) -> Iterator[Item]:
+        """Go over the debits as `allocate` takes them."""
+        for (_, amount, performed, header, label), wallet in zip(self.debits, self.owners, strict=True):
+            yield Item(wallet, amount.units, performed, header.key_hash, header.fingerprint, label.charge_period_key)
+
+    def each(self, decided: Allocation) -> Iterator[tuple[Debit, int | None, Verdict]]:
+        """Go over the debits, their wallets and what is decided of them."""
+        return zip(self.debits, self.owners, decided.verdicts, strict=True)
 
 
 def _hold(tx: Tx, context: Context, debits: Sequence[Debit]) -> list[HeldWallet]:
@@ -127,48 +136,38 @@ def _read(tx: Tx, held: Sequence[HeldWallet], debits: Sequence[Debit]) -> _Batch
     """Read what the debits can need of held wallets' grants: nearly always the first."""
     ids = {(wallet.owner, wallet.currency): wallet.id for wallet in held}
     wallets = {wallet.id: wallet for wallet in held}
-    items = [_item(debit, ids) for debit in debits]
-    wanted = Counter[int]()
-    for item in items:
-        if item.wallet is not None:
-            wanted[item.wallet] += item.amount
+    owners = [ids.get((debit.customer, debit.amount.currency)) for debit in debits]
+    wanted = dict[int, int]()
+    for debit, owner in zip(debits, owners, strict=True):
+        if owner is not None:
+            wanted[owner] = wanted.get(owner, 0) + debit.amount.units
     grants = bulk.first_grants(tx, wanted) if wanted else {}
     # A first grant that is all there is of a balance has none behind it.
     grants |= bulk.open_grants(
         tx, [id for id, (first,) in grants.items() if first.remaining < min(wanted[id], wallets[id].balance)]
     )
     purses = {id: _purse(wallets[id], grants.get(id, ())) for id in wanted}
-    return _Batch(debits, items, wallets, purses)
+    return _Batch(debits, owners, wallets, purses)
 
 
 def _purse(wallet: HeldWallet, grants: Sequence[OpenGrant]) -> Purse:
     return Purse(wallet.balance, wallet.held, wallet.floor, wallet.seq, grants)
 
 
-def _item(debit: Debit, wallets: Mapping[tuple[str, str], int]) -> Item:
-    amount, header = debit.amount, debit.header
-    return Item(
-        wallets.get((debit.customer, amount.currency)),
-        amount.units,
-        debit.performed,
-        header.key_hash,
-        header.fingerprint,
-        debit.label.charge_period_key,
-    )
-
-
 def _decide(tx: Tx, batch: _Batch, *, look_up: bool) -> tuple[Allocation, dict[str, Posted]]:
     """Decide what is posted, and give what was posted before of it."""
     posted = dict[str, Posted]()
     if look_up:
-        posted = bulk.find_posted(tx, {item.key for item in batch.items})
-        periods = bulk.charged_periods(tx, {item.period for item in batch.items if item.period is not None})
-        return allocate(batch.items, batch.purses, _known(posted, periods)), posted
-    decided = allocate(batch.items, batch.purses)
-    if refused := {item.key for item, verdict in batch.each(decided) if type(verdict) in (Uncovered, Clash)}:
+        posted = bulk.find_posted(tx, {item.key for item in batch.items()})
+        periods = bulk.charged_periods(tx, {item.period for item in batch.items() if item.period is not None})
+        return allocate(batch.items(), batch.purses, _known(posted, periods)), posted
+    decided = allocate(batch.items(), batch.purses)
+    if refused := {
+        debit.header.key_hash for debit, _, verdict in batch.each(decided) if type(verdict) in (Uncovered, Clash)
+    }:
         # Who is refused may have been posted before, and have emptied the wallet by that.
         posted = bulk.find_posted(tx, refused)
-        decided = allocate(batch.items, batch.purses, _known(posted)) if posted else decided
+        decided = allocate(batch.items(), batch.purses, _known(posted)) if posted else decided
     return decided, posted
 
 
@@ -179,19 +178,14 @@ def _known(posted: Mapping[str, Posted], periods: Collection[str] = ()) -> Known
 def _write(tx: Tx, batch: _Batch, decided: Allocation, system: Mapping[str, Accounts]) -> None:
     """Write what was decided, each change guarded by what it was decided on."""
     revenue = {currency: accounts[REVENUE] for currency, accounts in system.items()}
-    rows: list[TransferRow] = []
-    for debit, (item, verdict) in zip(batch.debits, batch.each(decided), strict=True):
-        if type(verdict) is Taken and item.wallet is not None:
-            to = revenue[debit.amount.currency]
-            rows += bulk.rows_of(
-                tx.book_id,
-                debit.header,
-                debit.label,
-                currency=debit.amount.currency,
-                wallet=item.wallet,
-                to=to,
-                parts=verdict.parts,
-            )
+    rows = bulk.rows_of(
+        tx.book_id,
+        (
+            (header, label, amount.currency, wallet, revenue[amount.currency], verdict.parts)
+            for (_, amount, _, header, label), wallet, verdict in batch.each(decided)
+            if type(verdict) is Taken and wallet is not None
+        ),
+    )
     writers = bulk.writers_of(tx)
     wallets = [
         WalletChange(id, batch.purses[id].balance - balance, seq - batch.purses[id].seq, batch.purses[id].seq)
@@ -217,16 +211,14 @@ def _tell(tx: Tx, context: Context, batch: _Batch, decided: Allocation) -> None:
     below = {id for id, balance in lowest.items() if levels.may_tell(batch.wallets[id].alert_at, balance)}
     if below:
         moved = [
-            Moved(item.wallet, verdict.parts[-1].after, debit.header.transaction_id)
-            for debit, (item, verdict) in zip(batch.debits, batch.each(decided), strict=True)
-            if type(verdict) is Taken and item.wallet in below
+            Moved(wallet, verdict.parts[-1].after, debit.header.transaction_id)
+            for debit, wallet, verdict in batch.each(decided)
+            if type(verdict) is Taken and wallet in below
         ]
         levels.after_debits(tx, context, moved)
 
 
 def _answer(batch: _Batch, decided: Allocation, verdict: Verdict, posted: Posted | None) -> Answer:
-    if type(verdict) is Taken:
-        return Done(verdict.parts[-1].after)
     if type(verdict) is Uncovered:
         return Short(verdict.available, verdict.balance)
     if type(verdict) is Clash:

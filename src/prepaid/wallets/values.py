@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import frozen
 
@@ -17,8 +17,7 @@ Accounts = Mapping[AccountRef, int]
 """Row ids of the book's own accounts."""
 
 
-@frozen(kw_only=True)
-class Debit:
+class Debit(NamedTuple):
     """A usage debit to post.
 
     Attributes:
