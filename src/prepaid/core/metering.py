@@ -19,9 +19,7 @@ spread over runs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
-
-from attrs import frozen
+from typing import Final, NamedTuple
 
 from .instants import from_micros, local_month
 from .money import EXACT, scale_of
@@ -32,8 +30,7 @@ HOUR: Final = 3600 * SECOND
 HOUR_S: Final = 3600
 
 
-@frozen
-class Terms:
+class Terms(NamedTuple):
     """A rate in whole numbers.
 
     Attributes:
@@ -49,8 +46,7 @@ class Terms:
     minimum_s: int
 
 
-@frozen
-class Segment:
+class Segment(NamedTuple):
     """A stretch of time in which a meter runs on the same terms.
 
     Attributes:
@@ -64,8 +60,7 @@ class Segment:
     terms: Terms
 
 
-@frozen
-class Meterage:
+class Meterage(NamedTuple):
     """What all hours of a meter share.
 
     Attributes:
@@ -79,8 +74,7 @@ class Meterage:
     timezone: str
 
 
-@frozen
-class Count:
+class Count(NamedTuple):
     """How far a meter is counted.
 
     Attributes:
@@ -96,8 +90,7 @@ class Count:
     month_cost: int = 0
 
 
-@frozen
-class Hour:
+class Hour(NamedTuple):
     """An hour that was counted.
 
     Attributes:

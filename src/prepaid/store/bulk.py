@@ -32,13 +32,12 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from ..core.batches import Part
 from ..core.grants import OpenGrant
 from ..core.instants import to_micros
 from ..core.transfers import AccountRef
-from . import accounts, fast, schema
+from . import accounts, arrays, fast, schema
 from .accounts import WALLET, Wallet
 from .database import BookDatabase, Tx
 from .engines import Duplicate
@@ -49,6 +48,7 @@ from .servers import is_mariadb
 _account = schema.account
 _customer = schema.customer
 _grant = schema.grant
+_meter = schema.meter
 _transfer = schema.transfer
 
 _ROWS_A_STATEMENT: Final = 1000
@@ -106,6 +106,18 @@ class GrantChange(NamedTuple):
     before: int
 
 
+class MeterChange(NamedTuple):
+    """How far a meter is counted, and how far it was before; instants in microseconds, parts as the row has them."""
+
+    id: str
+    before: int
+    until: int
+    residue: int
+    month: str
+    month_cost: str
+    due_at: int | None
+
+
 @frozen
 class Writers:
     """How an engine writes many rows; each gives how many that were."""
@@ -113,6 +125,7 @@ class Writers:
     add_transfers: Callable[[Tx, Sequence[TransferRow]], int]
     lower_wallets: Callable[[Tx, Sequence[WalletChange]], int]
     lower_grants: Callable[[Tx, Sequence[GrantChange]], int]
+    move_meters: Callable[[Tx, Sequence[MeterChange]], int]
 
 
 MODULES: Final[dict[tuple[str, str], str]] = {
@@ -136,12 +149,12 @@ def among(tx: Tx, wanted: Any, values: Collection[Any]) -> ColumnElement[bool]:
     """Limit a column to many values by as few parameters as the engine can do with."""
     if tx.dialect == "postgresql":
         # An array: a list of parameters is planned for each length anew, and badly on a table that has grown.
-        kind = String() if isinstance(wanted.type, String) else BigInteger()
-        within: ColumnElement[bool] = wanted == any_(bindparam(None, list(values), type_=ARRAY(kind)))
+        kind = arrays.TEXTS if isinstance(wanted.type, String) else arrays.NUMBERS
+        within: ColumnElement[bool] = wanted == any_(bindparam(None, values, type_=kind))
         return within
     if tx.dialect == "sqlite":
-        listed = func.json_each(json.dumps(list(values))).table_valued("value")
-        inside: ColumnElement[bool] = wanted.in_(select(listed.c.value))
+        given = func.json_each(json.dumps(list(values))).table_valued("value")
+        inside: ColumnElement[bool] = wanted.in_(select(given.c.value))
         return inside
     named: ColumnElement[bool] = wanted.in_(list(values))
     return named
@@ -374,8 +387,30 @@ def _lower_grants(tx: Tx, changes: Iterable[GrantChange]) -> int:
     return tx.execute(_LOWER_GRANT, _named(tx, ("which", "taken", "before"), changes)).rowcount
 
 
+_MOVE_METER = (
+    update(_meter)
+    .where(
+        _meter.c.book_id == bindparam("in_book"),
+        _meter.c.id == bindparam("which"),
+        type_coerce(_meter.c.billed_until, BigInteger) == bindparam("before"),
+    )
+    .values(
+        billed_until=bindparam("until", type_=BigInteger),
+        residue=bindparam("left"),
+        month=bindparam("in_month"),
+        month_cost=bindparam("cost"),
+        due_at=bindparam("due", type_=BigInteger),
+    )
+)
+
+
+def _move_meters(tx: Tx, changes: Iterable[MeterChange]) -> int:
+    names = ("which", "before", "until", "left", "in_month", "cost", "due")
+    return tx.execute(_MOVE_METER, _named(tx, names, changes)).rowcount
+
+
 def _named(tx: Tx, names: Sequence[str], changes: Iterable[tuple[Any, ...]]) -> list[dict[str, Any]]:
     return [{"in_book": tx.book_id, **dict(zip(names, change, strict=True))} for change in changes]
 
 
-BY_ROWS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants)
+BY_ROWS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants, _move_meters)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from . import schema
-from .bulk import TRANSFER, GrantChange, TransferRow, WalletChange, Writers
+from .bulk import TRANSFER, GrantChange, MeterChange, TransferRow, WalletChange, Writers
 from .database import Tx
 
 _ROWS: Final = 2_000
@@ -49,6 +49,19 @@ WHERE spent.book_id = %s
 """  # noqa: S608 - names of ours; values are bound
 
 
+_COUNTED: Final = (
+    *(("id", _ID), ("before_it", "BIGINT"), ("until", "BIGINT"), ("residue", "BIGINT")),
+    *(("month", _ID), ("month_cost", _ID), ("due_at", "BIGINT")),
+)
+
+_METERS: Final = f"""
+UPDATE prepaid_meter AS counted JOIN {_table(_COUNTED)}
+    ON counted.id = new.id AND counted.billed_until = new.before_it
+SET counted.billed_until = new.until, counted.residue = new.residue, counted.month = new.month,
+    counted.month_cost = new.month_cost, counted.due_at = new.due_at
+WHERE counted.book_id = %s
+"""  # noqa: S608 - names of ours; values are bound
+
 _KEY: Final = TRANSFER.index("key_hash")
 
 
@@ -73,6 +86,10 @@ def _lower_grants(tx: Tx, changes: Sequence[GrantChange]) -> int:
     return _changed(tx, _GRANTS, changes)
 
 
+def _move_meters(tx: Tx, changes: Sequence[MeterChange]) -> int:
+    return _changed(tx, _METERS, changes)
+
+
 def _changed(tx: Tx, statement: str, changes: Sequence[tuple[Any, ...]]) -> int:
     return sum(tx.connection.exec_driver_sql(statement, (text, tx.book_id)).rowcount for text in _texts(changes))
 
@@ -82,4 +99,4 @@ def _texts(rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
         yield json.dumps(rows[start : start + _ROWS], ensure_ascii=False, separators=(",", ":"))
 
 
-WRITERS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants)
+WRITERS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants, _move_meters)

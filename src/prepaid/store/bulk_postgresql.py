@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from . import raw, schema
-from .bulk import TRANSFER, GrantChange, TransferRow, WalletChange, Writers, filled
+from . import arrays, raw, schema
+from .bulk import TRANSFER, GrantChange, MeterChange, TransferRow, WalletChange, Writers, filled
 from .database import Tx
 
 _COPY: Final = "COPY prepaid_transfer ({}) FROM STDIN (FORMAT binary)"
@@ -25,6 +25,15 @@ UPDATE prepaid_grant AS spent
 SET open = CASE WHEN remaining > new.taken THEN 1 ELSE 0 END, remaining = remaining - new.taken
 FROM unnest(%s::varchar[], %s::bigint[], %s::bigint[]) AS new (id, taken, before)
 WHERE spent.book_id = %s AND spent.id = new.id AND spent.remaining = new.before
+"""
+
+_METERS: Final = """
+UPDATE prepaid_meter AS counted
+SET billed_until = new.until, residue = new.residue, month = new.month, month_cost = new.month_cost, due_at = new.due_at
+FROM unnest(
+    %s::varchar[], %s::bigint[], %s::bigint[], %s::bigint[], %s::varchar[], %s::varchar[], %s::bigint[]
+) AS new (id, before, until, residue, month, month_cost, due_at)
+WHERE counted.book_id = %s AND counted.id = new.id AND counted.billed_until = new.before
 """
 
 _TYPES: Final = {"BIGINT": "int8", "INTEGER": "int4", "SMALLINT": "int2"}
@@ -52,8 +61,12 @@ def _lower_grants(tx: Tx, changes: Iterable[GrantChange]) -> int:
     return tx.connection.exec_driver_sql(_GRANTS, (*_arrays(changes), tx.book_id)).rowcount
 
 
-def _arrays(changes: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(values) for values in zip(*changes, strict=True)]
+def _move_meters(tx: Tx, changes: Iterable[MeterChange]) -> int:
+    return tx.connection.exec_driver_sql(_METERS, (*_arrays(changes), tx.book_id)).rowcount
 
 
-WRITERS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants)
+def _arrays(changes: Iterable[tuple[Any, ...]]) -> list[str]:
+    return [arrays.literal(values) for values in zip(*changes, strict=True)]
+
+
+WRITERS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants, _move_meters)

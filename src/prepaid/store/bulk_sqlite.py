@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from .bulk import TRANSFER, GrantChange, TransferRow, WalletChange, Writers, filled
+from .bulk import TRANSFER, GrantChange, MeterChange, TransferRow, WalletChange, Writers, filled
 from .database import Tx
 
 _ADD: Final = "INSERT INTO prepaid_transfer ({}) VALUES ({})"
@@ -22,6 +22,12 @@ _GRANT: Final = "UPDATE prepaid_grant SET remaining = remaining - ? WHERE book_i
 
 _USED_UP: Final = "UPDATE prepaid_grant SET open = 0, remaining = 0 WHERE book_id = ? AND id = ? AND remaining = ?"
 """A statement of its own: SQLite writes the indexes of every column that is set, whether its value changes or not."""
+
+
+_METER: Final = """
+UPDATE prepaid_meter SET billed_until = ?, residue = ?, month = ?, month_cost = ?, due_at = ?
+WHERE book_id = ? AND id = ? AND billed_until = ?
+"""
 
 
 def _add_transfers(tx: Tx, rows: Sequence[TransferRow]) -> int:
@@ -42,4 +48,9 @@ def _lower_grants(tx: Tx, changes: Iterable[GrantChange]) -> int:
     return sum(execute(sql, values).rowcount for sql, values in ((_GRANT, spent), (_USED_UP, used_up)) if values)
 
 
-WRITERS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants)
+def _move_meters(tx: Tx, changes: Iterable[MeterChange]) -> int:
+    values = [(*counted, tx.book_id, meter, before) for meter, before, *counted in sorted(changes)]
+    return tx.connection.exec_driver_sql(_METER, values).rowcount
+
+
+WRITERS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants, _move_meters)

@@ -10,32 +10,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from attrs import frozen
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     ColumnElement,
-    String,
     and_,
-    any_,
-    bindparam,
     case,
     func,
     literal,
     or_,
     select,
     type_coerce,
-    update,
 )
 
 from ..core.errors import RequestRefused
 from ..core.instants import from_micros, to_micros
 from ..core.metering import HOUR, Count, Segment, Terms, terms_of
 from ..core.rates import StoredRate, read_rate
-from . import schema
+from . import bulk, schema
+from .bulk import MeterChange
 from .database import Tx
+from .servers import is_mariadb
 
 _meter = schema.meter
 _segment = schema.meter_segment
@@ -45,8 +41,7 @@ AT_ONCE: Final = 900
 """Values in one list: MariaDB makes longer ones a table of their own."""
 
 
-@frozen(kw_only=True)
-class DueMeter:
+class DueMeter(NamedTuple):
     """A meter with hours to count, held for this transaction; instants in microseconds.
 
     Attributes:
@@ -58,7 +53,7 @@ class DueMeter:
         currency: Of its rates.
         started: The instant from which its hours count.
         due_at: End of the next hour.
-        count: How far it is counted.
+        counted: How far it is counted.
         segments: Those that last beyond what is counted; none if they, or the count, cannot be read.
         waits: Its predecessor is not counted to its end, and what that cost
             counts towards the cap of the month.
@@ -72,19 +67,9 @@ class DueMeter:
     currency: str
     started: int
     due_at: int
-    count: Count
+    counted: Count
     segments: tuple[Segment, ...]
     waits: bool
-
-
-@frozen(kw_only=True)
-class Move:
-    """A held meter's next count; ``due_at`` is None if no hour is left."""
-
-    id: str
-    before: int
-    after: Count
-    due_at: int | None
 
 
 def _micros(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -181,11 +166,9 @@ def _predecessors(tx: Tx, rows: Sequence[Any]) -> dict[str, list[Any]]:
 
 def _each(tx: Tx, wanted: Any, column: ColumnElement[str], values: Sequence[str]) -> Iterator[Any]:
     """Read the rows in which a column has one of many values."""
-    for begin in range(0, len(values), AT_ONCE):
-        some = values[begin : begin + AT_ONCE]
-        # An array: PostgreSQL plans a long list by counts that may be out of date.
-        is_one = column == any_(literal(some, ARRAY(String))) if tx.dialect == "postgresql" else column.in_(some)
-        yield from tx.execute(wanted.where(is_one))
+    at_once = AT_ONCE if is_mariadb(tx.dialect) else len(values)
+    for begin in range(0, len(values), at_once or 1):
+        yield from tx.execute(wanted.where(bulk.among(tx, column, values[begin : begin + at_once])))
 
 
 def _due_meter(row: Any, before: Sequence[Any], segments: Iterable[Any]) -> DueMeter:
@@ -204,7 +187,7 @@ def _due_meter(row: Any, before: Sequence[Any], segments: Iterable[Any]) -> DueM
         currency=row.currency,
         started=row.started_at,
         due_at=row.due_at,
-        count=count,
+        counted=count,
         segments=read,
         waits=any(each.due_at is not None for each in before),
     )
@@ -220,39 +203,9 @@ def _terms(currency: str, stored: StoredRate) -> Terms:
     return terms_of(read_rate(currency, stored))
 
 
-_MOVE: Final = (
-    update(_meter)
-    .where(
-        _meter.c.book_id == bindparam("in_book"),
-        _meter.c.id == bindparam("meter_id"),
-        _micros(_meter.c.billed_until) == bindparam("before"),
-    )
-    .values(
-        billed_until=bindparam("until", type_=BigInteger),
-        residue=bindparam("left"),
-        month=bindparam("in_month"),
-        month_cost=bindparam("cost"),
-        due_at=bindparam("due", type_=BigInteger),
-    )
-)
-
-
-def move(tx: Tx, moves: Sequence[Move]) -> bool:
+def move(tx: Tx, changes: Sequence[MeterChange]) -> bool:
     """Record how far held meters are counted; False if one of them was moved by somebody else."""
-    rows = [
-        {
-            "in_book": tx.book_id,
-            "meter_id": each.id,
-            "before": each.before,
-            "until": each.after.until,
-            "left": each.after.residue,
-            "in_month": each.after.month,
-            "cost": str(each.after.month_cost),
-            "due": each.due_at,
-        }
-        for each in moves
-    ]
-    return not rows or tx.execute(_MOVE, rows).rowcount == len(rows)
+    return not changes or bulk.writers_of(tx).move_meters(tx, changes) == len(changes)
 
 
 def charged_periods(tx: Tx, keys: Sequence[str]) -> set[str]:

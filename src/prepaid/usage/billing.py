@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from attrs import Factory, define, frozen
 
@@ -26,7 +26,8 @@ from ..core.metering import HOUR, HOUR_S, Hour, Meterage, count_hours, due_at, h
 from ..core.money import Money
 from ..core.usage import BillingRun
 from ..store import Duplicate, Tx, due_meters
-from ..store.due_meters import DueMeter, Move
+from ..store.bulk import MeterChange
+from ..store.due_meters import DueMeter
 from ..store.ledger import Header, Label
 from ..system import collector_paused
 
@@ -88,13 +89,12 @@ class _Run:
     tally: _Tally = Factory(_Tally)
 
 
-@frozen
-class _Counted:
+class _Counted(NamedTuple):
     """A held meter whose hours were counted, and what they are charged as."""
 
     meter: DueMeter
     hours: int
-    move: Move
+    move: MeterChange
     debits: tuple[wallets.Debit, ...]
 
 
@@ -223,7 +223,10 @@ def _post(tx: Tx, *, run: _Run, hold: _Hold, most: int | None, passing: bool) ->
         return _Chunk()
     share = max(1, CHARGES_A_TRANSACTION // len(held)) if most is None else most
     wanted = [meter for meter in held if _is_wanted(run, meter)]
-    counted = [_count(run.context, meter, to_micros(until), most=share, now=now) for meter in wanted if meter.segments]
+    ids = _new_ids(run.context)
+    counted = [
+        _count(run.context, meter, to_micros(until), most=share, now=now, ids=ids) for meter in wanted if meter.segments
+    ]
     charged = _charged_by_host(tx, counted) if passing else set()
     debits = [
         (one.meter, debit)
@@ -247,25 +250,33 @@ def _is_wanted(run: _Run, meter: DueMeter) -> bool:
     return not meter.waits and meter.id not in run.tally.stuck and meter.currency in run.accounts
 
 
-def _count(context: Context, meter: DueMeter, until: int, *, most: int, now: datetime) -> _Counted:
+def _new_ids(context: Context) -> Iterator[str]:
+    """Give ids of transactions, made by the hundred: one by one each would ask the clock."""
+    while True:
+        yield from context.ids.several("txn", 100)
+
+
+def _count(context: Context, meter: DueMeter, until: int, *, most: int, now: datetime, ids: Iterator[str]) -> _Counted:
     """Count a meter's next hours, at most so many, that ended by ``until``."""
     meterage = Meterage(meter.started, meter.currency, context.seller.timezone)
     ended = meter.segments[-1].ends
-    owed = hours_owed(meterage, ended, meter.count, until)
-    hours, count = count_hours(meter.segments, meter.count, meterage, most=min(most, owed))
+    owed = hours_owed(meterage, ended, meter.counted, until)
+    hours, count = count_hours(meter.segments, meter.counted, meterage, most=min(most, owed))
     due = due_at(meter.started, ended, count.until)
-    move = Move(id=meter.id, before=meter.count.until, after=count, due_at=due)
-    debits = tuple(_debit(context, meter, hour, now) for hour in hours if hour.units)
+    cost = str(count.month_cost)
+    move = MeterChange(meter.id, meter.counted.until, count.until, count.residue, count.month, cost, due)
+    paid = (hour for hour in hours if hour.units)
+    debits = tuple(_debit(context, meter, hour, now=now, id=id) for hour, id in zip(paid, ids, strict=False))
     return _Counted(meter, len(hours), move, debits)
 
 
-def _debit(context: Context, meter: DueMeter, hour: Hour, now: datetime) -> wallets.Debit:
+def _debit(context: Context, meter: DueMeter, hour: Hour, *, now: datetime, id: str) -> wallets.Debit:
     micros, book = str(hour.start), context.database.book_id
     start, end = from_micros(hour.start), from_micros(hour.start + HOUR)
     cost = Money(hour.units, meter.currency)
     identity = metered_hour(book, customer=meter.customer, resource=meter.resource, start=micros, amount=str(cost))
     header = Header(
-        transaction_id=context.ids.new("txn"),
+        transaction_id=id,
         kind="charge",
         cause_type="meter",
         cause_id=meter.resource,
