@@ -83,16 +83,14 @@ def _parts(tx: Tx, wallet_id: int, transaction_ids: list[str]) -> dict[str, list
                 and_(schema.invoice.c.book_id == _transfer.c.book_id, schema.invoice.c.id == schema.topup.c.invoice_id),
             )
         )
-        .where(
-            _transfer.c.book_id == tx.book_id,
-            _transfer.c.transaction_id.in_(transaction_ids),
-            _transfer.c.wallet_id == wallet_id,
-        )
+        .where(_transfer.c.book_id == tx.book_id, _transfer.c.transaction_id.in_(transaction_ids))
         .order_by(_transfer.c.wallet_seq)
     )
     parts: dict[str, list[Any]] = {}
     for row in tx.execute(wanted):
-        parts.setdefault(row.transaction_id, []).append(row)
+        # Not asked for above: SQLite would go through all that the wallet ever saw.
+        if row.wallet_id == wallet_id:
+            parts.setdefault(row.transaction_id, []).append(row)
     return parts
 
 
