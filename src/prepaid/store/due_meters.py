@@ -182,25 +182,16 @@ def _each(tx: Tx, wanted: Any, column: ColumnElement[str], values: Sequence[str]
 
 
 def _due_meter(row: Any, before: Sequence[Any], segments: Iterable[Any]) -> DueMeter:
-    count, months = Count(row.billed_until), before[-1] if before else row
+    id, resource, customer, kind, project, currency, residue, month, month_cost, started, counted, due_at = row
+    if before:
+        month, month_cost = before[-1].month, before[-1].month_cost
     try:
-        count = Count(row.billed_until, row.residue, months.month, int(months.month_cost))
-        read = tuple(_read_segment(segment, row.currency) for segment in segments)
+        count = Count(counted, residue, month, int(month_cost))
+        read = tuple([_read_segment(segment, currency) for segment in segments])
     except (RequestRefused, ArithmeticError, ValueError):
-        read = ()
-    return DueMeter(
-        id=row.id,
-        resource=row.resource,
-        customer=row.customer,
-        kind=row.kind,
-        project=row.project,
-        currency=row.currency,
-        started=row.started_at,
-        due_at=row.due_at,
-        counted=count,
-        segments=read,
-        waits=any(each.due_at is not None for each in before),
-    )
+        count, read = Count(counted), ()
+    waits = any(each.due_at is not None for each in before)
+    return DueMeter(id, resource, customer, kind, project, currency, started, due_at, count, read, waits)
 
 
 def _read_segment(row: Any, currency: str) -> Segment:
