@@ -253,7 +253,6 @@ class Life(RuleBasedStateMachine):
     @rule(number=PICKS, share=st.one_of(st.none(), st.integers(1, 120)), lasts=SOMETIME)
     def reverse(self, number: int, share: int | None, lasts: int | None) -> None:
         who, spent, transaction = self.pick(self.spent, number)
-        self.settle_due()
         now, size = self.clock.now(), spent.left or EURO
         amount = None if share is None else max(1, size * share // 100)
         expiry = None if lasts is None else now + timedelta(hours=lasts)
@@ -280,7 +279,6 @@ class Life(RuleBasedStateMachine):
     @rule(who=WHO, amount=AMOUNTS, hours=HOURS, resource=st.sampled_from(RESOURCES))
     def hold(self, who: str, amount: int, hours: int, resource: str) -> None:
         lasts = timedelta(hours=hours)
-        self.settle_due()
         held, reserve = self.compare(
             lambda: self.billing.usage.hold(who, money(amount), key=self.key(), expires_in=lasts, resource=resource),
             lambda: self.purses[who].hold(amount, self.clock.now() + lasts, self.clock.now()),
@@ -295,8 +293,6 @@ class Life(RuleBasedStateMachine):
     def capture(self, number: int, share: int) -> None:
         who, reserve, hold = self.pick(self.holds, number)
         amount = max(1, reserve.amount * share // 100)
-        if reserve.state == "captured":
-            self.settle_due()
         resource = next((held.resource for held in self.billing.customer(who).holds() if held.id == hold), "")
         purse = self.purses[who]
 

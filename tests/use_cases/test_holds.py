@@ -19,6 +19,7 @@ from tests.use_cases.steps import (
     kept,
     lines,
     operator,
+    reverse,
     top_up,
     value,
 )
@@ -349,4 +350,29 @@ def test_a_hold_and_the_credit_below_it_that_end_together_leave_nothing(billing,
 
     assert kept(ada.balance()) == ("0.00", "0.00", "0.00")
     assert lines(ada) == [("bonus", "5.00"), ("expiry", "-5.00")]
+    assert billing.check().ok
+
+
+@pytest.mark.parametrize("refused", ["capture", "hold", "frozen", "reverse"])
+def test_credit_that_lapsed_stays_lapsed_when_the_act_that_found_it_is_refused(billing, ada, clock, refused):
+    give(billing, "9", kind="migrated")
+    give(billing, "3", expires_at=clock.now() + HOUR)
+    held = hold(billing, "2", key="build-7", hours=9)
+    capture(billing, held, "2")
+    charged = charge(billing, "4")
+    give(billing, "5", expires_at=clock.now() + HOUR)
+    clock.advance(hours=2)
+    if refused == "frozen":
+        operator(billing).customers.freeze(ADA, reason="chargeback")
+    acts = {
+        "capture": lambda: capture(billing, held, "1"),
+        "hold": lambda: hold(billing, "1", key="build-7", hours=9),
+        "frozen": lambda: hold(billing, "1"),
+        "reverse": lambda: reverse(billing, charged, "4.01"),
+    }
+
+    with pytest.raises((KeyConflict, CustomerFrozen, AmountOutOfRange)):
+        acts[refused]()
+
+    assert lines(ada)[-1] == ("expiry", "-5.00")
     assert billing.check().ok

@@ -87,9 +87,9 @@ def hold(
         return _reserve(tx, context, wanted, identity=identity, current=current)
 
     try:
-        made = context.database.write(work)
+        made = due.write(context, owner, currency, work)
     except Duplicate:  # made by somebody else at the same moment
-        made = context.database.write(lambda tx: work(tx, current=True))
+        made = due.write(context, owner, currency, lambda tx: work(tx, current=True))
     if isinstance(made, int):
         raise InsufficientCredit("The balance does not cover this.", available=Money(made, currency))
     return made
@@ -144,7 +144,7 @@ def capture(context: Context, hold_id: str, amount: Money) -> ChargeOutcome:
     def work(tx: Tx) -> ChargeOutcome | Hold:
         return _capture(tx, context, found, header=header, amount=amount, system=system)
 
-    done = context.database.write(work)
+    done = due.write(context, found.customer, amount.currency, work)
     if isinstance(done, Hold):
         raise WrongState(f"The hold is {done.state}.", field="hold", state=done.state)
     return done

@@ -86,7 +86,7 @@ def reverse(
         )
 
     try:
-        return context.database.write(work)
+        return due.write(context, charge.owner, charge.currency, work)
     except Duplicate:
         return context.database.write(lambda tx: _again(tx, context, charge, header))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
+from typing import TypeVar
 
 from attrs import evolve
 
 from ..config import Context
-from ..core.errors import AmountOutOfRange, IntegrityFault
+from ..core.errors import AmountOutOfRange, IntegrityFault, RequestRefused, TransactionAborted
 from ..core.grants import Burn, lapsing, pay_debt
 from ..core.keys import expiry
 from ..core.transfers import BREAKAGE, AccountRef, expiry_lines, given_lines
@@ -18,11 +21,26 @@ from ..store.ledger import Header, Label
 from . import levels
 from .chain import Chain
 
+T = TypeVar("T")
+
 
 def hold_swept(tx: Tx, context: Context, customer: str, *, currency: str, now: datetime | None = None) -> Wallet | None:
     """Hold a customer's wallet with nothing due on it; None if there is none."""
     wallet = accounts.hold_wallet(tx, customer, currency)
     return None if wallet is None else swept(tx, context, wallet, now=now)
+
+
+def write(context: Context, customer: str, currency: str, work: Callable[[Tx], T]) -> T:
+    """Run ``work`` in a transaction; if it refuses, what is due on the wallet is dealt with all the same.
+
+    The refusal rolled it back, and everybody who asks next would do it again.
+    """
+    try:
+        return context.database.write(work)
+    except RequestRefused:
+        with suppress(TransactionAborted):
+            context.database.write(lambda tx: hold_swept(tx, context, customer, currency=currency))
+        raise
 
 
 def swept(tx: Tx, context: Context, wallet: Wallet, *, now: datetime | None = None) -> Wallet:
