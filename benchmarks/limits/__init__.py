@@ -1,12 +1,12 @@
 """What the engine can do at all: hand-written SQL through the raw driver.
 
 Each limit does what a careful program without this library would do for a
-charge, by the best way known for its driver: a guarded update of one balance, one
-transfer row of nine columns under a unique key, and a commit that reaches the
-disk. It has no grants, no texts and no answers to tell a repeated key by.
+charge: a guarded update of one balance, one transfer row of nine columns under a
+unique key, and a commit that reaches the disk. It has no grants, no texts and no
+answers to tell a repeated key by.
 
-Some also know the ways that most programs take; what is said of those is noted,
-and judges nothing.
+Some also know a faster way that only a program for one engine and one purpose
+takes; what is said of those is noted, and judges nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Limit(Protocol):
 
 
 def other_ways(limit: Limit, act: str) -> dict[str, Callable[..., None]]:
-    """Give the further ways of a limit to ``charge`` or to ``charge_many``, by name: what other programs do."""
+    """Give the further ways of a limit to ``charge`` or to ``charge_many``, by name."""
     prefix = f"{act}_by_"
     return {name.removeprefix(prefix): getattr(limit, name) for name in dir(limit) if name.startswith(prefix)}
 

@@ -82,15 +82,6 @@ class MariaDBLimit:
         self._connection.commit()
 
     def charge(self, wallet: int, amount: int, key: UUID) -> None:
-        """Charge one wallet."""
-        try:
-            self._cursor.execute(f"CALL charge(x'{key.hex}', {wallet}, {amount}, {time.time_ns() // 1000})")
-        except pymysql.err.OperationalError as signal:
-            if signal.args[0] == _SIGNALLED:
-                raise Refused(wallet) from None
-            raise
-
-    def charge_by_trips(self, wallet: int, amount: int, key: UUID) -> None:
         """Charge one wallet by two statements and a commit."""
         execute = self._cursor.execute
         with self._transaction():
@@ -98,19 +89,16 @@ class MariaDBLimit:
                 raise Refused(wallet)
             execute(_INSERT, (key.bytes, REVENUE, amount, time.time_ns() // 1000, wallet))
 
-    def charge_many(self, items: Sequence[Item]) -> None:
-        """Charge many in one transaction."""
-        with self._transaction():
-            at, (after, balances) = time.time_ns() // 1000, self._carry(items)
-            rows = [
-                f"(x'{key.hex}',{wallet},{REVENUE},{wallet},{amount},{left},1,{at})"
-                for (wallet, amount, key), left in zip(items, after, strict=True)
-            ]
-            wallets = [f"({wallet},{balance},{floor})" for wallet, (balance, floor) in balances.items()]
-            self._cursor.execute(f"INSERT INTO transfer {_COLUMNS} VALUES {','.join(rows)}")  # noqa: S608 - numbers
-            self._cursor.execute(_SET.format(",".join(wallets)))
+    def charge_by_procedure(self, wallet: int, amount: int, key: UUID) -> None:
+        """Charge one wallet by a stored procedure: one round trip."""
+        try:
+            self._cursor.execute(f"CALL charge(x'{key.hex}', {wallet}, {amount}, {time.time_ns() // 1000})")
+        except pymysql.err.OperationalError as signal:
+            if signal.args[0] == _SIGNALLED:
+                raise Refused(wallet) from None
+            raise
 
-    def charge_many_by_driver(self, items: Sequence[Item]) -> None:
+    def charge_many(self, items: Sequence[Item]) -> None:
         """Charge many in one transaction by the driver's `executemany`."""
         with self._transaction():
             at, (after, balances) = time.time_ns() // 1000, self._carry(items)
@@ -121,6 +109,18 @@ class MariaDBLimit:
             self._cursor.executemany(_INSERT_MANY, rows)
             wallets = [(wallet, *balance) for wallet, balance in balances.items()]
             self._cursor.executemany(_SET.format("(%s, %s, %s)"), wallets)
+
+    def charge_many_by_text(self, items: Sequence[Item]) -> None:
+        """Charge many in one transaction, the rows written out here, without the driver's quoting."""
+        with self._transaction():
+            at, (after, balances) = time.time_ns() // 1000, self._carry(items)
+            rows = [
+                f"(x'{key.hex}',{wallet},{REVENUE},{wallet},{amount},{left},1,{at})"
+                for (wallet, amount, key), left in zip(items, after, strict=True)
+            ]
+            wallets = [f"({wallet},{balance},{floor})" for wallet, (balance, floor) in balances.items()]
+            self._cursor.execute(f"INSERT INTO transfer {_COLUMNS} VALUES {','.join(rows)}")  # noqa: S608 - numbers
+            self._cursor.execute(_SET.format(",".join(wallets)))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

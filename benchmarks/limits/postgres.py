@@ -1,4 +1,4 @@
-"""PostgreSQL through psycopg: one prepared statement a charge, COPY of packed rows for a batch.
+"""PostgreSQL through psycopg: one prepared statement a charge, one set-based statement a batch.
 
 Sources: PostgreSQL manual, COPY, "Binary Format".
 """
@@ -101,7 +101,17 @@ class PostgresLimit:
             raise Refused(wallet)
 
     def charge_many(self, items: Sequence[Item]) -> None:
-        """Charge many in one transaction."""
+        """Charge many in one set-based statement, to which arrays are given."""
+        columns = [list(column) for column in zip(*items, strict=True)]
+        with self._connection.transaction():
+            self._cursor.execute(_LOCK, (list(set(columns[0])),))
+            self._cursor.execute(_STATEMENT, (*columns, time.time_ns() // 1000))
+            posted = self._cursor.fetchone()
+            if posted != (len(items),):
+                raise Refused(f"{posted} of {len(items)}")
+
+    def charge_many_by_copy(self, items: Sequence[Item]) -> None:
+        """Charge many in one transaction, the rows packed here for a COPY."""
         at = time.time_ns() // 1000
         with self._connection.transaction():
             self._reader.execute(_LOCK, (list({wallet for wallet, _, _ in items}),))
@@ -114,16 +124,6 @@ class PostgresLimit:
             with self._cursor.copy(_COPY) as copy:
                 copy.write(b"".join((_COPY_BEGINS, *rows, _COPY_ENDS)))
             self._cursor.execute(_SET, (list(balances), [balance for balance, _ in balances.values()]))
-
-    def charge_many_by_statement(self, items: Sequence[Item]) -> None:
-        """Charge many in one set-based statement, to which arrays are given."""
-        columns = [list(column) for column in zip(*items, strict=True)]
-        with self._connection.transaction():
-            self._cursor.execute(_LOCK, (list(set(columns[0])),))
-            self._cursor.execute(_STATEMENT, (*columns, time.time_ns() // 1000))
-            posted = self._cursor.fetchone()
-            if posted != (len(items),):
-                raise Refused(f"{posted} of {len(items)}")
 
     def engine(self) -> str:
         """Name the engine with its version and its durability."""

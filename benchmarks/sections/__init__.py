@@ -41,8 +41,8 @@ class _OnEngine:
         return Section(lambda stage: self.run(stage, engine), tuple(name for name in owes if name in TARGETS))
 
 
-_SINGLES = ("single", "single-trips")
-_BATCHES = tuple(f"batch-{shape}{way}" for shape in ("wide", "deep") for way in ("", "-statement", "-driver"))
+_SINGLES = ("single", "single-procedure")
+_BATCHES = tuple(f"batch-{shape}{way}" for shape in ("wide", "deep") for way in ("", "-copy", "-text"))
 _GROWTH = ("growth-charge", "growth-balance", "growth-page", "dashboard", "check", "check-memory")
 _CROWD = ("pg-connections", "pg-connections-limit", "pg-connections-of-limit")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -441,8 +441,11 @@ WHERE a.book_id = :book GROUP BY a.kind
 """
 
 
-def live(engine: Engine, folder: Path, *, lives: int, acts: int) -> Counter[str]:
-    """Live so many lives of so many acts on an engine, and count what was done and refused."""
+def live(engine: Engine, folder: Path, *, lives: int, acts: int, shrink: bool = True) -> Counter[str]:
+    """Live so many lives of so many acts on an engine, and count what was done and refused.
+
+    A life that fails is lived again and again until the shortest like it is found, unless ``shrink`` is off.
+    """
     counted = Counter[str]()
     machine = type("LifeHere", (Life,), {"engine": engine, "folder": folder, "counted": counted})
     wanted = settings(
@@ -450,6 +453,7 @@ def live(engine: Engine, folder: Path, *, lives: int, acts: int) -> Counter[str]
         stateful_step_count=acts,
         deadline=None,
         suppress_health_check=list(HealthCheck),
+        phases=tuple(Phase) if shrink else (Phase.generate,),
     )
     run_state_machine_as_test(machine, settings=wanted)
     return counted

@@ -1,0 +1,139 @@
+"""The machine sees mistakes that are planted: each of them moves or shows somebody's money wrongly."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+from attrs import evolve
+
+from prepaid import adjustments
+from prepaid.core import reversals
+from prepaid.store import grants, holds, ledger
+from prepaid.usage import holds as hold_acts
+from prepaid.usage import reversals as reversal_acts
+from prepaid.wallets import due, posting
+
+from .machine import live
+
+LIVES = 120
+
+
+def newest_credit_burns_first(patch):
+    found = grants.open_grants
+    patch.setattr(grants, "open_grants", lambda tx, wallet: found(tx, wallet)[::-1])
+
+
+def holds_look_at_no_floor(patch):
+    patch.setattr(ledger, "reserve", lambda tx, wallet, amount: ledger.take(tx, wallet, 0, rows=0, unhold=-amount))
+
+
+def credit_lapses_below_what_is_held(patch):
+    lapsing = due.lapsing
+    patch.setattr(due, "lapsing", lambda spendable, lapsed: lapsing(10**15, lapsed))
+
+
+def credit_never_lapses(patch):
+    patch.setattr(due, "lapsing", lambda spendable, lapsed: ())
+
+
+def a_debt_is_not_paid_by_the_next_credit(patch):
+    patch.setattr(posting, "pay_debt", lambda balance, *sizes: tuple(0 for _ in sizes))
+
+
+def a_debt_is_not_paid_by_credit_that_begins(patch):
+    patch.setattr(due, "pay_debt", lambda balance, *sizes: tuple(0 for _ in sizes))
+
+
+def what_burned_first_comes_back_first(patch):
+    take_back = reversals.take_back
+    patch.setattr(reversal_acts, "take_back", lambda parts, amount: take_back(parts[::-1], amount))
+
+
+def a_reversal_pays_no_debt(patch):
+    give_back = reversals.give_back
+    patch.setattr(
+        reversal_acts, "give_back", lambda parts, *, balance, debtors: give_back(parts, balance=balance, debtors=())
+    )
+
+
+def a_reversal_forgets_those_before(patch):
+    patch.setattr(ledger, "given_back", lambda tx, transaction: {})
+
+
+def credit_that_comes_back_to_an_expired_grant_stays(patch):
+    patch.setattr(reversal_acts, "_lapse", lambda tx, context, wallet: None)
+
+
+def a_capture_keeps_the_rest_reserved(patch):
+    take = ledger.take
+
+    def hasty(tx, wallet, amount, *, rows=1, unhold=0):
+        return take(tx, wallet, amount, rows=rows, unhold=min(amount, unhold))
+
+    patch.setattr(ledger, "take", hasty)
+
+
+def a_captured_hold_can_be_captured_after_its_time(patch):
+    patch.setattr(holds, "lapsed", lambda tx, wallet, now: [])
+
+
+def a_release_leaves_what_it_kept_alive(patch):
+    patch.setattr(hold_acts, "_settle", lambda tx, context, wallet: None)
+
+
+def a_void_takes_what_holds_reserve(patch):
+    take_back = adjustments._take_back
+
+    def greedy(tx, context, header, left, *, wallet, reason):
+        take_back(tx, context, header, left, wallet=evolve(wallet, held=0), reason=reason)
+
+    patch.setattr(adjustments, "_take_back", greedy)
+
+
+def a_balance_is_shown_without_what_is_due(patch):
+    # By its name: the package has a function of that name.
+    balances = import_module("prepaid.wallets.balances")
+    patch.setattr(balances, "lapsing", lambda spendable, lapsed: ())
+
+
+def a_frozen_customer_reserves(patch):
+    patch.setattr(hold_acts.customer_rows, "frozen_at", lambda tx, customer: None)
+
+
+DEFECTS = [
+    newest_credit_burns_first,
+    holds_look_at_no_floor,
+    credit_lapses_below_what_is_held,
+    credit_never_lapses,
+    a_debt_is_not_paid_by_the_next_credit,
+    a_debt_is_not_paid_by_credit_that_begins,
+    what_burned_first_comes_back_first,
+    a_reversal_pays_no_debt,
+    a_reversal_forgets_those_before,
+    credit_that_comes_back_to_an_expired_grant_stays,
+    a_capture_keeps_the_rest_reserved,
+    a_captured_hold_can_be_captured_after_its_time,
+    a_release_leaves_what_it_kept_alive,
+    a_void_takes_what_holds_reserve,
+    a_balance_is_shown_without_what_is_due,
+    a_frozen_customer_reserves,
+]
+IN_EVERY_RUN = {newest_credit_burns_first, credit_never_lapses, a_reversal_forgets_those_before}
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [
+        pytest.param(defect, id=defect.__name__, marks=[] if defect in IN_EVERY_RUN else pytest.mark.full)
+        for defect in DEFECTS
+    ],
+)
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_planted_defect_is_seen(engine, tmp_path, monkeypatch, defect):
+    defect(monkeypatch)
+
+    with pytest.raises(Exception) as seen:  # noqa: PT011 - a model that differs, or the library's own alarm
+        live(engine, tmp_path, lives=LIVES, acts=30, shrink=False)
+
+    print(f"{defect.__name__}: {type(seen.value).__name__}")
