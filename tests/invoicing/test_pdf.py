@@ -172,12 +172,13 @@ def test_german_customer_reads_german():
         ("de", "1234.567", "KWD", "1.234,567 KWD"), ("en", "1234.567", "KWD", "KWD 1,234.567"),
         ("hi", "1234.567", "KWD", "KWD 1,234.567"), ("de", "150000.50", "INR", "150.000,50 ₹"),
         ("en", "150000.50", "INR", "₹150,000.50"), ("hi", "150000.50", "INR", "₹1,50,000.50"),
-        ("fr", "1234.50", "EUR", "1 234,50 €"), ("de_CH", "1234.50", "EUR", "EUR 1’234.50"),
+        ("fr", "1234.50", "EUR", "1 234,50 €"), ("de_CH", "1234.50", "EUR", "EUR 1'234.50"),
         ("zz", "1234.50", "EUR", "€1,234.50"),
     ],
 )  # fmt: skip
 def test_amounts_are_written_as_their_reader_writes_them(locale, amount, currency, written):
-    text = text_with_blanks(invoice(locale=locale, tax=taxed(amount, currency=currency)))
+    # Babel's data has Swiss thousands with the one apostrophe or the other, by its version.
+    text = text_with_blanks(invoice(locale=locale, tax=taxed(amount, currency=currency))).replace("’", "'")
     assert re.search(rf"(Total|Gesamtbetrag) \({currency}\) {re.escape(written)}( |$)", text)
     assert REPLACEMENT not in text
 
