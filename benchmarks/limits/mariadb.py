@@ -1,11 +1,11 @@
-"""MariaDB through PyMySQL: a stored procedure in one round trip a charge, two statements of many rows for a batch.
+"""MariaDB through PyMySQL: two statements and a commit a charge, the driver's `executemany` twice for a batch.
 
-Numbers and hexadecimal need no quoting, so that statements are written out here:
-the driver's own way of putting values into a statement costs a third of a batch.
+The other ways are faster: a stored procedure is one round trip a charge, and
+numbers and hexadecimal need no quoting, so that a batch can be written out here;
+the driver's own way of putting values into a statement costs a third of it.
 
-The other ways are what is found in most programs. PyMySQL sends many rows in one
-statement only if every value in VALUES is a bare ``%s``: one literal among them,
-and it sends row by row, at a tenth of the speed.
+PyMySQL sends many rows in one statement only if every value in VALUES is a bare
+``%s``: one literal among them, and it sends row by row, at a tenth of the speed.
 """
 
 from __future__ import annotations

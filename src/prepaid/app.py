@@ -48,7 +48,7 @@ class Prepaid:
 
     Attributes:
         customers: Registering the host's customers.
-        usage: Charges.
+        usage: Charges, adjustments, holds and reversals.
         meters: Resources billed by the hour.
         webhooks: What gateways send.
         returns: The page after paying.

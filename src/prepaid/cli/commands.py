@@ -61,7 +61,7 @@ def _opened(target: str | None) -> Iterator[Prepaid]:
 @click.group()
 @click.version_option(package_name="prepaid")
 def main() -> None:
-    """Prepaid credit billing: database, jobs, proofs."""
+    """Prepaid credit billing: database, jobs, billing, proofs."""
 
 
 @main.group()
@@ -99,7 +99,7 @@ def status(database: str | None) -> None:
 @_json
 @_plain_errors
 def run_jobs(target: str | None, only: str | None, budget_s: int | None, as_json: bool) -> None:
-    """Run the jobs that are due: meters, top-ups, outbox. Call it from cron every minute."""
+    """Run the jobs that are due: meters, credit, top-ups, outbox. Call it from cron every minute."""
     failed = False
     with _opened(target) as billing, _progress("running jobs") as show:
         for name in [only] if only else JOBS:

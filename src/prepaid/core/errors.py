@@ -17,12 +17,12 @@
     │   ├── TaxProfileInvalid     the tax profile cannot be used
     │   ├── CustomerFrozen        nothing new may be started
     │   ├── NotAllowed            the operator lacks the permission
-    │   └── WrongState            the object is past that step
+    │   └── WrongState            the object is past that step, or billed elsewhere
     ├── GatewayError              ``retryable``, ``outcome_unknown``
     │   └── GatewayUnavailable    a start whose outcome is open; ``topup_id``
     ├── WebhookRejected           not signed, stale, malformed
     ├── ConfigurationError        the set-up is wrong; names what to change
-    ├── TransactionAborted        the host's transaction must be run again
+    ├── TransactionAborted        the database gave up; run it again with the same keys
     └── IntegrityFault            the books contradict themselves
 
 A refusal is decided before anything is written, or returned as a value and
@@ -173,7 +173,7 @@ class NotAllowed(RequestRefused):
 
 
 class WrongState(RequestRefused):
-    """The object has moved past the state in which this act is possible."""
+    """The object has moved past the state in which this act is possible, or another biller charges the resource."""
 
     code = "wrong-state"
 
@@ -231,7 +231,10 @@ class ConfigurationError(PrepaidError):
 
 
 class TransactionAborted(PrepaidError):
-    """The database gave the transaction up; nothing of it was kept.
+    """The database gave the transaction up, again and again if it was the library's own.
+
+    Nothing of a host's transaction was kept. Of the library's own nobody knows if
+    the answer to its commit was lost: the same key finds out.
 
     Attributes:
         retry_whole: Run the whole transaction again, with the same keys.
