@@ -209,7 +209,8 @@ def _first_answer(context: Context, header: Header, *, unknown: Exception) -> st
 def void_grant(context: Context, grant_id: str, *, reason: str, actor: str) -> str | None:
     """Take back what is left of credit that was given, and name the transaction; again changes nothing.
 
-    None if the credit had not begun, so that nothing was posted.
+    Again takes back what a reversal brought back to it meanwhile. None if the credit
+    had not begun, so that nothing was posted.
 
     Raises:
         InvalidRequest: No reason.
@@ -245,13 +246,16 @@ def void_grant(context: Context, grant_id: str, *, reason: str, actor: str) -> s
 def _void(tx: Tx, context: Context, header: Header, found: StoredGrant, *, reason: str) -> str | None:
     held = accounts.hold_wallet_by_id(tx, found.wallet_id)
     # Only now: whoever takes it back at the same moment has finished.
-    replayed = wallets.replay(tx, context, header)
-    if isinstance(replayed, wallets.Replayed):
-        return replayed.transaction_id
     wallet = None if held is None else due.swept(tx, context, held)
     left = grants.hold(tx, found.id)
     if wallet is None or left is None:
         raise IntegrityFault("A grant lost its wallet.")
+    replayed = wallets.replay(tx, context, header)
+    if isinstance(replayed, wallets.Replayed):
+        if left.open != grants.OPEN:
+            return replayed.transaction_id
+        again = keys.void(tx.book_id, found.id, seq=wallet.seq + 1)
+        header = header._replace(key_hash=again.key_hash)
     before = {"left": str(Money(left.remaining, wallet.currency)), "kind": left.kind}
     if left.open == grants.WAITING:
         grants.lower(tx, left.id, 0)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from .config import Context, page_limit
 from .core.errors import InvalidRequest
-from .core.ids import check_text
+from .core.ids import MAX_KEY, check_text
 from .core.instants import check_instant
 from .core.pages import Page, make_cursor, read_number_cursor
 from .core.transfers import TRANSACTION_KINDS
@@ -35,9 +35,9 @@ def transactions(
     """
     if kind is not None and kind not in TRANSACTION_KINDS:
         raise InvalidRequest(f"kind is one of {', '.join(TRANSACTION_KINDS)}.", field="kind")
-    for name, value in (("resource", resource), ("project", project)):
+    for name, value, longest in (("resource", resource, MAX_KEY), ("project", project, 120)):
         if value is not None:
-            check_text(value, field=name, longest=120)
+            check_text(value, field=name, longest=longest)
     size, before = page_limit(limit), read_number_cursor("h", cursor)
     first = None if since is None else check_instant(since, field="since")
     after = None if until is None else check_instant(until, field="until")

@@ -72,7 +72,7 @@ def test_customer_and_key_are_keys(name: str, longest: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "longest"), [("description", 200), ("resource", 120), ("kind", 120), ("project", 120)]
+    ("name", "longest"), [("description", 200), ("resource", 191), ("kind", 120), ("project", 120)]
 )
 def test_what_is_printed_is_bounded_text(name: str, longest: int) -> None:
     for value in ("a\x00", "a\nb", "a\u202e", "\ud800", "x" * (longest + 1), None, 5, True, b"x", ("x",)):
@@ -103,6 +103,8 @@ def test_what_is_printed_is_bounded_text(name: str, longest: int) -> None:
         # By the clock on the wall the end is later; the instant is the same or before.
         (datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1), datetime(2026, 10, 25, 2, 45, tzinfo=BERLIN)),
         (datetime.min.replace(tzinfo=ZoneInfo("Asia/Tokyo")), START),
+        (datetime(1969, 12, 31, 23, tzinfo=UTC), START),
+        (START, datetime(9999, 12, 31, 23, 30, tzinfo=UTC)),
     ],
     ids=ascii,
 )

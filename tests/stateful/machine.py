@@ -257,13 +257,12 @@ class Life(RuleBasedStateMachine):
         amount = None if share is None else max(1, size * share // 100)
         expiry = None if lasts is None else now + timedelta(hours=lasts)
         wanted = {"key": self.key(), "reason": "outage", "expires_at": expiry}
-        before = self.purses[who].balance
-        outcome, back = self.compare(
+        outcome, after = self.compare(
             lambda: self.billing.usage.reverse(transaction, None if amount is None else money(amount), **wanted),
             lambda: self.purses[who].reverse(spent, amount, now, lapses=expiry),
         )
-        if back is not None:
-            assert (outcome.status, outcome.balance_after.units) == ("posted", before + back)
+        if after is not None:
+            assert (outcome.status, outcome.balance_after.units) == ("posted", after)
             self.backs.append((transaction, amount, wanted, outcome.transaction_id))
         self.tick()
 

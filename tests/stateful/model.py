@@ -223,14 +223,14 @@ class Purse:
         return self.charges[-1]
 
     def reverse(self, spent: Spent, amount: int | None, now: datetime, *, lapses: datetime | None = None) -> int:
-        """Give usage back: the last burned first, debts before credit. Give how much it was."""
+        """Give usage back: the last burned first, debts before credit. Give the balance right after it."""
         self.look(now)
         if not spent.left:
             raise Refused("wrong-state")
         total = spent.left if amount is None else amount
         if total > spent.left:
             raise Refused("amount-out-of-range")
-        back = _end_of(spent.parts, total)
+        back, after = _end_of(spent.parts, total), self.balance + total
         touched: list[Lot] = []
         for part in [p for p in back if p.lot is None] + [p for p in back if p.lot is not None]:
             touched += self._unpay(part.amount) if part.lot is None else self._return(part.lot, part.amount)
@@ -240,7 +240,7 @@ class Purse:
                 lot.lapses = lapses
         self.used[spent.resource] -= total
         self.sweep(now)
-        return total
+        return after
 
     def _unpay(self, amount: int) -> list[Lot]:
         """Lower the debt, then what lots paid of debts, the latest first."""

@@ -135,7 +135,11 @@ REFUSED = {
     "hold key": (InvalidRequest, "key", each(NOT_KEYS, lambda s, v: s.reserve(key=v))),
     "hold duration": (InvalidRequest, "expires_in", each(NOT_DURATIONS, lambda s, v: s.reserve(expires_in=v))),
     "hold description": (InvalidRequest, "description", each(not_texts(200), lambda s, v: s.reserve(description=v))),
-    "hold resource": (InvalidRequest, "resource", each(not_texts(120), lambda s, v: s.reserve(resource=v))),
+    "hold resource": (
+        InvalidRequest,
+        "resource",
+        each([*not_texts(191), " vm-1", "vm-1 ", " "], lambda s, v: s.reserve(resource=v)),
+    ),
     "hold kind": (InvalidRequest, "kind", each(not_texts(120), lambda s, v: s.reserve(kind=v))),
     "hold project": (InvalidRequest, "project", each(not_texts(120), lambda s, v: s.reserve(project=v))),
     "hold other content": (
@@ -222,7 +226,11 @@ REFUSED = {
     "adjust currency": (InvalidRequest, "currency", each(NOT_IN_USE, lambda s, v: s.adjust(amount=v))),
     "adjust key": (InvalidRequest, "key", each(NOT_KEYS, lambda s, v: s.adjust(key=v))),
     "adjust period": (InvalidRequest, "period", each(NOT_PERIODS, lambda s, v: s.adjust(period=v))),
-    "adjust resource": (InvalidRequest, "resource", each(not_texts(120), lambda s, v: s.adjust(resource=v))),
+    "adjust resource": (
+        InvalidRequest,
+        "resource",
+        each([*not_texts(191), "vm-1 "], lambda s, v: s.adjust(resource=v)),
+    ),
     "adjust other content": (
         KeyConflict,
         "key",
@@ -404,7 +412,7 @@ REFUSED = {
     "history resource": (
         InvalidRequest,
         "resource",
-        each([v for v in not_texts(120) if v is not None], lambda s, v: s.ada.transactions(resource=v)),
+        each([v for v in not_texts(191) if v is not None], lambda s, v: s.ada.transactions(resource=v)),
     ),
     "history project": (
         InvalidRequest,

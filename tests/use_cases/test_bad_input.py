@@ -182,7 +182,7 @@ MISSES = {
     "charge currency": ("currency", each(NOT_IN_USE, use_money)),
     "charge key": ("key", each(NOT_KEYS, lambda b, v: use(b, key=v))),
     "charge description": ("description", each(not_texts(200), lambda b, v: use(b, description=v))),
-    "charge resource": ("resource", each(not_texts(120), lambda b, v: use(b, resource=v))),
+    "charge resource": ("resource", each([*not_texts(191), " vm-1", "vm-1 ", " "], lambda b, v: use(b, resource=v))),
     "charge kind": ("kind", each(not_texts(120), lambda b, v: use(b, kind=v))),
     "charge project": ("project", each(not_texts(120), lambda b, v: use(b, project=v))),
     "charge period": ("period", each(BAD_PERIODS, lambda b, v: use(b, resource="vm-1", period=v))),

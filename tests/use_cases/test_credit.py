@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from prepaid import BurnOrder, InsufficientCredit, KeyConflict, NotFound, WrongState
+from prepaid import AmountOutOfRange, BurnOrder, InsufficientCredit, KeyConflict, Money, NotFound, WrongState
+from prepaid.core.money import MAX_UNITS
 from tests.use_cases.steps import (
     ADA,
     EVE,
@@ -476,4 +477,41 @@ def test_credit_that_came_back_to_a_voided_grant_can_be_spent(billing, ada):
 
     assert parts(ada.balance()) == ("2.00", "0.00", "2.00")
     assert charge(billing, "2").balance_after == eur("0")
+    assert billing.check().ok
+
+
+def test_credit_that_came_back_to_a_voided_grant_is_voided_again(billing, ada):
+    give(billing, "10")
+    used = charge(billing, "4")
+    first = void(billing, grant_id(billing))
+    reverse(billing, used)
+
+    second = void(billing, grant_id(billing), reason="fraud again")
+
+    assert second not in (None, first)
+    assert lines(ada)[-1] == ("adjustment", "-4.00")
+    assert kept(ada.balance()) == ("0.00", "0.00", "0.00")
+    assert void(billing, grant_id(billing)) == first  # nothing is left
+    assert len(lines(ada)) == 5
+    assert billing.check().ok
+
+
+@SQLITE
+def test_credit_that_would_find_no_room_when_it_begins_is_refused_when_it_is_given(billing, ada, clock):
+    most = Money(MAX_UNITS, "EUR")
+    half = Money(MAX_UNITS // 2 + 1, "EUR")
+    later = clock.now() + timedelta(hours=1)
+    grant = operator(billing).customers.grant
+    grant(ADA, half, kind="goodwill", reason="huge", key="one", effective_at=later)
+    before = counts(billing)
+
+    for amount, begins in ((half, later), (half, None), (most, later)):
+        with pytest.raises(AmountOutOfRange) as refused:
+            grant(ADA, amount, kind="goodwill", reason="huge", key="two", effective_at=begins)
+        assert refused.value.field == "amount"
+
+    assert counts(billing) == before
+    clock.advance(hours=2)
+    billing.run_due(only="credit")
+    assert ada.balance().settled == half
     assert billing.check().ok

@@ -256,6 +256,17 @@ def test_a_hold_lapses_by_itself_and_is_not_captured_after(billing, ada, clock):
     assert billing.check().ok
 
 
+def test_a_hold_whose_time_is_over_is_listed_no_more(billing, ada, clock):
+    give(billing, "5")
+    held = hold(billing, "4", hours=2)
+    clock.set(held.expires_at - timedelta(microseconds=1))
+    assert ada.holds() == (held,)
+
+    clock.set(held.expires_at)
+
+    assert ada.holds() == ()
+
+
 def test_the_job_lets_holds_lapse_and_a_charge_finds_their_credit(billing, ada, clock):
     give(billing, "10")
     for number, hours in enumerate((1, 2, 3)):

@@ -399,3 +399,64 @@ def test_a_freeze_of_one_customer_is_no_freeze_of_another(billing):
     assert hold(billing, "1", customer=EVE).state == "open"
     with pytest.raises(CustomerFrozen):
         hold(billing, "1")
+
+
+def test_a_suspension_whose_level_is_gone_is_told_to_nobody(billing, clock):
+    levels(billing, suspend=eur("-5"), grace=timedelta(hours=1))
+    charge(billing, "6", allow_negative=True)
+    levels(billing)
+    clock.advance(hours=2)
+
+    job(billing)
+
+    assert "suspension-due" not in heard(billing)
+    assert may_start(billing) == "negative-balance"
+    assert billing.check().ok
+
+
+def test_who_is_above_the_level_when_the_grace_ends_is_not_suspended_and_gets_it_whole_again(billing, clock):
+    levels(billing, suspend=eur("-5"), grace=timedelta(hours=1))
+    charge(billing, "5.50", allow_negative=True)
+    give(billing, "0.70")  # above the level, not yet recovered
+    clock.advance(hours=2)
+
+    job(billing)
+
+    assert "suspension-due" not in heard(billing)
+    charge(billing, "0.30", allow_negative=True)
+    clock.advance(minutes=59)
+    job(billing)
+    assert "suspension-due" not in heard(billing)
+    clock.advance(minutes=1)
+    job(billing)
+    assert heard(billing)["suspension-due"] == 1
+    assert billing.check().ok
+
+
+def test_a_level_that_was_taken_away_stops_nobody(billing):
+    levels(billing, suspend=eur("5"))
+    give(billing, "6")
+    charge(billing, "5.50")
+    assert may_start(billing) == "suspended"
+
+    levels(billing)
+
+    assert may_start(billing) == "allowed"
+
+
+def test_credit_that_comes_back_and_lapses_at_once_makes_nobody_recover(billing, clock):
+    levels(billing, low=eur("20"), suspend=eur("5"), grace=timedelta(hours=2))
+    give(billing, "0.50", kind="migrated")
+    give(billing, "29.50", expires_at=clock.now() + timedelta(hours=1))
+    used = charge(billing, "26")
+    clock.advance(minutes=90)
+    job(billing)
+    before = heard(billing)
+
+    reverse(billing, used)
+
+    assert heard(billing) == before
+    clock.advance(minutes=30)
+    job(billing)
+    assert heard(billing)["suspension-due"] == 1
+    assert billing.check().ok

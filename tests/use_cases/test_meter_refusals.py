@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from prepaid import InvalidAmount, InvalidRequest, NotFound, Rate, RequestRefused
+from prepaid import InvalidAmount, InvalidRequest, NotFound, Rate, RequestRefused, WrongState
 from tests.use_cases.steps import RATE, SQLITE, counts, eur, run
 
 # Refusals
@@ -60,6 +60,66 @@ def test_a_meter_cannot_begin_or_end_in_the_future(billing, clock):
     with pytest.raises(InvalidRequest) as refused:
         billing.meters.stop("vm-1", at=clock.now() - timedelta(seconds=1))
     assert refused.value.field == "at"
+
+
+@SQLITE
+def test_what_happened_more_than_a_year_ago_is_not_told_any_more(billing, clock):
+    """Every hour since would be charged; and far enough back there are no dates."""
+    for at in (clock.now() - timedelta(days=366, microseconds=1), datetime(1, 1, 1, tzinfo=UTC)):
+        with pytest.raises(InvalidRequest) as refused:
+            run(billing, at=at)
+        assert refused.value.field == "at"
+    began = clock.now() - timedelta(days=366)
+    assert run(billing, at=began).started_at == began
+    with pytest.raises(InvalidRequest) as refused:
+        billing.meters.stop("vm-1", at=began - timedelta(seconds=1))
+    assert refused.value.field == "at"
+
+
+@SQLITE
+def test_a_stop_is_not_told_of_a_time_before_the_meter_stopped_and_ran_again(billing, clock):
+    began = clock.now()
+    run(billing)
+    clock.set(began + timedelta(minutes=10))
+    billing.meters.stop("vm-1")
+    clock.set(began + timedelta(minutes=20))
+    run(billing)
+    clock.set(began + timedelta(minutes=30))
+
+    with pytest.raises(InvalidRequest) as refused:
+        billing.meters.stop("vm-1", at=began + timedelta(minutes=5))
+
+    assert refused.value.field == "at"
+    assert billing.meters.stop("vm-1", at=began + timedelta(minutes=25)).stopped_at == began + timedelta(minutes=25)
+
+
+@SQLITE
+def test_a_start_whose_answer_was_lost_does_not_revive_what_was_stopped_at_that_instant(billing, clock):
+    began = clock.now()
+    run(billing, at=began)
+    billing.meters.stop("vm-1", at=began)
+
+    with pytest.raises(WrongState) as refused:
+        run(billing, at=began)
+
+    assert refused.value.field == "at"
+
+
+@SQLITE
+def test_a_restart_by_the_second_is_not_told_of_time_that_was_counted_as_stopped(billing, clock):
+    began, by_second = clock.now(), Rate.hourly("3.60", "EUR", increment="second")
+    run(billing, rate=by_second)
+    clock.set(began + timedelta(minutes=10))
+    billing.meters.stop("vm-1")
+    clock.set(began + timedelta(minutes=65))
+    billing.meters.bill()
+
+    with pytest.raises(WrongState) as refused:
+        run(billing, rate=by_second, at=began + timedelta(minutes=50))
+
+    assert refused.value.field == "at"
+    run(billing, rate=by_second, at=began + timedelta(minutes=60))
+    assert billing.check().ok
 
 
 @SQLITE

@@ -81,9 +81,10 @@ def expiry(book_id: int, *, customer: str, grant_id: str, seq: int, units: int) 
     )
 
 
-def void(book_id: int, grant_id: str) -> Identity:
-    """Identify the void of a grant: there is one."""
-    return Identity(key_hash(book_id, "void", "", grant_id), fingerprint("void", grant_id))
+def void(book_id: int, grant_id: str, *, seq: int | None = None) -> Identity:
+    """Identify the void of a grant: the first by the grant alone, one of credit that came back to it by its number."""
+    again = "" if seq is None else f"/{seq}"
+    return Identity(key_hash(book_id, "void", "", f"{grant_id}{again}"), fingerprint("void", grant_id))
 
 
 def settlement(book_id: int, operation: str, *, customer: str, topup_id: str) -> Identity:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from attrs import field, frozen
 
 from .errors import InvalidRequest
 from .ids import check_key, check_text
-from .instants import check_instant
+from .instants import EPOCH, check_instant
 from .money import Money, require_positive
 from .rates import Rate
 
@@ -49,7 +49,9 @@ class Charge:
         require_positive(self.amount)
         check_key(self.key)
         check_text(self.description, field="description", longest=200)
-        for name in ("resource", "kind", "project"):
+        if self.resource != "":
+            check_key(self.resource, field="resource")
+        for name in ("kind", "project"):
             if (text := getattr(self, name)) != "":
                 check_text(text, field=name, longest=120)
         if self.period is not None:
@@ -58,12 +60,17 @@ class Charge:
             raise InvalidRequest("allow_negative is True or False.", field="allow_negative")
 
 
+_LAST_YEAR: Final = 9998  # days after it have no end
+
+
 def _check_period(period: object) -> None:
     if not isinstance(period, tuple) or len(period) != 2:
         raise InvalidRequest("period is a pair (start, end).", field="period")
     start, end = (check_instant(instant, field="period") for instant in period)
     if end <= start:
         raise InvalidRequest("period ends after it starts.", field="period")
+    if start < EPOCH or end.year > _LAST_YEAR:
+        raise InvalidRequest(f"period lies between 1970 and {_LAST_YEAR}.", field="period")
 
 
 @frozen(kw_only=True)

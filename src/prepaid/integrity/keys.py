@@ -57,7 +57,7 @@ def _identities(book: int, head: Any, owner: str) -> tuple[Identity, ...]:
             place = head.wallet_seq or 0
             return (formulas.expiry(book, customer=owner, grant_id=cause, seq=place, units=units),)
         case _:
-            return (formulas.void(book, cause),)
+            return formulas.void(book, cause), formulas.void(book, cause, seq=head.wallet_seq)
 
 
 def _usage(book: int, head: Any, operation: str, *, amount: str) -> Identity:

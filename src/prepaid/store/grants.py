@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import and_, bindparam, case, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, insert, or_, select, update
 
 from ..core.grants import NEVER, Burn, CreditGrant, GrantKind, OpenGrant
 from ..core.hashing import canonical_json
@@ -151,6 +151,12 @@ def begun(tx: Tx, wallet_id: int, now: datetime) -> list[StoredGrant]:
     """Read the waiting grants whose time has come, the earliest first; the wallet must be held."""
     wanted = _STORED.where(*_of_wallet(wallet_id, WAITING), _grant.c.effective_at <= now)
     return [_stored(row) for row in tx.execute(wanted.order_by(_grant.c.effective_at, _grant.c.id).with_for_update())]
+
+
+def waiting(tx: Tx, wallet_id: int) -> int:
+    """Sum what grants that have not begun will bring, in ledger units."""
+    wanted = select(func.coalesce(func.sum(_grant.c.size), 0)).where(*_of_wallet(wallet_id, WAITING))
+    return int(tx.execute(wanted).scalar_one())
 
 
 def open_or_begun(tx: Tx, wallet_id: int, now: datetime) -> list[StoredGrant]:

@@ -130,7 +130,8 @@ def held_at(tx: Tx, wallet_id: int, at: datetime) -> int:
     return int(tx.execute(wanted).scalar_one())
 
 
-def open_of(tx: Tx, customer: str) -> list[Hold]:
-    """Read a customer's open holds, the oldest first."""
-    wanted = _select(tx).where(_account.c.kind == "wallet", _account.c.owner == customer, _hold.c.state == "open")
+def open_of(tx: Tx, customer: str, now: datetime) -> list[Hold]:
+    """Read a customer's open holds whose time is not over, the oldest first."""
+    is_open = (_hold.c.state == "open", _hold.c.expires_at > now)
+    wanted = _select(tx).where(_account.c.kind == "wallet", _account.c.owner == customer, *is_open)
     return [_from_row(row) for row in tx.execute(wanted.order_by(_hold.c.id))]

@@ -8,10 +8,11 @@ the hours were counted to by then.
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from attrs import frozen
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
 
 from ..core.instants import from_micros, to_micros
 from ..core.metering import due_at
@@ -94,11 +95,13 @@ def rate_from(tx: Tx, stored: StoredMeter, at: datetime) -> Rate | None:
     return None if row is None else _from_row(row).meter.rate
 
 
-def ran_at(tx: Tx, meter_id: str, at: datetime) -> bool:
-    """Tell whether a running meter was running at an instant, rather than stopped in between."""
+def ran_since(tx: Tx, meter_id: str, at: datetime) -> bool:
+    """Tell whether a running meter has run from an instant on, without a stop in between."""
     later = or_(_segment.c.ends_at.is_(None), _segment.c.ends_at > at)
-    began = tx.execute(select(func.min(_segment.c.starts_at)).where(_of_meter(tx, meter_id, later))).scalar_one()
-    return bool(began <= at)
+    wanted = select(_segment.c.starts_at, _segment.c.ends_at).where(_of_meter(tx, meter_id, later))
+    segments = tx.execute(wanted.order_by(_segment.c.starts_at)).all()
+    goes_on = all(one.ends_at == following.starts_at for one, following in pairwise(segments))
+    return bool(segments) and segments[0].starts_at <= at and goes_on
 
 
 def add(tx: Tx, meter_id: str, meter: Meter) -> None:

@@ -9,7 +9,7 @@ from ..config import Context
 from ..core.errors import InvalidRequest
 from ..core.money import EXACT, MAX_UNITS, Money, scale_of
 from ..core.rates import Rate
-from ..core.thresholds import BITS, SETTING
+from ..core.thresholds import SETTING
 from ..core.usage import Permission
 from ..store import Tx, accounts, operations
 from ..store import customers as customer_rows
@@ -47,7 +47,7 @@ def _decide(tx: Tx, context: Context, customer_id: str, *, currency: str, rate: 
         return Permission(False, "customer-frozen", "The customer is frozen.")
     balance = wallets.balance(tx, customer_id, currency, now=context.now())
     wallet, settings = accounts.find_wallet(tx, customer_id, currency), operations.read_setting(tx, SETTING) or {}
-    if wallet is not None and wallet.told & BITS["suspend"]:
+    if wallet is not None and levels.is_suspended(tx, wallet, balance.settled.units):
         return Permission(False, "suspended", "The balance is below the level at which resources are suspended.")
     if balance.settled.units < 0 and not settings.get("start_when_negative", False):
         return Permission(False, "negative-balance", "The balance is below zero.")

@@ -65,7 +65,9 @@ def hold(
     customer, now = customers.require(context, customer_id), context.now()
     currency = context.currency_or_default(require_positive(amount).currency)
     check_text(description, field="description", longest=200)
-    for name, value in (("resource", resource), ("kind", kind), ("project", project)):
+    if resource != "":
+        check_key(resource, field="resource")
+    for name, value in (("kind", kind), ("project", project)):
         check_text(value, field=name, longest=120)
     wanted = Hold(
         id=context.ids.new("hld"),
@@ -260,4 +262,4 @@ def holds_of(context: Context, customer_id: str) -> tuple[Hold, ...]:
         NotFound: The customer is not registered.
     """
     customer = customers.require(context, customer_id)
-    return tuple(context.database.read(lambda tx: holds.open_of(tx, customer.id)))
+    return tuple(context.database.read(lambda tx: holds.open_of(tx, customer.id, context.now())))

@@ -8,8 +8,8 @@ is decided in `prepaid.core.metering` and charged by `prepaid.usage.billing`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
 
 from .. import customers
 from ..config import Context
@@ -24,6 +24,9 @@ from ..store.meters import StoredMeter
 from ..wallets import levels
 
 T = TypeVar("T")
+
+MOST_LATE: Final = timedelta(days=366)
+"""How long after it happened a start, a change or a stop may be told: each of its hours is charged."""
 
 
 def start(
@@ -46,7 +49,8 @@ def start(
             (``resource``); or ``at`` lies before the last stop, or in hours
             that were counted on other terms (``at``).
         NotFound: The customer is not registered.
-        InvalidRequest: An argument has the wrong form, or ``at`` is in the future.
+        InvalidRequest: An argument has the wrong form, or ``at`` is in the future
+            or more than a year back.
     """
     customer = customers.require(context, customer_id)
     _check_rate(rate)
@@ -98,6 +102,8 @@ def _instant(context: Context, at: datetime | None) -> datetime:
     instant = now if at is None else check_instant(at, field="at")
     if instant > now:
         raise InvalidRequest("at lies in the future.", field="at")
+    if instant < now - MOST_LATE:
+        raise InvalidRequest(f"at lies more than {MOST_LATE.days} days back.", field="at")
     return instant
 
 
@@ -123,7 +129,7 @@ def _is_counted(stopped: StoredMeter, at: datetime) -> bool:
         WrongState: It lies before the stop.
     """
     old = stopped.meter
-    if old.stopped_at is None or stopped.ended_at is None or at < old.stopped_at:
+    if old.stopped_at is None or stopped.ended_at is None or at < old.stopped_at or at == stopped.since:
         raise WrongState("The resource was metered until after that time.", field="at")
     return to_micros(at) < end_of_count(to_micros(old.started_at), to_micros(stopped.ended_at))
 
@@ -150,10 +156,13 @@ def _check_goes_on(before: StoredMeter, meter: Meter) -> None:
         raise WrongState(
             "The hour already begun belongs to another customer, kind, project, currency or increment.", field="at"
         )
-    charged = meter.started_at < before.meter.billed_until
+    charged, ended = meter.started_at < before.meter.billed_until, before.ended_at
     other = meter.rate != before.meter.rate
     if meter.started_at < before.since or (other and (charged or meter.started_at == before.since)):
         raise WrongState("That time was counted at another rate.", field="at")
+    # A counted hour knows only the seconds that ran; with whole hours there is nothing to add to it.
+    if charged and meter.rate.increment == "second" and ended is not None and ended < before.meter.billed_until:
+        raise WrongState("That time was counted as stopped.", field="at")
 
 
 def _current(tx: Tx, resource: str) -> Meter:
@@ -238,7 +247,8 @@ def stop(context: Context, resource: str, *, at: datetime | None = None) -> Mete
 
     Raises:
         NotFound: The resource has no running meter.
-        InvalidRequest: ``at`` is before the start or in the future.
+        InvalidRequest: ``at`` is before the start, or before a stop and restart;
+            in the future; or more than a year back.
     """
     check_key(resource, field="resource")
     stopped_at = _instant(context, at)
@@ -249,8 +259,8 @@ def stop(context: Context, resource: str, *, at: datetime | None = None) -> Mete
             return stored.meter
         if stored is None or stored.meter.stopped_at is not None:
             raise NotFound("There is no running meter of that resource.", field="resource")
-        if stopped_at < stored.since and not meters.ran_at(tx, stored.id, stopped_at):
-            raise InvalidRequest("at is before the meter's start.", field="at")
+        if stopped_at < stored.since and not meters.ran_since(tx, stored.id, stopped_at):
+            raise InvalidRequest("at is before the meter's start, or its last one.", field="at")
         meters.stop(tx, stored, stopped_at)
         return _current(tx, resource)
 

@@ -147,8 +147,8 @@ def _reverse(
     after = _post(tx, wallet, charge, header=header, reason=reason, plan=plan, system=system)
     if expiry is not None:
         _extend(tx, plan, expiry, now=context.now())
-    levels.after_credit(tx, context, after, about=header.transaction_id)
-    _lapse(tx, context, wallet.id)
+    # What came back to expired grants is gone again: only what stays makes a wallet recover.
+    levels.after_credit(tx, context, _lapse(tx, context, after), about=header.transaction_id)
     balance = Money(wallet.balance + units, charge.currency)
     return ChargeOutcome(
         status="posted", transaction_id=header.transaction_id, balance_after=balance, key=header.cause_id
@@ -208,11 +208,11 @@ def _extend(tx: Tx, plan: tuple[Returned, ...], expiry: datetime, *, now: dateti
     grants.set_expiry(tx, expired, expiry, notice_at=posting.notice_at(expiry))
 
 
-def _lapse(tx: Tx, context: Context, wallet_id: int) -> None:
+def _lapse(tx: Tx, context: Context, wallet: Wallet) -> Wallet:
     """Expire at once what came back to grants that have expired, and know when the next one does."""
-    wallet = accounts.hold_wallet_by_id(tx, wallet_id)
-    if wallet is not None:
-        due.sweep(tx, context, wallet)
+    held = accounts.hold_wallet_by_id(tx, wallet.id) or wallet
+    due.sweep(tx, context, held)
+    return accounts.hold_wallet_by_id(tx, wallet.id) or held
 
 
 def _known(tx: Tx, context: Context, charge: PostedCharge, header: Header) -> ChargeOutcome:

@@ -75,7 +75,7 @@ def _levels(wallet: Wallet) -> tuple[int, int | None, datetime | None]:
 
 def _tell(tx: Tx, context: Context, wallet: Wallet, record: dict[str, Any], *, about: str) -> Wallet:
     """Tell what is new and give the wallet with what is to be recorded."""
-    levels = levels_of(record, wallet.currency, per_hour=_per_hour(tx, wallet, record))
+    levels = _levels_now(tx, wallet, record)
     verdict = judge(wallet.balance, told=wallet.told, levels=levels)
     suspend_at = _suspend_at(context, wallet, verdict, timedelta(seconds=record.get("grace_s", 0)))
     balance = Money(wallet.balance, wallet.currency)
@@ -91,10 +91,15 @@ def _tell(tx: Tx, context: Context, wallet: Wallet, record: dict[str, Any], *, a
     return evolve(wallet, told=verdict.told, alert_at=alert_at, suspend_at=suspend_at)
 
 
-def _per_hour(tx: Tx, wallet: Wallet, record: dict[str, Any]) -> Decimal:
-    if not counts_hours(record):
-        return Decimal(0)
-    return hourly_cost(tx, wallet.owner, wallet.currency)
+def _levels_now(tx: Tx, wallet: Wallet, record: dict[str, Any]) -> dict[str, int]:
+    per_hour = hourly_cost(tx, wallet.owner, wallet.currency) if counts_hours(record) else Decimal(0)
+    return levels_of(record, wallet.currency, per_hour=per_hour)
+
+
+def is_suspended(tx: Tx, wallet: Wallet, balance: int) -> bool:
+    """Tell whether a balance, in ledger units, is below the level of suspension as it is set now."""
+    levels = _levels_now(tx, wallet, operations.read_setting(tx, SETTING) or {})
+    return bool(judge(balance, told=wallet.told, levels=levels).told & BITS["suspend"])
 
 
 def hourly_cost(tx: Tx, customer: str, currency: str) -> Decimal:
@@ -121,10 +126,19 @@ def refresh(tx: Tx, context: Context, customer: str, *, currency: str, about: st
 
 
 def suspend(tx: Tx, context: Context, wallet: Wallet) -> bool:
-    """Tell that a suspension is due whose grace has passed; False if it was told or is not due any more."""
+    """Tell that a suspension is due whose grace has passed, if the balance is still below the level.
+
+    If not, it is as if it had never been: who falls below again gets the whole
+    grace. False if somebody else looked meanwhile.
+    """
     held = accounts.hold_wallet_by_id(tx, wallet.id)
     if held is None or held.suspend_at is None or held.suspend_at > context.now():
         return False
+    levels = _levels_now(tx, held, operations.read_setting(tx, SETTING) or {})
+    if held.balance >= levels.get("suspend", held.balance):
+        told = held.told & ~BITS["suspend"]
+        accounts.set_told(tx, [evolve(held, told=told, alert_at=alert_below(levels, told=told), suspend_at=None)])
+        return True
     accounts.set_told(tx, [evolve(held, suspend_at=None)])
     balance, about = Money(held.balance, held.currency), f"{held.id}/{to_micros(held.suspend_at)}"
     outbox.emit(tx, context, EVENTS["suspend"], about=about, customer=held.owner, amount=balance)

@@ -16,6 +16,7 @@ from attrs import evolve
 from ..config import Context
 from ..core.errors import AmountOutOfRange, IntegrityFault
 from ..core.grants import BURN_ORDER_SETTING, NEVER, burn, burn_order, pay_debt
+from ..core.money import MAX_UNITS
 from ..core.transfers import BREAKAGE, REVENUE, AccountRef, Line, charge_lines
 from ..store import Tx, accounts, grants, ledger, operations
 from ..store.accounts import Wallet
@@ -101,8 +102,10 @@ def post_credits(tx: Tx, context: Context, customer: str, *, credits: Sequence[C
     if before is None:
         raise IntegrityFault("A wallet that is credited does not exist.")
     lines = [line for credit in credits for line in credit.lines if line.wallet_sign]
-    if not ledger.credit(tx, before.id, sum(line.amount for line in lines), rows=len(lines)):
-        raise AmountOutOfRange("The balance would be larger than the ledger can hold.", field="amount")
+    raised = sum(line.amount for line in lines)
+    _require_room(tx, before, raised)
+    if not ledger.credit(tx, before.id, raised, rows=len(lines)):
+        raise _too_much()
     wallet = _held(tx, customer, currency)
     opened = _new_grants(tx, context, wallet.id, before=before.balance, credits=credits)
     grants.add(tx, opened, now=context.now())
@@ -113,6 +116,16 @@ def post_credits(tx: Tx, context: Context, customer: str, *, credits: Sequence[C
         ledger.add_transfers(tx, credit.header, credit.label, currency=currency, rows=rows)
     levels.after_credit(tx, context, wallet, about=credits[0].header.transaction_id)
     return wallet.balance
+
+
+def _require_room(tx: Tx, wallet: Wallet, units: int) -> None:
+    """Make sure that credit which waits for its beginning will find room: it is refused by nobody then."""
+    if wallet.balance + units + grants.waiting(tx, wallet.id) > MAX_UNITS:
+        raise _too_much()
+
+
+def _too_much() -> AmountOutOfRange:
+    return AmountOutOfRange("The balance would be larger than the ledger can hold.", field="amount")
 
 
 def _new_grants(tx: Tx, context: Context, wallet_id: int, *, before: int, credits: Sequence[Credit]) -> list[NewGrant]:
@@ -170,11 +183,13 @@ def post_later(tx: Tx, context: Context, customer: str, *, credit: Credit) -> No
     """Make a grant that begins later: nothing moves until then; its key is taken now.
 
     Raises:
+        AmountOutOfRange: The balance would leave what 64 bits hold by then.
         sqlalchemy.exc.IntegrityError: The key of another grant exists.
     """
     wallet = due.hold_swept(tx, context, customer, currency=credit.currency)
     if wallet is None:
         raise IntegrityFault("A wallet that is credited does not exist.")
+    _require_room(tx, wallet, credit.grant.size)
     header = credit.header
     names = ("transaction_id", "kind", "cause_type", "cause_id", "fingerprint", "actor")
     posting = {name: getattr(header, name) for name in names} | {"description": credit.label.description}
