@@ -62,7 +62,7 @@ def settlement_looks_at_no_state() -> None:
 
 
 def _never_the_same(identify: Callable[..., keys.Identity]) -> Callable[..., keys.Identity]:
-    return lambda *parts, **named: evolve(identify(*parts, **named), key_hash=secrets.token_hex(32))
+    return lambda *parts, **named: identify(*parts, **named)._replace(key_hash=secrets.token_hex(32))
 
 
 def settlement_rests_on_nothing() -> None:
