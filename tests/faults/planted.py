@@ -40,7 +40,9 @@ class _Hasty(Tx):
 def every_statement_commits_by_itself() -> None:
     def once(self: Database, work: Callable[[Tx], Any], book_id: int) -> Any:
         with self.engine.connect() as connection:
-            return work(_Hasty(connection, book_id))
+            done = work(_Hasty(connection, book_id))
+            connection.commit()  # what was sent below `execute`
+            return done
 
     Database._once = once
 
