@@ -245,11 +245,11 @@ def void_grant(context: Context, grant_id: str, *, reason: str, actor: str) -> s
 
 def _void(tx: Tx, context: Context, header: Header, found: StoredGrant, *, reason: str) -> str | None:
     held = accounts.hold_wallet_by_id(tx, found.wallet_id)
-    # Only now: whoever takes it back at the same moment has finished.
     wallet = None if held is None else due.swept(tx, context, held)
     left = grants.hold(tx, found.id)
     if wallet is None or left is None:
         raise IntegrityFault("A grant lost its wallet.")
+    # Only now: whoever takes it back at the same moment has finished.
     replayed = wallets.replay(tx, context, header)
     if isinstance(replayed, wallets.Replayed):
         if left.open != grants.OPEN:

@@ -267,8 +267,8 @@ def test_a_node_killed_while_three_write_loses_nothing_that_was_acknowledged(pla
         print(f"node {victim} killed: {done}; back in step {time.monotonic() - began:.1f} s after its start")
         assert len(done.answers) == WRITERS * count
         assert "refused" not in {said.status for said in done.answers}
-        # Of those bound to the victim some may have been through before it died.
-        assert done.moved >= 1, "who was bound to the victim went on elsewhere"
+        # Of those bound to the victim one may be through a few keys before it dies.
+        assert done.moved >= (WRITERS // NODES if count > 100 else 1), "who was bound to the victim went on elsewhere"
         answers += done.answers
     assert contradictions(place, answers, credit="5000.00") == []
 

@@ -25,8 +25,8 @@
     ├── TransactionAborted        the database gave up; run it again with the same keys
     └── IntegrityFault            the books contradict themselves
 
-A refusal is decided before anything is written, or returned as a value and
-raised after the commit; it never leaves a half-done row.
+A refusal never leaves a half-done row. What was due on the wallet that it found
+stays dealt with.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Source: PostgreSQL manual, chapter 8.15, Array Input and Output Syntax.
 
 >>> literal([1, None, -3])
 '{1,NULL,-3}'
->>> literal(["a", 'say "b"', ""])
-'{"a","say \\"b\\"",""}'
+>>> literal(["a", None, 'say "b"', ""])
+'{"a",NULL,"say \\"b\\"",""}'
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any, Final
 from sqlalchemy.types import UserDefinedType
 
 
-def literal(values: Collection[str] | Collection[int | None]) -> str:
-    """Write an array of texts, or of whole numbers and NULLs."""
-    if any(isinstance(value, str) for value in values):
-        return "{" + ",".join([_quoted(str(value)) for value in values]) + "}"
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+def literal(values: Collection[str | int | None]) -> str:
+    """Write an array of texts or of whole numbers, NULLs among them."""
+    return "{" + ",".join([_element(value) for value in values]) + "}"
 
 
-def _quoted(value: str) -> str:
+def _element(value: str | int | None) -> str:
+    if not isinstance(value, str):
+        return "NULL" if value is None else str(value)
     if "\\" in value or '"' in value:
         value = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{value}"'

@@ -315,11 +315,11 @@ def registered(tx: Tx, customers: Collection[str]) -> set[str]:
     return set(tx.execute(wanted).scalars())
 
 
-Taken = tuple[Header, Label, str, int, int, Sequence[Part]]
+Debited = tuple[Header, Label, str, int, int, Sequence[Part]]
 """A debit to write: header, label, currency, row ids of its wallet and of the account it is posted to, parts."""
 
 
-def rows_of(book_id: int, debits: Iterable[Taken]) -> list[TransferRow]:
+def rows_of(book_id: int, debits: Iterable[Debited]) -> list[TransferRow]:
     """Give the transfers of debits, one for each part; the first carries the label, as `ledger.add_transfers` does."""
     rows, micros = list[TransferRow](), _Micros()
     for header, label, currency, wallet, to, parts in debits:

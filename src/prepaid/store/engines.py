@@ -70,7 +70,8 @@ def _on_sqlite_connect(connection: Any, record: Any) -> None:
     connection.isolation_level = None
     record.info[CONFIGURED] = True
     cursor = connection.cursor()
-    # The timeout first: even turning WAL on needs a lock that another process may hold.
+    # The timeout first: even turning WAL on needs a lock that another process may hold. The last two are for batches,
+    # whose rows go all over the unique keys: 16 MB of pages at most, and as much to be copied at a checkpoint.
     for pragma in (
         f"busy_timeout = {BUSY_TIMEOUT_MS}",
         "journal_mode = WAL",

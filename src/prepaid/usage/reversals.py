@@ -210,9 +210,7 @@ def _extend(tx: Tx, plan: tuple[Returned, ...], expiry: datetime, *, now: dateti
 
 def _lapse(tx: Tx, context: Context, wallet: Wallet) -> Wallet:
     """Expire at once what came back to grants that have expired, and know when the next one does."""
-    held = accounts.hold_wallet_by_id(tx, wallet.id) or wallet
-    due.sweep(tx, context, held)
-    return accounts.hold_wallet_by_id(tx, wallet.id) or held
+    return due.sweep(tx, context, accounts.hold_wallet_by_id(tx, wallet.id) or wallet)
 
 
 def _known(tx: Tx, context: Context, charge: PostedCharge, header: Header) -> ChargeOutcome:

@@ -38,7 +38,7 @@ def write(context: Context, customer: str, currency: str, work: Callable[[Tx], T
     try:
         return context.database.write(work)
     except RequestRefused:
-        with suppress(TransactionAborted):
+        with suppress(RequestRefused, TransactionAborted):  # who asked hears why it was refused, and nothing else
             context.database.write(lambda tx: hold_swept(tx, context, customer, currency=currency))
         raise
 
