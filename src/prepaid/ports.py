@@ -9,14 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal, Protocol, runtime_checkable
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from attrs import field, frozen
 
 from .core.documents import Invoice
 from .core.events import Event
 from .core.money import Money
-from .core.payments import Checkout, CheckoutRequest, Mode, PaymentRef, PaymentSnapshot, PaymentState
+from .core.payments import (
+    Checkout,
+    CheckoutRequest,
+    DisputeSnapshot,
+    DisputeState,
+    Mode,
+    PaymentRef,
+    PaymentSnapshot,
+    PaymentState,
+    RefundRef,
+    RefundRequest,
+    RefundSnapshot,
+    RefundState,
+    ReturnHint,
+)
 
 __all__ = [
     "Attachment",
@@ -25,19 +39,33 @@ __all__ = [
     "CheckoutRequest",
     "Clock",
     "CurrencyLimits",
+    "DisputeSnapshot",
+    "DisputeState",
     "EventListeners",
     "Gateway",
     "GatewayEvent",
     "Health",
     "IdSource",
+    "Interaction",
     "InvoiceRenderer",
+    "Listing",
     "MailMessage",
     "Mailer",
     "Mode",
     "PaymentRef",
     "PaymentSnapshot",
     "PaymentState",
+    "RefundRef",
+    "RefundRequest",
+    "RefundSnapshot",
+    "RefundState",
+    "ReturnHint",
 ]
+
+T_co = TypeVar("T_co", covariant=True)
+
+Interaction = Literal["redirect", "widget", "instructions"]
+"""How the customer pays: on a page of the gateway's, in a form on our page, or somewhere else as told."""
 
 
 class Clock(Protocol):
@@ -89,24 +117,67 @@ class CurrencyLimits:
 
 @frozen(kw_only=True)
 class Capabilities:
-    """What a gateway can do, as data.
+    """What a gateway can do, as data; what is not claimed is never asked of it.
 
     Attributes:
         currencies: Limits by currency code; a currency not named is not taken.
-        create_key_valid_s: Seconds for which sending the same creation key
-            again gives the same checkout; 0 if the gateway keeps no keys.
+        interaction: How the customer pays.
+        create_key_valid_s: Seconds for which sending the same creation request
+            again gives the same checkout, by its key or by our reference; 0 if
+            the gateway would make another.
+        refund_key_valid_s: The same of refunds; 0 if there are none.
+        needs_capture: Authorised money is ours only once we capture it.
+        failed_final_after_s: Seconds after which a failed payment stays failed;
+            0 if at once.
+        asynchronous: A payment may stay in ``processing`` for days.
+        partial_refund: Less than all that was captured may be given back.
+        multiple_refunds: More than one refund may be made of a payment.
+        refund_window_days: Days for which a payment may be refunded, or None
+            if that does not end.
+        lists_payments: `Gateway.list_payments` works.
+        lists_refunds: `Gateway.list_refunds` works.
+        lists_disputes: `Gateway.list_disputes` works.
+        list_delay_s: Seconds after which all of a moment is listed.
         reports_mode: A payment says whether it is test or live.
         reports_account: A payment says which merchant account it went to.
-        asynchronous: A payment may stay in ``processing`` for days.
         signed_timestamp: A webhook's signature covers its time.
     """
 
     currencies: Mapping[str, CurrencyLimits]
+    interaction: Interaction = "redirect"
     create_key_valid_s: int = 0
+    refund_key_valid_s: int = 0
+    needs_capture: bool = False
+    failed_final_after_s: int = 0
+    asynchronous: bool = False
+    partial_refund: bool = False
+    multiple_refunds: bool = False
+    refund_window_days: int | None = None
+    lists_payments: bool = False
+    lists_refunds: bool = False
+    lists_disputes: bool = False
+    list_delay_s: int = 0
     reports_mode: bool = True
     reports_account: bool = False
-    asynchronous: bool = False
     signed_timestamp: bool = True
+
+    @property
+    def refunds(self) -> bool:
+        """Money can be given back at all."""
+        return self.refund_key_valid_s > 0
+
+
+@frozen(kw_only=True)
+class Listing(Generic[T_co]):
+    """One page of what a gateway lists.
+
+    Attributes:
+        items: In the gateway's order.
+        next: Cursor of the following page, or None at the end.
+    """
+
+    items: Sequence[T_co]
+    next: str | None = None
 
 
 @frozen(kw_only=True)
@@ -130,17 +201,21 @@ class GatewayEvent:
 
     Attributes:
         event_id: The gateway's id of the event, the same on every retry.
-        kind: ``"payment"`` wakes a settlement; ``"ignored"`` is recorded only.
+        kind: ``"payment"`` wakes a settlement, ``"refund"`` and ``"dispute"``
+            also a look at what was given back or is disputed; ``"ignored"`` is
+            recorded only.
         type: The gateway's word for the event.
         checkout_id: Checkout it is about, or None.
+        payment_id: Payment it is about, or None.
         topup_id: Our reference as echoed, or None.
         mode: The mode the event claims, or None.
     """
 
     event_id: str
-    kind: Literal["payment", "ignored"]
+    kind: Literal["payment", "refund", "dispute", "ignored"]
     type: str
     checkout_id: str | None = None
+    payment_id: str | None = None
     topup_id: str | None = None
     mode: Mode | None = None
 
@@ -152,7 +227,9 @@ class Gateway(Protocol):
     An adapter is immutable configuration until `bind` gives it a mode and a
     clock. Methods that talk to the provider raise `GatewayError` with
     ``retryable`` and ``outcome_unknown`` set truthfully, return within the
-    configured timeout, and are never called inside a database transaction.
+    configured timeout, and are never called inside a database transaction. What
+    the capabilities do not claim raises `GatewayError` of the code
+    ``not-supported``; `prepaid.gateways.BasicGateway` does so.
     """
 
     @property
@@ -184,14 +261,23 @@ class Gateway(Protocol):
         ...
 
     def check_credentials(self) -> Health:
-        """Ask the gateway whether our credentials work."""
+        """Ask the gateway whether our credentials work; a gateway that is down is not ``ok``."""
         ...
 
     def create_checkout(self, request: CheckoutRequest) -> Checkout:
-        """Prepare a payment; the same key again gives the same checkout.
+        """Prepare a payment; the same request again gives the same checkout while the capabilities say so.
 
         Raises:
             GatewayError: Refused, failed, or the outcome is unknown.
+        """
+        ...
+
+    def parse_return(self, ref: PaymentRef, params: Mapping[str, str]) -> ReturnHint:
+        """Read what the browser brought back for a stored checkout; no network, and nothing is believed.
+
+        Args:
+            ref: What we stored: a signature is verified over our ids, not over those sent.
+            params: Parameters of the URL and of a posted form.
         """
         ...
 
@@ -204,8 +290,72 @@ class Gateway(Protocol):
         """
         ...
 
+    def capture(self, ref: PaymentRef, amount: Money, *, key: str) -> PaymentSnapshot:
+        """Take the whole of an authorised payment and give it as it is afterwards; taken before counts as taken.
+
+        Raises:
+            GatewayError: Refused, failed, or the outcome is unknown.
+        """
+        ...
+
     def cancel(self, ref: PaymentRef) -> PaymentSnapshot:
-        """Make a checkout unpayable and give the payment as it is afterwards.
+        """Make a checkout unpayable, as far as the gateway can, and give the payment as it is afterwards.
+
+        Raises:
+            GatewayError: As `fetch_payment`.
+        """
+        ...
+
+    def refund(self, request: RefundRequest) -> RefundSnapshot:
+        """Give money back; the same request again gives the same refund while the capabilities say so.
+
+        Raises:
+            GatewayError: Refused, failed, or the outcome is unknown.
+        """
+        ...
+
+    def fetch_refund(self, ref: RefundRef) -> RefundSnapshot | None:
+        """Re-read a refund, by the gateway's id or by our reference; None if the gateway has none of it.
+
+        Raises:
+            GatewayError: As `fetch_payment`.
+        """
+        ...
+
+    def refunds_of(self, ref: PaymentRef) -> Sequence[RefundSnapshot]:
+        """Read all refunds of a payment whose ``payment_id`` is known, whoever made them.
+
+        Raises:
+            GatewayError: As `fetch_payment`.
+        """
+        ...
+
+    def disputes_of(self, ref: PaymentRef) -> Sequence[DisputeSnapshot]:
+        """Read all disputes of a payment whose ``payment_id`` is known.
+
+        Raises:
+            GatewayError: As `fetch_payment`.
+        """
+        ...
+
+    def list_payments(self, since: datetime, until: datetime, *, cursor: str | None = None) -> Listing[PaymentSnapshot]:
+        """List the payments made in ``[since, until)``, ours and others'; only captured ones need be in it.
+
+        Raises:
+            GatewayError: As `fetch_payment`.
+        """
+        ...
+
+    def list_refunds(self, since: datetime, until: datetime, *, cursor: str | None = None) -> Listing[RefundSnapshot]:
+        """List the refunds made in ``[since, until)``.
+
+        Raises:
+            GatewayError: As `fetch_payment`.
+        """
+        ...
+
+    def list_disputes(self, since: datetime, until: datetime, *, cursor: str | None = None) -> Listing[DisputeSnapshot]:
+        """List the disputes opened in ``[since, until)``.
 
         Raises:
             GatewayError: As `fetch_payment`.
@@ -222,6 +372,8 @@ class Gateway(Protocol):
         Raises:
             WebhookRejected: Not signed with one of our secrets, stale, from
                 the future, or not readable.
+            GatewayError: It can be verified only by asking the gateway, which
+                cannot be asked now.
         """
         ...
 

@@ -191,15 +191,24 @@ class GatewayError(PrepaidError):
         retryable: The same call may succeed later.
         outcome_unknown: The gateway may have carried the call out; only a
             look-up or the same idempotency key can tell.
+        code: The gateway's or our machine word for it, or None.
+        retry_after_s: Seconds the gateway asks us to wait, or None.
     """
 
     def __init__(
-        self, message: str, *, retryable: bool = False, outcome_unknown: bool = False, code: str | None = None
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        outcome_unknown: bool = False,
+        code: str | None = None,
+        retry_after_s: int | None = None,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.outcome_unknown = outcome_unknown
         self.code = code
+        self.retry_after_s = retry_after_s
 
 
 class GatewayUnavailable(GatewayError):

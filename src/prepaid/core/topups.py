@@ -15,15 +15,17 @@ from .taxation import TaxDecision
 
 @frozen(kw_only=True)
 class CheckoutLink:
-    """How the customer pays: a page to go to, or parameters for a widget.
+    """How the customer pays: a page to go to, parameters for a widget, or what to do elsewhere.
 
     Attributes:
         redirect_url: Where to send the browser, or None.
         widget: Public parameters of an embedded form, or None.
+        instructions: What the customer has to do, as label and text, or None.
     """
 
     redirect_url: str | None = field(default=None, repr=False)
     widget: Mapping[str, Any] | None = field(default=None, repr=False)
+    instructions: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)

@@ -3,7 +3,8 @@
 Importing this package imports no provider's SDK.
 """
 
+from .basic import BasicGateway
 from .simulated import SimulatedGateway
 from .stripe import StripeGateway
 
-__all__ = ["SimulatedGateway", "StripeGateway"]
+__all__ = ["BasicGateway", "SimulatedGateway", "StripeGateway"]

@@ -49,6 +49,7 @@ from ..ports import (
     PaymentState,
 )
 from ..system import SystemClock
+from .basic import BasicGateway
 from .credentials import Secret, check_name, check_timeout, conceal_all
 from .signed import required_text, sign, strict_json_object, verify_signed
 from .simulated_state import StateSession, event_id, session, snapshot, state_at
@@ -145,7 +146,7 @@ def _has_place_for_id(instance: object, attribute: object, page_url: str) -> Non
 
 
 @frozen(kw_only=True)
-class SimulatedGateway:
+class SimulatedGateway(BasicGateway):
     """A provider whose payments are acts of the test; refused in live mode.
 
     Instances on one ``state`` file with one ``name`` are one provider: the

@@ -34,6 +34,7 @@ from ..ports import (
     PaymentRef,
     PaymentSnapshot,
 )
+from .basic import BasicGateway
 from .credentials import Secret, check_api_base, check_name, check_timeout, conceal, conceal_all
 from .signed import required_text, strict_json_object, verify_signed
 from .stripe_currencies import LIMITS, to_wire
@@ -93,7 +94,7 @@ class _Binding:
 
 
 @frozen(kw_only=True)
-class StripeGateway:
+class StripeGateway(BasicGateway):
     """Takes payments on Stripe's hosted page.
 
     Attributes:

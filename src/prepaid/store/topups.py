@@ -190,7 +190,11 @@ def step(tx: Tx, topup_id: str, target: TopupState, **values: Any) -> bool:
 
 def keep_checkout(tx: Tx, topup_id: str, checkout: Checkout) -> bool:
     """Record the checkout a gateway made; False if another one is recorded already."""
-    link = {"redirect_url": checkout.redirect_url, "widget": dict(checkout.widget) if checkout.widget else None}
+    link = {
+        "redirect_url": checkout.redirect_url,
+        "widget": dict(checkout.widget) if checkout.widget else None,
+        "instructions": dict(checkout.instructions) if checkout.instructions else None,
+    }
     statement = update(_topup).where(
         _topup.c.book_id == tx.book_id,
         _topup.c.id == topup_id,
