@@ -33,7 +33,7 @@ def dashboard() -> Any:
         spans=SPANS,
         days=days,
         summary=alice.reports.summary(tomorrow - timedelta(days=days), tomorrow),
-        review=alice.topups.review(),
+        review=alice.topups.review().items,
         gateways=alice.gateways.status(),
         report=panel().billing.check(),
     )

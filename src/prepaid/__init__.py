@@ -62,10 +62,10 @@ from .hookspecs import PluginSetup, hookimpl
 from .integrity import Finding, IntegrityReport
 from .jobs import JobRun
 from .mail import SmtpMailer
+from .offering import GatewayOffer
 from .plugins import PluginInfo
 from .reporting.summary import Summary
 from .store import configure_sqlite
-from .topups import GatewayOffer
 from .webhooks import WebhookResult
 
 __version__ = "0.1.0"

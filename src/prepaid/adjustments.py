@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import frozen
 
-from . import audit, customers, settlement, wallets
+from . import audit, customers, wallets
 from .config import Context, object_id
 from .core import keys
 from .core.errors import (
@@ -25,7 +25,6 @@ from .core.grants import NEVER, CreditGrant, GrantKind, check_priority
 from .core.ids import check_key, check_text
 from .core.instants import check_instant, to_micros
 from .core.money import MAX_UNITS, Money, require_positive
-from .core.topups import Topup
 from .core.transfers import (
     GOODWILL,
     MIGRATION,
@@ -344,15 +343,3 @@ def freeze(context: Context, customer_id: str, *, frozen: bool, reason: str, act
             audit.record(tx, context, actor=actor, action=action, target=customer.id, reason=why)
 
     context.database.write(work)
-
-
-def recheck(context: Context, topup_id: str, *, actor: str) -> Topup:
-    """Ask the gateway about a top-up again and settle it.
-
-    Raises:
-        NotFound: There is none of that id.
-        GatewayError: The gateway cannot be asked.
-    """
-    wanted = settlement.load(context, object_id(topup_id, field="topup")).topup.id
-    context.database.write(lambda tx: audit.record(tx, context, actor=actor, action="recheck", target=wanted))
-    return settlement.settle(context, wanted).topup

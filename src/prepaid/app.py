@@ -68,6 +68,7 @@ class Prepaid:
         plugins: Sequence[object] = (),
         load_plugins: bool = True,
         plugin_names: Collection[str] | None = None,
+        webhook_budget_s: int = 3,
         clock: Clock | None = None,
     ) -> None:
         """Wire a billing system; touches neither database nor network.
@@ -85,6 +86,8 @@ class Prepaid:
             plugins: Plugin objects of the host.
             load_plugins: Load published plugins.
             plugin_names: Published plugins to load; all if None.
+            webhook_budget_s: Seconds within which a webhook is answered, from
+                1 to 60; what is not done by then, a job does.
             clock: Tells the time; the machine's if None.
 
         Raises:
@@ -112,6 +115,7 @@ class Prepaid:
             listeners=self._plugins,
             clock=now,
             ids=RandomIds(now),
+            webhook_budget_s=webhook_budget_s,
         )
         self.customers = HostCustomers(self._context)
         self.usage = HostUsage(self._context)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MODES: Final = ("test", "live")
 MAX_WEBHOOK_BYTES: Final = 256 * 1024
 PAGE_LIMIT: Final = 200
+MOST_BUDGET_S: Final = 60
 
 
 @frozen(kw_only=True)
@@ -40,6 +41,7 @@ class Context:
         ids: Makes ids.
         quote_valid_for: How long a quote may be started.
         checkout_valid_for: How long a started top-up may be paid.
+        webhook_budget_s: Seconds within which a webhook is answered.
     """
 
     database: BookDatabase = field(repr=False)
@@ -55,12 +57,15 @@ class Context:
     ids: IdSource = field(repr=False)
     quote_valid_for: timedelta = timedelta(minutes=30)
     checkout_valid_for: timedelta = timedelta(minutes=60)
+    webhook_budget_s: int = 3
 
     def __attrs_post_init__(self) -> None:
         if self.mode not in MODES:
             raise ConfigurationError("mode is 'test' or 'live', and must be given.")
         if not self.currencies or len(set(self.currencies)) != len(self.currencies):
             raise ConfigurationError("currencies names at least one currency, each once.")
+        if type(self.webhook_budget_s) is not int or not 1 <= self.webhook_budget_s <= MOST_BUDGET_S:
+            raise ConfigurationError(f"webhook_budget_s is a whole number of seconds from 1 to {MOST_BUDGET_S}.")
         unknown = [currency for currency in self.currencies if currency not in MINOR_DIGITS]
         if unknown:
             raise ConfigurationError(f"currencies: {unknown[0]!r} is not a currency code of ISO 4217.")

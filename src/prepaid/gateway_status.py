@@ -8,8 +8,9 @@ from attrs import frozen
 
 from .config import Context
 from .core.errors import GatewayError
-from .ports import Health
-from .store import operations, topups
+from .offering import rules
+from .ports import Health, Mode
+from .store import topups, webhook_events
 
 
 @frozen(kw_only=True)
@@ -19,6 +20,9 @@ class GatewayStatus:
     Attributes:
         name: Its name.
         label: What customers read.
+        mode: ``"test"`` or ``"live"``.
+        enabled: It is offered to customers.
+        countries: Countries in which it is offered; None for all.
         health: Whether it takes our credentials.
         last_webhook_at: When its last verified webhook came, or None.
         open_topups: Top-ups that may still be paid there.
@@ -26,6 +30,9 @@ class GatewayStatus:
 
     name: str
     label: str
+    mode: Mode
+    enabled: bool
+    countries: tuple[str, ...] | None
     health: Health
     last_webhook_at: datetime | None
     open_topups: int
@@ -42,5 +49,15 @@ def _status(context: Context, name: str) -> GatewayStatus:
         health = gateway.check_credentials()
     except GatewayError as error:
         health = Health(ok=False, detail=str(error))
-    last, waiting = context.database.read(lambda tx: (operations.last_event_at(tx, name), topups.count_open(tx, name)))
-    return GatewayStatus(name=name, label=gateway.label, health=health, last_webhook_at=last, open_topups=waiting)
+    last, waiting = context.database.read(lambda tx: (webhook_events.last_at(tx, name), topups.count_open(tx, name)))
+    offered = rules(context)
+    return GatewayStatus(
+        name=name,
+        label=gateway.label,
+        mode=context.mode,
+        enabled=name not in offered.disabled,
+        countries=offered.countries.get(name),
+        health=health,
+        last_webhook_at=last,
+        open_topups=waiting,
+    )

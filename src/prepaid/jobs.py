@@ -9,9 +9,10 @@ from typing import Final
 
 from attrs import frozen
 
-from . import outbox, settlement, wallets
+from . import outbox, repayment, settlement, waking, wallets
 from .config import Context
 from .core.errors import GatewayError, InvalidRequest
+from .core.schedule import next_look
 from .invoicing import delivery
 from .store import Duplicate, Tx, operations, topups
 from .store.topups import StoredTopup
@@ -53,7 +54,8 @@ def run_due(context: Context, *, only: str | None = None, budget_s: int | None =
 
     Args:
         context: The billing system.
-        only: Run just this job: ``"meters"``, ``"credit"``, ``"topups"`` or ``"outbox"``.
+        only: Run just this job: ``"meters"``, ``"credit"``, ``"webhooks"``,
+            ``"topups"``, ``"refunds"`` or ``"outbox"``.
         budget_s: Begin nothing new after this many seconds.
 
     Raises:
@@ -128,15 +130,36 @@ def _due(context: Context, now: datetime) -> list[StoredTopup]:
 def _look(context: Context, stored: StoredTopup, now: datetime) -> None:
     topup = stored.topup
     # The next look is written first: a top-up that makes its gateway fail must not be first for ever.
-    next_at = now + settlement.next_look(stored)
-    context.database.write(lambda tx: topups.schedule_look(tx, topup.id, next_at, stored.polls + 1))
+    next_at, polls = now + next_look(stored.polls), stored.polls + 1
+
+    def put_off(tx: Tx) -> None:
+        topups.schedule_look(tx, topup.id, next_at, polls)
+        topups.schedule_facts(tx, topup.id, next_at, polls)
+
+    context.database.write(put_off)
     try:
-        settlement.settle(context, topup.id, close=now >= topup.expires_at)
+        settlement.settle(context, topup.id, close="lapse" if now >= topup.expires_at else None)
     except GatewayError as error:
         log.warning("top-up %s cannot be looked at now: %s", topup.id, error)
         if not (error.retryable or error.outcome_unknown):
             reason = (error.code or "gateway-error")[:32]
             context.database.write(lambda tx: topups.mark(tx, topup.id, reason))
+
+
+def _handle_webhooks(context: Context, until: datetime | None) -> int:
+    return _in_chunks(context, until, waking.handle_due)
+
+
+def _pursue_refunds(context: Context, until: datetime | None) -> int:
+    return _in_chunks(context, until, repayment.run_due)
+
+
+def _in_chunks(context: Context, until: datetime | None, work: Callable[[Context], int]) -> int:
+    """Do what is due, chunk by chunk, until there is none or the time is over."""
+    done = 0
+    while (until is None or context.now() < until) and (count := work(context)):
+        done += count
+    return done
 
 
 def _deliver_outbox(context: Context, until: datetime | None) -> int:
@@ -150,6 +173,8 @@ def _credit_dates(context: Context, until: datetime | None) -> int:
 JOBS: Final[dict[str, Callable[[Context, datetime | None], int]]] = {
     "meters": _bill_meters,
     "credit": _credit_dates,
+    "webhooks": _handle_webhooks,
     "topups": _look_at_topups,
+    "refunds": _pursue_refunds,
     "outbox": _deliver_outbox,
 }

@@ -8,6 +8,7 @@ AUDIT_READ: Final = "audit.read"
 CUSTOMERS_READ: Final = "customers.read"
 CUSTOMERS_WRITE: Final = "customers.write"
 GATEWAYS_READ: Final = "gateways.read"
+GATEWAYS_WRITE: Final = "gateways.write"
 PLUGINS_READ: Final = "plugins.read"
 REPORTS_READ: Final = "reports.read"
 SETTINGS_WRITE: Final = "settings.write"
@@ -22,6 +23,7 @@ ALL: Final = frozenset(
         CUSTOMERS_READ,
         CUSTOMERS_WRITE,
         GATEWAYS_READ,
+        GATEWAYS_WRITE,
         PLUGINS_READ,
         REPORTS_READ,
         SETTINGS_WRITE,

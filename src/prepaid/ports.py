@@ -21,6 +21,7 @@ from .core.payments import (
     CheckoutRequest,
     DisputeSnapshot,
     DisputeState,
+    EventKind,
     Mode,
     PaymentRef,
     PaymentSnapshot,
@@ -38,9 +39,11 @@ __all__ = [
     "Checkout",
     "CheckoutRequest",
     "Clock",
+    "ConfirmedByOperator",
     "CurrencyLimits",
     "DisputeSnapshot",
     "DisputeState",
+    "EventKind",
     "EventListeners",
     "Gateway",
     "GatewayEvent",
@@ -129,6 +132,8 @@ class Capabilities:
         needs_capture: Authorised money is ours only once we capture it.
         failed_final_after_s: Seconds after which a failed payment stays failed;
             0 if at once.
+        pay_within_s: Seconds for which a checkout may be paid, where those of
+            the book are too few; None for those of the book.
         asynchronous: A payment may stay in ``processing`` for days.
         partial_refund: Less than all that was captured may be given back.
         multiple_refunds: More than one refund may be made of a payment.
@@ -149,6 +154,7 @@ class Capabilities:
     refund_key_valid_s: int = 0
     needs_capture: bool = False
     failed_final_after_s: int = 0
+    pay_within_s: int | None = None
     asynchronous: bool = False
     partial_refund: bool = False
     multiple_refunds: bool = False
@@ -212,7 +218,7 @@ class GatewayEvent:
     """
 
     event_id: str
-    kind: Literal["payment", "refund", "dispute", "ignored"]
+    kind: EventKind
     type: str
     checkout_id: str | None = None
     payment_id: str | None = None
@@ -374,6 +380,23 @@ class Gateway(Protocol):
                 the future, or not readable.
             GatewayError: It can be verified only by asking the gateway, which
                 cannot be asked now.
+        """
+        ...
+
+
+@runtime_checkable
+class ConfirmedByOperator(Protocol):
+    """A gateway that nobody can ask: an operator says what came in, and the library keeps it."""
+
+    def confirmed(self, ref: PaymentRef, *, received: Money, evidence: str, at: datetime) -> PaymentSnapshot:
+        """Give the payment that an operator confirmed; no network, and the same every time.
+
+        Args:
+            ref: Which checkout.
+            received: What came in.
+            evidence: Where it is to be found, such as the line of a bank statement; a
+                payment's id is made of it, so that one line settles one top-up.
+            at: When it was confirmed.
         """
         ...
 

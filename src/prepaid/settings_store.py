@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import audit
 from .config import Context
 from .core.errors import InvalidRequest
 from .core.grants import BURN_ORDER_SETTING, BurnOrder
+from .core.limits import LIMITS_SETTING, TopupLimits
+from .core.parties import check_country
 from .core.thresholds import SETTING, Thresholds, currencies_of
+from .offering import GATEWAYS_SETTING
 from .store import Duplicate, Tx, accounts, operations
 
 
@@ -38,12 +41,76 @@ def set_burn_order(context: Context, order: object, *, actor: str) -> None:
     _set(context, BURN_ORDER_SETTING, order.record(), actor=actor, then=lambda tx: None)
 
 
+def set_topup_limits(context: Context, limits: object, *, actor: str) -> None:
+    """Set the limits of top-ups; those that are open already stay as they are.
+
+    Raises:
+        InvalidRequest: Not `TopupLimits`, or a currency not in use.
+    """
+    if not isinstance(limits, TopupLimits):
+        raise InvalidRequest("limits is a TopupLimits.", field="limits")
+    for currency in limits.currencies():
+        context.currency_or_default(currency)
+    _set(context, LIMITS_SETTING, limits.record(), actor=actor, then=lambda tx: None)
+
+
+def enable_gateway(context: Context, name: object, *, on: bool, actor: str) -> None:
+    """Offer a gateway, or do not any more; what is open there is settled all the same.
+
+    Raises:
+        InvalidRequest: There is none of that name.
+    """
+    wanted = context.gateway(name).name
+
+    def change(rules: dict[str, Any]) -> dict[str, Any]:
+        others = [other for other in rules.get("disabled", ()) if other != wanted]
+        return {**rules, "disabled": others if on else sorted([*others, wanted])}
+
+    _change_gateways(context, change, actor=actor)
+
+
+def limit_gateway(context: Context, name: object, countries: object, *, actor: str) -> None:
+    """Offer a gateway to customers of some countries only, or of all if ``countries`` is None.
+
+    Raises:
+        InvalidRequest: There is none of that name, or no such country.
+    """
+    wanted = context.gateway(name).name
+    if countries is not None and (isinstance(countries, str) or not isinstance(countries, Iterable)):
+        raise InvalidRequest("countries is a tuple of country codes, or None.", field="countries")
+    codes = None if countries is None else sorted({check_country(code) for code in countries})
+
+    def change(rules: dict[str, Any]) -> dict[str, Any]:
+        others = {other: only for other, only in rules.get("countries", {}).items() if other != wanted}
+        return {**rules, "countries": others if codes is None else {**others, wanted: codes}}
+
+    _change_gateways(context, change, actor=actor)
+
+
+def _change_gateways(context: Context, change: Callable[[dict[str, Any]], dict[str, Any]], *, actor: str) -> None:
+    _change(context, GATEWAYS_SETTING, change, actor=actor, then=lambda tx: None)
+
+
 def _set(context: Context, name: str, value: dict[str, Any], *, actor: str, then: Callable[[Tx], None]) -> None:
+    _change(context, name, lambda before: value, actor=actor, then=then)
+
+
+def _change(
+    context: Context,
+    name: str,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+    *,
+    actor: str,
+    then: Callable[[Tx], None],
+) -> None:
+    """Change a setting as it is now, with whoever else changes it waiting."""
+
     def work(tx: Tx) -> None:
-        before = operations.read_setting(tx, name) or {}
-        operations.write_setting(tx, name, value, context.now())
+        before = operations.read_setting(tx, name, hold=True) or {}
+        after = change(before)
+        operations.write_setting(tx, name, after, context.now())
         then(tx)
-        audit.record(tx, context, actor=actor, action="settings", target=name, before=before, after=value)
+        audit.record(tx, context, actor=actor, action="settings", target=name, before=before, after=after)
 
     try:
         context.database.write(work)

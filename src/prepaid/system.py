@@ -1,20 +1,21 @@
-"""The process and the machine: the real clock and source of ids, and Python's collector of cycles.
+"""The process and the machine: the real clock and source of ids, threads, and Python's collector of cycles.
 
 The one place where time and randomness come in.
 """
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import os
 import secrets
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from .core.errors import ConfigurationError
 from .core.ids import ENTROPY_BYTES, make_id, make_ids
@@ -23,6 +24,8 @@ from .ports import Clock
 _LARGEST: Final = 256**ENTROPY_BYTES - 1
 _STEP_BYTES: Final = 5
 _MILLISECOND: Final = timedelta(milliseconds=1)
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -129,3 +132,36 @@ def _steps(count: int) -> list[int]:
     """Draw how far to count up, each time by 1 to 2^40: nobody can guess an id from the one before."""
     drawn = struct.unpack(f">{count}Q", secrets.token_bytes(8 * count))
     return [1 + (number >> 64 - 8 * _STEP_BYTES) for number in drawn]
+
+
+class _Work(Generic[T]):
+    """One piece of work and what became of it."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self.result: T | None = None
+        self.problem: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self._function()
+        except BaseException as problem:
+            self.problem = problem
+
+
+def in_time(function: Callable[[], T], budget_s: int) -> T | None:
+    """Give what ``function`` gives, or None if it takes longer than ``budget_s`` seconds; it goes on then.
+
+    The work runs in a thread of its own. What is not done in time is not waited
+    for; it must be safe to be cut off by the end of the process.
+
+    Raises:
+        BaseException: Whatever ``function`` raised in time.
+    """
+    work = _Work(function)
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(work.run,), daemon=True)
+    thread.start()
+    thread.join(budget_s)
+    if work.problem is not None:
+        raise work.problem
+    return work.result

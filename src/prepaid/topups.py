@@ -7,12 +7,13 @@ leaves a top-up that the same key resumes.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from attrs import frozen
 
-from . import settlement, wallets
+from . import offering, settlement, wallets
 from .config import Context, object_id, page_limit
 from .core.errors import (
     AmountOutOfRange,
@@ -32,6 +33,7 @@ from .core.hashing import key_hash
 from .core.ids import check_key
 from .core.instants import local_day
 from .core.keys import order
+from .core.limits import LIMITS_SETTING, CurrencyTopupLimits, limits_from_record
 from .core.money import Money, require_whole_minor
 from .core.pages import Page, make_cursor, read_cursor
 from .core.parties import Customer, TaxProfile
@@ -39,30 +41,16 @@ from .core.quotes import Quote, QuoteClaim, claim_of
 from .core.states import PAID_STATES
 from .core.taxation import TaxDecision, TaxRule
 from .core.topups import Topup
-from .ports import CheckoutRequest, CurrencyLimits, Gateway
-from .store import Duplicate, Tx, tax_rules, topups
+from .core.usage import Balance
+from .offering import GatewayOffer
+from .ports import CheckoutRequest
+from .store import Duplicate, Tx, allowances, operations, tax_rules, topups
 from .store import customers as customer_rows
+from .store.allowances import Allowance
 from .store.topups import StoredTopup
 from .tax.engine import Sale, decide
 
 MAX_URL: Final = 2000
-
-
-@frozen(kw_only=True)
-class GatewayOffer:
-    """A gateway that can take an amount.
-
-    Attributes:
-        name: What `quote` takes.
-        label: What the customer reads.
-        minimum: Smallest total it takes in this currency.
-        maximum: Largest total it takes in this currency.
-    """
-
-    name: str
-    label: str
-    minimum: Money
-    maximum: Money
 
 
 def offers(context: Context, customer: Customer, amount: Money) -> tuple[GatewayOffer, ...]:
@@ -76,14 +64,7 @@ def offers(context: Context, customer: Customer, amount: Money) -> tuple[Gateway
         total = _taxed(context, customer, price).decision.gross
     except TaxProfileInvalid:
         total = price  # what can be offered is shown before the customer told their country
-    found = []
-    for gateway in context.gateways.values():
-        limits = gateway.capabilities().currencies.get(price.currency)
-        if limits is not None and not _out_of_range(total, limits):
-            found.append(
-                GatewayOffer(name=gateway.name, label=gateway.label, minimum=limits.minimum, maximum=limits.maximum)
-            )
-    return tuple(found)
+    return offering.offers(context, customer, total)
 
 
 def quote(
@@ -118,9 +99,9 @@ def _priced(
     tax = taxed.decision
     if tax.net.units <= 0:
         raise AmountOutOfRange("Nothing would be left of this amount after tax.", field="amount")
-    chosen = _choose(context, gateway, tax.gross)
+    chosen = offering.choose(context, customer, gateway, tax.gross)
     zero = Money.zero(price.currency)
-    balance = context.database.read(lambda tx: wallets.balance(tx, customer.id, price.currency, now=context.now()))
+    balance = _with_room(context, customer, price, credit=tax.net)
     priced = Quote(
         amount=price,
         gateway=chosen.name,
@@ -135,6 +116,30 @@ def _priced(
         expires_at=context.now() + context.quote_valid_for,
     )
     return priced, taxed.profile_version
+
+
+def _with_room(context: Context, customer: Customer, price: Money, *, credit: Money) -> Balance:
+    """Give the balance that a top-up would raise, if the operator's limits leave room for it.
+
+    Raises:
+        AmountOutOfRange: They do not.
+    """
+    currency, today = price.currency, local_day(context.now(), context.seller.timezone).isoformat()
+
+    def read(tx: Tx) -> tuple[CurrencyTopupLimits, Balance, Allowance]:
+        limits = limits_from_record(operations.read_setting(tx, LIMITS_SETTING)).of(currency)
+        balance = wallets.balance(tx, customer.id, currency, now=context.now())
+        return limits, balance, allowances.find(tx, customer.id, currency)
+
+    limits, balance, taken = context.database.read(read)
+    limits.check_amount(price)
+    limits.check_room(
+        credit,
+        balance=balance.settled,
+        pending=Money(taken.pending, currency),
+        of_day=Money(taken.on(today), currency),
+    )
+    return balance
 
 
 def _price(context: Context, amount: object) -> Money:
@@ -159,36 +164,6 @@ def _taxed(context: Context, customer: Customer, price: Money) -> _Taxed:
     version, profile = known or (None, None)
     day = local_day(context.now(), context.seller.timezone)
     return _Taxed(decide(Sale(price=price, day=day, seller=context.seller, profile=profile), rules), version)
-
-
-def _choose(context: Context, name: str | None, total: Money) -> Gateway:
-    if not context.gateways:
-        raise InvalidRequest("No gateway is set up.", field="gateway")
-    candidates = tuple(context.gateways.values()) if name is None else (context.gateway(name),)
-    refusal: AmountOutOfRange | InvalidRequest | None = None
-    for gateway in candidates:
-        limits = gateway.capabilities().currencies.get(total.currency)
-        if limits is None:
-            refusal = refusal or InvalidRequest(f"{gateway.label} does not take {total.currency}.", field="gateway")
-            continue
-        out_of_range = _out_of_range(total, limits)
-        if not out_of_range:
-            return gateway
-        refusal = AmountOutOfRange(
-            out_of_range, field="amount", minimum=str(limits.minimum), maximum=str(limits.maximum)
-        )
-    assert refusal is not None  # noqa: S101 - there was a candidate
-    raise refusal
-
-
-def _out_of_range(total: Money, limits: CurrencyLimits) -> str:
-    if total < limits.minimum:
-        return f"The total of {total} is below the minimum of {limits.minimum}."
-    if total > limits.maximum:
-        return f"The total of {total} is above the maximum of {limits.maximum}."
-    if total.units % limits.step.units:
-        return f"The total of {total} is not a multiple of {limits.step}."
-    return ""
 
 
 def start(
@@ -270,6 +245,7 @@ def _keep_intent(
     print_of: str,
 ) -> StoredTopup:
     now, topup_id = context.now(), context.ids.new("top")
+    today = local_day(now, context.seller.timezone).isoformat()
     topup = Topup(
         id=topup_id,
         customer=customer.id,
@@ -282,7 +258,7 @@ def _keep_intent(
         total=fresh.total,
         tax=fresh.tax,
         created_at=now,
-        expires_at=now + context.checkout_valid_for,
+        expires_at=now + _valid_for(context, fresh.gateway),
     )
     request = CheckoutRequest(
         topup_id=topup_id,
@@ -300,15 +276,26 @@ def _keep_intent(
     def work(tx: Tx) -> StoredTopup | None:
         if customer_rows.frozen_at(tx, customer.id) is not None:
             raise CustomerFrozen("The customer is frozen.", field="customer")
+        limits = limits_from_record(operations.read_setting(tx, LIMITS_SETTING)).of(fresh.credit.currency)
+        if not allowances.reserve(tx, customer.id, fresh.credit, day=today, limits=limits):
+            return None
         topups.add(tx, topup, request, profile_version=profile_version, key_hash=hashed, fingerprint=print_of)
         return topups.find(tx, topup_id)
 
     try:
         kept = context.database.write(work)
-    except Duplicate:  # the same key at the same moment
-        kept = context.database.read(lambda tx: topups.find_by_key(tx, hashed))
-    assert kept is not None  # noqa: S101 - just written, or found by the key that was there
+    except Duplicate:  # the same key, or the customer's first top-ups, at the same moment
+        known = context.database.read(lambda tx: topups.find_by_key(tx, hashed))
+        kept = known or context.database.write(work)
+    if kept is None:
+        _with_room(context, customer, fresh.amount, credit=fresh.credit)
+        raise AmountOutOfRange("Other top-ups left no room for this one; try again.", field="amount")
     return kept
+
+
+def _valid_for(context: Context, gateway: str) -> timedelta:
+    seconds = context.gateway(gateway).capabilities().pay_within_s
+    return context.checkout_valid_for if seconds is None else timedelta(seconds=seconds)
 
 
 def _open(context: Context, stored: StoredTopup) -> Topup:
@@ -360,7 +347,7 @@ def cancel(context: Context, customer: Customer, topup_id: object) -> Topup:
     topup = get(context, customer, topup_id)
     if topup.state in PAID_STATES:
         raise WrongState("This top-up is paid.", field="topup", state=topup.state)
-    settled = settlement.settle(context, topup.id, close=True)
+    settled = settlement.settle(context, topup.id, close="cancel")
     return settled.topup
 
 
@@ -373,13 +360,3 @@ def list_of(context: Context, customer: Customer, *, cursor: str | None, limit: 
     size, before = page_limit(limit), read_cursor("t", cursor)
     rows = context.database.read(lambda tx: topups.of_customer(tx, customer.id, before=before, limit=size + 1))
     return Page(tuple(rows[:size]), make_cursor("t", rows[size - 1].id) if len(rows) > size else None)
-
-
-def for_review(context: Context, *, limit: int) -> tuple[Topup, ...]:
-    """List what an operator should look at, oldest first: paid top-ups in review, open ones with something wrong.
-
-    Raises:
-        InvalidRequest: A limit out of range.
-    """
-    size = page_limit(limit)
-    return tuple(context.database.read(lambda tx: topups.for_review(tx, limit=size)))

@@ -1,9 +1,9 @@
 """Webhooks: what arrived, whether it is genuine, which top-up it wakes.
 
 A webhook is a hint to look; nothing in it is believed. It is verified over its
-raw bytes, recorded by the gateway's event id, and then settlement re-reads the
-payment. The answer is a value with the HTTP status to give; nothing is raised,
-whatever was sent.
+raw bytes, recorded by the gateway's event id with what it tells to look up, and
+then settlement re-reads the payment (`prepaid.waking`). The answer is a value
+with the HTTP status to give; nothing is raised, whatever was sent.
 """
 
 from __future__ import annotations
@@ -11,26 +11,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Final, Literal
+from typing import Literal
 
 from attrs import frozen
 
-from . import audit, settlement
+from . import audit, waking
 from .config import MAX_WEBHOOK_BYTES, Context
-from .core.errors import TransactionAborted, WebhookRejected
+from .core.errors import GatewayError, TransactionAborted, WebhookRejected
 from .core.hashing import sha256
-from .core.ids import looks_like_id
+from .core.schedule import next_look
 from .ports import Gateway, GatewayEvent
-from .store import Duplicate, Tx, operations, topups
+from .store import Duplicate, Tx, webhook_events
+from .store.webhook_events import StoredEvent
+from .system import in_time
 
 log = logging.getLogger("prepaid.webhooks")
 
-WebhookOutcome = Literal[
-    "credited", "pending", "review", "duplicate", "ignored", "mismatch", "rejected", "parked", "recorded", "unavailable"
-]
-
-_FINAL: Final = ("credited", "review", "duplicate", "ignored", "mismatch")
-"""Outcomes after which the same event need not be looked at again."""
+WebhookOutcome = Literal[waking.EventOutcome, "rejected", "unavailable"]
 
 
 @frozen(kw_only=True)
@@ -39,7 +36,9 @@ class WebhookResult:
 
     Attributes:
         status: HTTP status to answer with.
-        outcome: What was done, in one word.
+        outcome: What was done, in one word; ``"parked"`` if its top-up is not
+            known yet, ``"recorded"`` if its gateway could not be asked in time:
+            a job goes on with both.
         event_id: The gateway's id of the event, once verified.
         topup_id: The top-up it was about, if one was found.
     """
@@ -53,7 +52,7 @@ class WebhookResult:
 def receive(
     context: Context, gateway_name: str, *, body: bytes, headers: Mapping[str, str] | Iterable[tuple[str, str]]
 ) -> WebhookResult:
-    """Take one webhook as it arrived; never raises.
+    """Take one webhook as it arrived; never raises, and answers within the context's budget.
 
     Args:
         context: The billing system.
@@ -61,16 +60,30 @@ def receive(
         body: The bytes as received, before any parser saw them.
         headers: As received, in any case.
     """
+    known = _Known()
     try:
-        return _receive(context, gateway_name, body, headers)
+        finished = in_time(
+            lambda: _receive(context, gateway_name, body, headers, known=known), context.webhook_budget_s
+        )
     except Exception as error:
         # The gateway tries again; whatever is committed stays and is found by its keys.
         log.exception("webhook for gateway %r could not be handled", str(gateway_name)[:32])
         busy = isinstance(error, TransactionAborted)
         return WebhookResult(status=503 if busy else 500, outcome="unavailable")
+    if finished is not None:
+        return finished
+    if known.event is None:
+        return WebhookResult(status=503, outcome="unavailable")
+    return WebhookResult(status=200, outcome="recorded", event_id=known.event.event_id)
 
 
-def _receive(context: Context, gateway_name: object, body: object, headers: object) -> WebhookResult:
+class _Known:
+    """What a webhook that is still being handled is known to be: its event, once it is recorded."""
+
+    event: StoredEvent | None = None
+
+
+def _receive(context: Context, gateway_name: object, body: object, headers: object, *, known: _Known) -> WebhookResult:
     gateway = context.gateways.get(gateway_name) if isinstance(gateway_name, str) else None
     if gateway is None:
         return WebhookResult(status=404, outcome="rejected")
@@ -85,7 +98,10 @@ def _receive(context: Context, gateway_name: object, body: object, headers: obje
         # An event of the other mode came to the wrong address.
         status = 404 if refused.reason == "wrong-mode" else 400
         return _reject(context, gateway, refused.reason, status=status)
-    results = [_handle(context, gateway, event, body) for event in events]
+    except GatewayError as error:
+        log.warning("webhook of %s cannot be verified now: %s", gateway.name, error)
+        return WebhookResult(status=503, outcome="unavailable")
+    results = [_take(context, gateway, event, body, known=known) for event in events]
     return results[0] if results else WebhookResult(status=200, outcome="ignored")
 
 
@@ -112,64 +128,39 @@ def _reject(context: Context, gateway: Gateway, reason: str, *, status: int = 40
     return WebhookResult(status=status, outcome="rejected")
 
 
-def _handle(context: Context, gateway: Gateway, event: GatewayEvent, body: bytes) -> WebhookResult:
-    if not _record(context, gateway, event, body):
+def _take(context: Context, gateway: Gateway, event: GatewayEvent, body: bytes, *, known: _Known) -> WebhookResult:
+    recorded = _record(context, gateway, event, body)
+    if recorded is None:
         return WebhookResult(status=200, outcome="duplicate", event_id=event.event_id)
-    outcome, topup_id = _wake(context, gateway, event)
-    now = context.now()
-    context.database.write(
-        lambda tx: operations.finish_event(
-            tx, gateway=gateway.name, event_id=event.event_id, outcome=outcome, topup_id=topup_id, now=now
-        )
-    )
+    known.event = recorded
+    outcome, topup_id = waking.handle(context, gateway, recorded)
     return WebhookResult(status=200, outcome=outcome, event_id=event.event_id, topup_id=topup_id)
 
 
-def _record(context: Context, gateway: Gateway, event: GatewayEvent, body: bytes) -> bool:
-    """Record the event before acting on it; False if it was dealt with before."""
+def _record(context: Context, gateway: Gateway, event: GatewayEvent, body: bytes) -> StoredEvent | None:
+    """Record the event before acting on it; None if it was dealt with before."""
+    now = context.now()
+    fresh = StoredEvent(
+        gateway=gateway.name,
+        event_id=event.event_id,
+        kind=event.kind,
+        checkout_id=event.checkout_id,
+        payment_id=event.payment_id,
+        reference=event.topup_id,
+        outcome="received",
+        attempts=0,
+        received_at=now,
+    )
 
-    def work(tx: Tx) -> bool:
-        outcome = operations.event_outcome(tx, gateway.name, event.event_id)
-        if outcome is None:
-            operations.add_event(
-                tx,
-                gateway=gateway.name,
-                event_id=event.event_id,
-                type=event.type,
-                body_sha256=sha256(body),
-                now=context.now(),
-            )
-        return outcome not in _FINAL
+    def work(tx: Tx) -> StoredEvent | None:
+        stored = webhook_events.find(tx, gateway.name, event.event_id)
+        if stored is not None:
+            return None if stored.outcome in waking.FINAL else stored
+        # Due again soon: whoever handles it now may not come to its end.
+        webhook_events.add(tx, fresh, type=event.type, body_sha256=sha256(body), next_at=now + next_look(0))
+        return fresh
 
     try:
         return context.database.write(work)
     except Duplicate:  # the same event at the same moment: settlement sorts the two out
         return context.database.write(work)
-
-
-def _wake(context: Context, gateway: Gateway, event: GatewayEvent) -> tuple[WebhookOutcome, str | None]:
-    topup_id = _topup_of(context, gateway, event) if event.kind == "payment" else None
-    if topup_id is None:
-        return "ignored", None
-    settled = settlement.try_settle(context, topup_id)
-    match settled.outcome:
-        case "unreachable":
-            return "recorded", topup_id  # a job looks again
-        case "credited" | "duplicate" | "review" | "mismatch":
-            return settled.outcome, topup_id
-        case _:
-            return "pending", topup_id
-
-
-def _topup_of(context: Context, gateway: Gateway, event: GatewayEvent) -> str | None:
-    """Find which top-up of this gateway an event is about: by checkout, else by the echoed reference."""
-
-    def find(tx: Tx) -> str | None:
-        found = None
-        if event.checkout_id is not None:
-            found = topups.find_by_checkout(tx, gateway.name, event.checkout_id)
-        if found is None and event.topup_id is not None and looks_like_id(event.topup_id):
-            found = topups.find(tx, event.topup_id)
-        return found.topup.id if found is not None and found.topup.gateway == gateway.name else None
-
-    return context.database.read(find)

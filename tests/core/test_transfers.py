@@ -46,7 +46,7 @@ class TestTopup:
     def test_the_wallet_gets_net_and_discount_and_the_gateway_owes_net_and_tax(
         self, net: int, discount: int, tax: int
     ) -> None:
-        lines = topup_lines("stripe", net=net, discount=discount, tax=tax)
+        lines = topup_lines(clearing("stripe"), net=net, discount=discount, tax=tax)
 
         assert _moved(lines, WALLET) == net + discount
         assert _moved(lines, STRIPE) == -(net + tax)
@@ -54,7 +54,7 @@ class TestTopup:
         assert _moved(lines, TAX_PAYABLE) == tax
 
     def test_the_lines_stand_in_a_fixed_order(self) -> None:
-        lines = topup_lines("stripe", net=45, discount=5, tax=9)
+        lines = topup_lines(clearing("stripe"), net=45, discount=5, tax=9)
 
         assert [(str(line.debit), str(line.credit), line.amount) for line in lines] == [
             ("clearing:stripe", "wallet", 45),
@@ -63,15 +63,15 @@ class TestTopup:
         ]
 
     def test_nothing_is_posted_for_nothing(self) -> None:
-        assert topup_lines("stripe", net=0, discount=0, tax=0) == ()
-        assert topup_lines("stripe", net=0, discount=50, tax=0) == (Line(PROMOTION, WALLET, 50),)
+        assert topup_lines(clearing("stripe"), net=0, discount=0, tax=0) == ()
+        assert topup_lines(clearing("stripe"), net=0, discount=50, tax=0) == (Line(PROMOTION, WALLET, 50),)
 
     @pytest.mark.parametrize("amounts", [(-1, 0, 0), (0, -1, 0), (0, 0, -1)])
     def test_no_part_is_below_zero(self, amounts: tuple[int, int, int]) -> None:
         net, discount, tax = amounts
 
         with pytest.raises(IntegrityFault):
-            topup_lines("stripe", net=net, discount=discount, tax=tax)
+            topup_lines(clearing("stripe"), net=net, discount=discount, tax=tax)
 
 
 class TestOtherEvents:

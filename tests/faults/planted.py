@@ -13,11 +13,12 @@ from typing import Any
 from attrs import evolve, frozen
 from sqlalchemy import select, update
 
-from prepaid import documents, jobs, outbox, settlement, topups
+from prepaid import documents, jobs, outbox, topups
 from prepaid.core import keys
 from prepaid.invoicing import delivery
 from prepaid.invoicing.letters import invoice_mail
-from prepaid.store import Database, Tx, fast_sqlite, grants, raw, schema
+from prepaid.settlement import settling
+from prepaid.store import Database, Tx, fast_sqlite, grants, payments, raw, schema
 from prepaid.store import documents as document_rows
 from prepaid.store import outbox as outbox_rows
 from prepaid.store import topups as topup_rows
@@ -48,7 +49,7 @@ def every_statement_commits_by_itself() -> None:
 
 
 def _twice_settled() -> None:
-    settlement.PAID_STATES = ()
+    settling.PAID_STATES = ()
 
     def step(tx: Tx, topup_id: str, target: str, **values: Any) -> bool:
         table = schema.topup
@@ -70,13 +71,13 @@ def _never_the_same(identify: Callable[..., keys.Identity]) -> Callable[..., key
 def settlement_rests_on_nothing() -> None:
     """Leave out the state and make every unique key of settlement a new one each time."""
     _twice_settled()
-    add = topup_rows.add_payment
+    add = payments.add
 
     def add_payment(tx: Tx, topup: Any, payment: Any, **rest: Any) -> None:
-        if topup_rows.payment_owner(tx, topup.gateway, payment.payment_id) is None:
+        if payments.owner(tx, topup.gateway, payment.payment_id) is None:
             add(tx, topup, payment, **rest)
 
-    topup_rows.add_payment = add_payment
+    payments.add = add_payment
     keys.settlement = _never_the_same(keys.settlement)
     write_effect = outbox_rows.add
 
@@ -189,12 +190,12 @@ def the_gateway_is_called_before_the_intent_is_kept() -> None:
 
 
 def the_gateway_gets_a_new_key_each_time() -> None:
-    open_checkout = settlement.open_checkout
+    open_checkout = settling.open_checkout
 
     def reopen(context: Any, gateway: Any, stored: Any) -> Any:
         return open_checkout(context, gateway, evolve(stored, request=evolve(stored.request, key=secrets.token_hex(8))))
 
-    settlement.open_checkout = reopen
+    settling.open_checkout = topups.settlement.open_checkout = reopen
 
 
 def hours_are_charged_without_a_key() -> None:

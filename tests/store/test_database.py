@@ -347,7 +347,7 @@ def test_an_object_of_one_book_is_not_found_in_another(open_on, database_url, si
 
     assert two.returns.receive({"topup": topup.id}).topup_id is None
     headers, body = simulated.events()[-1].request()
-    assert two.webhooks.receive("simulated", body=body, headers=headers).outcome == "ignored"
+    assert two.webhooks.receive("simulated", body=body, headers=headers).outcome == "parked"
     assert two.customer("user-42").topups.list().items == ()
 
 

@@ -18,8 +18,9 @@ ADA = "user-42"
 EVE = "eve"
 RATE = Rate.hourly("0.01", "EUR")
 BOOK_TABLES = (
-    "currency customer tax_profile account topup payment grant hold transfer webhook_event tax_rule meter "
-    "meter_segment resource_owner invoice_series invoice document_file outbox audit job_lease setting"
+    "currency customer tax_profile account topup topup_allowance payment refund dispute grant hold transfer "
+    "webhook_event tax_rule meter meter_segment resource_owner invoice_series invoice document_file outbox audit "
+    "job_lease setting"
 ).split()
 
 SQLITE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)

@@ -45,7 +45,9 @@ def test_everything_that_is_due_is_done_and_counted(billing, ada, simulated, clo
     assert {run.name: (run.status, run.count) for run in runs} == {
         "meters": ("done", 2),
         "credit": ("done", 0),
+        "webhooks": ("done", 0),
         "topups": ("done", 1),
+        "refunds": ("done", 0),
         "outbox": ("done", 3),
     }
     assert ada.balance().settled == eur("50.98")
@@ -56,7 +58,7 @@ def test_a_second_run_has_nothing_to_do(billing, simulated, clock):
     top_up(billing, simulated)
     billing.run_due()
 
-    assert [run.count for run in billing.run_due()] == [0, 0, 0, 0]
+    assert [run.count for run in billing.run_due()] == [0, 0, 0, 0, 0, 0]
     assert [run.count for run in billing.run_due(only="outbox")] == [0]
 
 
@@ -182,9 +184,9 @@ def test_a_budget_that_is_used_up_leaves_meters_and_top_ups_for_the_next_run(bil
     real = type(clock).now
     monkeypatch.setattr(type(clock), "now", lambda self: self.advance(seconds=1) and real(self))
 
-    assert [run.count for run in billing.run_due(budget_s=1)][:3] == [0, 0, 0]
+    assert [run.count for run in billing.run_due(budget_s=1)][:4] == [0, 0, 0, 0]
     monkeypatch.undo()
-    assert [run.count for run in billing.run_due()][:3] == [1, 0, 1]
+    assert [run.count for run in billing.run_due()][:4] == [1, 0, 0, 1]
 
 
 # Looking at open top-ups

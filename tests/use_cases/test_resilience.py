@@ -230,7 +230,7 @@ def test_a_wallet_that_is_full_never_refuses_captured_money(billing, ada, simula
 
     assert (settled.state, settled.failure) == ("review", "balance-full")
     assert deliver(billing, simulated.events()[-1]).outcome == "duplicate"
-    [waiting] = operator(billing).topups.review()
+    [waiting] = operator(billing).topups.review().items
     assert waiting.id == topup.id
 
 
@@ -241,7 +241,7 @@ def test_a_payment_that_is_not_ours_is_shown_to_the_operator(billing, ada, simul
 
     assert ada.topups.confirm(topup.id).state == "pending"
 
-    [odd] = operator(billing).topups.review()
+    [odd] = operator(billing).topups.review().items
     assert (odd.id, odd.state, odd.failure) == (topup.id, "pending", "reference-differs")
 
 

@@ -16,6 +16,8 @@ from ..app import Prepaid
 from ..core.errors import PrepaidError
 from ..integrity import Finding
 from ..jobs import JOBS
+from ..permissions import GATEWAYS_READ
+from ..reconciliation import ReconciliationItem
 from ..store import schema_status, upgrade_schema
 from . import application
 
@@ -61,7 +63,7 @@ def _opened(target: str | None) -> Iterator[Prepaid]:
 @click.group()
 @click.version_option(package_name="prepaid")
 def main() -> None:
-    """Prepaid credit billing: database, jobs, billing, proofs."""
+    """Prepaid credit billing: database, jobs, billing, reconciliation, proofs."""
 
 
 @main.group()
@@ -99,7 +101,7 @@ def status(database: str | None) -> None:
 @_json
 @_plain_errors
 def run_jobs(target: str | None, only: str | None, budget_s: int | None, as_json: bool) -> None:
-    """Run the jobs that are due: meters, credit, top-ups, outbox. Call it from cron every minute."""
+    """Run the jobs that are due: meters, credit, webhooks, top-ups, refunds, outbox. Call it from cron every minute."""
     failed = False
     with _opened(target) as billing, _progress("running jobs") as show:
         for name in [only] if only else JOBS:
@@ -131,11 +133,45 @@ def bill(target: str | None, until: str | None, as_json: bool) -> None:
     sys.exit(1 if run.refused else 0)
 
 
-def _instant(written: str) -> datetime:
+def _instant(written: str, option: str = "--until") -> datetime:
     try:
         return datetime.fromisoformat(written)
     except ValueError:
-        raise click.UsageError(f"--until {written} is no instant such as 2026-11-22T05:00Z.") from None
+        raise click.UsageError(f"{option} {written} is no instant such as 2026-11-22T05:00Z.") from None
+
+
+@main.command()
+@_app
+@click.argument("gateway")
+@click.option("--since", required=True, metavar="INSTANT", help="First instant, such as 2026-11-22T00:00Z.")
+@click.option("--until", required=True, metavar="INSTANT", help="First instant after the period.")
+@_json
+@_plain_errors
+def reconcile(target: str | None, *, gateway: str, since: str, until: str, as_json: bool) -> None:
+    """Compare a gateway's list of a period with ours; changes nothing, exits 1 if anything differs."""
+    period = (_instant(since, "--since"), _instant(until))
+    with _opened(target) as billing, _progress("reconciling") as show:
+        ops = billing.operator("cli", permissions=[GATEWAYS_READ])
+        report = ops.reconcile(gateway, *period, on_progress=lambda name, done: show(f"{name}, {done}"))
+    for name in ("missing_here", "missing_there", "different"):
+        for item in getattr(report, name):
+            click.echo(_item_line(name, item, as_json))
+    if as_json:
+        figures = {name: getattr(report, name) for name in ("ok", "matched", "foreign", "listed")}
+        click.echo(json.dumps(figures))
+    else:
+        listed = "" if report.listed else "; the gateway has no list, what we know of was looked up"
+        click.echo(f"{report.matched} matched, {report.foreign} of others{listed}")
+    sys.exit(0 if report.ok else 1)
+
+
+def _item_line(name: str, item: ReconciliationItem, as_json: bool) -> str:
+    amounts = {side: str(amount) for side in ("here", "there") if (amount := getattr(item, side)) is not None}
+    if as_json:
+        record = {"found": name, "kind": item.kind, "id": item.id, "topup": item.topup_id, "detail": item.detail}
+        return json.dumps(record | amounts)
+    shown = ", ".join(f"{side} {amount}" for side, amount in amounts.items())
+    return f"{name.replace('_', ' ')}: {item.kind} {item.id} of {item.topup_id or 'nobody'}: {item.detail} ({shown})"
 
 
 @main.command()

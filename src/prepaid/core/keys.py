@@ -92,6 +92,16 @@ def settlement(book_id: int, operation: str, *, customer: str, topup_id: str) ->
     return Identity(key_hash(book_id, operation, customer, topup_id), fingerprint(operation, topup_id))
 
 
+def further(book_id: int, *, gateway: str, payment_id: str, first: str) -> Identity:
+    """Identify the top-up that a second payment of another one's checkout is: by the payment."""
+    return Identity(key_hash(book_id, "further", gateway, payment_id), fingerprint("further", first, payment_id))
+
+
+def refunded(book_id: int, step: str, refund_id: str) -> Identity:
+    """Identify what a refund posts at a step: once each."""
+    return Identity(key_hash(book_id, f"refund-{step}", "", refund_id), fingerprint("refund", step, refund_id))
+
+
 def suspended(operation: str) -> str:
     """Name the operation that parks a payment instead."""
     return f"{operation}-suspense"

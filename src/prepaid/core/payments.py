@@ -15,6 +15,9 @@ Mode = Literal["test", "live"]
 PaymentState = Literal["open", "processing", "authorised", "captured", "failed", "expired", "canceled"]
 """How far a payment is at the gateway; only ``captured`` is money."""
 
+EventKind = Literal["payment", "refund", "dispute", "ignored"]
+"""What a webhook wakes: a settlement, a look at refunds, a look at disputes, nothing."""
+
 RefundState = Literal["pending", "succeeded", "failed", "canceled"]
 """How far a refund is at the gateway; one that succeeded may still fail later."""
 

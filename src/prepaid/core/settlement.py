@@ -13,7 +13,7 @@ from attrs import frozen
 from .money import Money
 from .payments import PaymentSnapshot
 
-VerdictKind = Literal["credit", "review", "wait", "processing", "failed", "expired", "canceled", "mismatch"]
+VerdictKind = Literal["credit", "review", "capture", "wait", "processing", "failed", "expired", "canceled", "mismatch"]
 
 
 @frozen
@@ -22,7 +22,8 @@ class Verdict:
 
     Attributes:
         kind: ``"credit"``; ``"review"`` for captured money that differs from
-            what was started; ``"mismatch"`` for a payment that is not ours to
+            what was started; ``"capture"`` for an authorised payment that we
+            have to take; ``"mismatch"`` for a payment that is not ours to
             credit; the others leave or end an unpaid top-up.
         reason: Machine word for anything but a credit.
     """
@@ -33,13 +34,23 @@ class Verdict:
 
 @frozen(kw_only=True)
 class Expected:
-    """What was stored when the top-up was started."""
+    """What was stored when the top-up was started.
+
+    Attributes:
+        topup_id: Our reference.
+        checkout_id: The gateway's id of the checkout.
+        mode: Our mode.
+        account: Our merchant account, or None if it is not known here.
+        total: What is to be paid.
+        captures: An authorised payment is taken by us.
+    """
 
     topup_id: str
     checkout_id: str
     mode: str
     account: str | None
     total: Money
+    captures: bool = False
 
 
 def judge(payment: PaymentSnapshot, expected: Expected) -> Verdict:
@@ -51,8 +62,13 @@ def judge(payment: PaymentSnapshot, expected: Expected) -> Verdict:
     foreign = _foreign(payment, expected)
     if foreign:
         return Verdict("mismatch", foreign)
-    if payment.state != "captured":
-        return _unpaid(payment)
+    if payment.state == "authorised" and expected.captures:
+        # Checked before it is taken: what differs is left to lapse, and no money moves.
+        return Verdict("capture") if payment.authorised == expected.total else Verdict("mismatch", "amount-differs")
+    return _captured(payment, expected) if payment.state == "captured" else _unpaid(payment)
+
+
+def _captured(payment: PaymentSnapshot, expected: Expected) -> Verdict:
     if payment.payment_id is None or payment.captured is None or payment.captured.units <= 0:
         return Verdict("mismatch", "nothing-captured")
     if payment.captured.currency != expected.total.currency:

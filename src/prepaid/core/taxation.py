@@ -19,7 +19,7 @@ from datetime import date
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 from typing import Any, Final, Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from .errors import InvalidRequest
 from .ids import check_text
@@ -188,6 +188,28 @@ def contained_tax(gross: int, components: tuple[TaxComponent, ...], *, rounding:
         net = _round(Decimal(gross) * 100 / (100 + percent), rounding)
         weights = tuple(int(component.percent * 10_000) for component in components)
     return TaxedAmounts(net, largest_remainder(gross - net, weights), gross)
+
+
+def split_gross(decision: TaxDecision, gross: Money, *, rounding: str, net: Money | None = None) -> TaxDecision:
+    """Tax another total as a decision taxed its own: a price that contains its tax.
+
+    Args:
+        decision: The frozen decision.
+        gross: The total, in whole minor units of the decision's currency.
+        rounding: The seller's rounding.
+        net: What of it is without tax, if that is known already.
+    """
+    currency = gross.currency
+    components = tuple(TaxComponent(line.name, line.rate_percent) for line in decision.lines)
+    if net is None:
+        net = Money.from_minor(contained_tax(gross.minor, components, rounding=rounding).net, currency)
+    weights = tuple(int(line.rate_percent * 10_000) for line in decision.lines)
+    shares = largest_remainder((gross - net).minor, weights) if weights else ()
+    lines = tuple(
+        evolve(line, base=net, amount=Money.from_minor(share, currency))
+        for line, share in zip(decision.lines, shares, strict=True)
+    )
+    return evolve(decision, lines=lines, net=net, total=gross - net, gross=gross)
 
 
 def decision_record(decision: TaxDecision) -> dict[str, Any]:

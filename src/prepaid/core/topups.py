@@ -48,6 +48,8 @@ class Topup:
         expires_at: When the checkout lapses.
         failure: Why it failed or waits in review, in a machine word, or empty.
         invoice_number: Number of its invoice once credited.
+        further_of: The top-up whose checkout was paid a second time, for the
+            second payment; None for what a customer started.
     """
 
     id: str
@@ -65,3 +67,4 @@ class Topup:
     expires_at: datetime
     failure: str = ""
     invoice_number: str | None = None
+    further_of: str | None = None

@@ -5,7 +5,7 @@ a liability, so crediting it raises the customer's balance. All lines of one
 event share a key and are one *transaction* for the customer; a bonus has a key,
 and a line in the history, of its own.
 
->>> for line in topup_lines("acme", net=45, discount=5, tax=9):
+>>> for line in topup_lines(clearing("acme"), net=45, discount=5, tax=9):
 ...     print(line.debit, "->", line.credit, line.amount)
 clearing:acme -> wallet 45
 promotion -> wallet 5
@@ -83,6 +83,7 @@ TAX_PAYABLE: Final = AccountRef("tax_payable")
 PROMOTION: Final = AccountRef("promotion")
 GOODWILL: Final = AccountRef("goodwill")
 SUSPENSE: Final = AccountRef("suspense")
+IN_TRANSIT: Final = AccountRef("refunds_in_transit")
 BREAKAGE: Final = AccountRef("breakage")
 MIGRATION: Final = AccountRef("migration")
 
@@ -122,9 +123,8 @@ def _lines(*lines: tuple[AccountRef, AccountRef, int]) -> tuple[Line, ...]:
     return tuple(Line(debit, credit, amount) for debit, credit, amount in lines if amount)
 
 
-def topup_lines(gateway: str, *, net: int, discount: int, tax: int) -> tuple[Line, ...]:
-    """Post a credited top-up: what was paid for it, what a discount adds, the tax."""
-    source = clearing(gateway)
+def topup_lines(source: AccountRef, *, net: int, discount: int, tax: int) -> tuple[Line, ...]:
+    """Post a credited top-up: what was paid for it, what a discount adds, the tax; from clearing or suspense."""
     return _lines((source, WALLET, net), (PROMOTION, WALLET, discount), (source, TAX_PAYABLE, tax))
 
 
@@ -136,6 +136,11 @@ def bonus_lines(bonus: int) -> tuple[Line, ...]:
 def suspense_lines(gateway: str, captured: int) -> tuple[Line, ...]:
     """Park captured money that may not be credited yet."""
     return _lines((clearing(gateway), SUSPENSE, captured))
+
+
+def refund_lines(debit: AccountRef, credit: AccountRef, amount: int) -> tuple[Line, ...]:
+    """Move a refund of a payment in suspense from one of the book's accounts to the next."""
+    return _lines((debit, credit, amount))
 
 
 def given_lines(source: AccountRef, amount: int) -> tuple[Line, ...]:

@@ -18,7 +18,7 @@ from ..core.quotes import Quote
 from ..core.topups import Topup
 from ..core.usage import Balance, Meter, Transaction, UsageStatement
 from ..invoicing import delivery
-from ..topups import GatewayOffer
+from ..offering import GatewayOffer
 from ..usage import gate, holds, meters, statement
 
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, datetime
 
-from .. import adjustments, audit, customers, gateway_status, permissions, settings_store, topups
+from .. import (
+    adjustments,
+    audit,
+    customers,
+    gateway_status,
+    permissions,
+    reconciliation,
+    reviewing,
+    settings_store,
+)
 from ..config import Context
 from ..core.errors import InvalidRequest, NotAllowed
 from ..core.grants import BurnOrder, CreditGrant
 from ..core.ids import check_key
+from ..core.limits import TopupLimits
 from ..core.money import Money
 from ..core.pages import Page
 from ..core.parties import Customer, TaxProfile
 from ..core.taxation import TaxDecision, TaxRule
 from ..core.thresholds import Thresholds
 from ..core.topups import Topup
+from ..gateway_facts import TopupFacts
 from ..plugins import PluginInfo, Plugins
+from ..reconciliation import ReconciliationReport
 from ..reporting.summary import Summary, summarise
 from ..store.operations import AuditEntry
 from ..tax import rules
@@ -28,9 +40,9 @@ class OperatorDoor:
     Attributes:
         audit: Who did what.
         customers: Customers and what an operator changes on their wallets.
-        gateways: How the gateways are.
+        gateways: How the gateways are, and who may pay there.
         reports: Figures.
-        settings: Thresholds and the burn order.
+        settings: Thresholds, the burn order and the limits of top-ups.
         tax: Tax rules.
         topups: Top-ups that need a look.
     """
@@ -60,6 +72,22 @@ class OperatorDoor:
         if permission not in self._granted:
             raise NotAllowed(f"This needs the permission {permission}.", field="permissions", permission=permission)
         return self._context
+
+    def reconcile(
+        self,
+        gateway: str,
+        since: datetime,
+        until: datetime,
+        *,
+        on_progress: Callable[[str, int], object] | None = None,
+    ) -> ReconciliationReport:
+        """Compare a gateway's payments and refunds with ours; see `prepaid.reconciliation.reconcile`.
+
+        Raises:
+            NotAllowed: Without ``gateways.read``.
+        """
+        context = self.allow(permissions.GATEWAYS_READ)
+        return reconciliation.reconcile(context, gateway, since, until, on_progress=on_progress)
 
     def plugins(self) -> tuple[PluginInfo, ...]:
         """List the loaded plugins.
@@ -201,7 +229,7 @@ class OperatorCustomers:
 
 
 class OperatorGateways:
-    """How the gateways are."""
+    """How the gateways are, and who may pay there."""
 
     def __init__(self, door: OperatorDoor) -> None:
         """Bind the operator."""
@@ -214,6 +242,33 @@ class OperatorGateways:
             NotAllowed: Without ``gateways.read``.
         """
         return gateway_status.statuses(self._door.allow(permissions.GATEWAYS_READ))
+
+    def enable(self, name: str) -> None:
+        """Offer a gateway; see `prepaid.settings_store.enable_gateway`.
+
+        Raises:
+            NotAllowed: Without ``gateways.write``.
+        """
+        context = self._door.allow(permissions.GATEWAYS_WRITE)
+        settings_store.enable_gateway(context, name, on=True, actor=self._door.actor)
+
+    def disable(self, name: str) -> None:
+        """Offer a gateway no more; what is open there is settled all the same.
+
+        Raises:
+            NotAllowed: Without ``gateways.write``.
+        """
+        context = self._door.allow(permissions.GATEWAYS_WRITE)
+        settings_store.enable_gateway(context, name, on=False, actor=self._door.actor)
+
+    def countries(self, name: str, countries: Collection[str] | None) -> None:
+        """Offer a gateway in some countries only, or everywhere; see `prepaid.settings_store.limit_gateway`.
+
+        Raises:
+            NotAllowed: Without ``gateways.write``.
+        """
+        context = self._door.allow(permissions.GATEWAYS_WRITE)
+        settings_store.limit_gateway(context, name, countries, actor=self._door.actor)
 
 
 class OperatorReports:
@@ -248,6 +303,33 @@ class OperatorSettings:
         """
         context = self._door.allow(permissions.SETTINGS_WRITE)
         settings_store.set_thresholds(context, thresholds, actor=self._door.actor)
+
+    def topup_limits(
+        self,
+        *,
+        minimum: Money | Sequence[Money] | None = None,
+        maximum: Money | Sequence[Money] | None = None,
+        step: Money | Sequence[Money] | None = None,
+        maximum_balance: Money | Sequence[Money] | None = None,
+        daily: Money | Sequence[Money] | None = None,
+        pending: Money | Sequence[Money] | None = None,
+    ) -> None:
+        """Set the limits of top-ups, all anew; each is a `Money`, or one per currency. See `TopupLimits`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+            InvalidRequest: Limits that cannot be, or a currency not in use.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        limits = TopupLimits(
+            minimum=minimum,
+            maximum=maximum,
+            step=step,
+            maximum_balance=maximum_balance,
+            daily=daily,
+            pending=pending,
+        )
+        settings_store.set_topup_limits(context, limits, actor=self._door.actor)
 
     def burn_order(self, order: BurnOrder) -> None:
         """Set the burn priorities of new credit by its kind.
@@ -308,21 +390,47 @@ class OperatorTopups:
         """Bind the operator."""
         self._door = door
 
-    def review(self, *, limit: int = 50) -> tuple[Topup, ...]:
-        """List paid top-ups that wait in review, and open ones with something wrong, oldest first.
+    def review(self, *, cursor: str | None = None, limit: int = 50) -> Page[Topup]:
+        """List what needs a look, oldest first; see `prepaid.reviewing.for_review`.
 
         Raises:
             NotAllowed: Without ``topups.read``.
         """
-        return topups.for_review(self._door.allow(permissions.TOPUPS_READ), limit=limit)
+        return reviewing.for_review(self._door.allow(permissions.TOPUPS_READ), cursor=cursor, limit=limit)
+
+    def facts(self, topup_id: str) -> TopupFacts:
+        """Read what of a top-up went back and what is disputed.
+
+        Raises:
+            NotAllowed: Without ``topups.read``.
+            NotFound: There is none of that id.
+        """
+        return reviewing.facts(self._door.allow(permissions.TOPUPS_READ), topup_id)
 
     def recheck(self, topup_id: str) -> Topup:
-        """Ask the gateway about a top-up again and settle it.
+        """Ask the gateway about a top-up again and settle it; see `prepaid.reviewing.recheck`.
 
         Raises:
             NotAllowed: Without ``topups.write``.
-            NotFound: There is none of that id.
-            GatewayError: The gateway cannot be asked.
+        """
+        return reviewing.recheck(self._door.allow(permissions.TOPUPS_WRITE), topup_id, actor=self._door.actor)
+
+    def resolve(self, topup_id: str, *, action: str, reason: str, key: str) -> Topup:
+        """End the review of a payment; see `prepaid.reviewing.resolve`.
+
+        Raises:
+            NotAllowed: Without ``topups.write``.
         """
         context = self._door.allow(permissions.TOPUPS_WRITE)
-        return adjustments.recheck(context, topup_id, actor=self._door.actor)
+        return reviewing.resolve(context, topup_id, action=action, reason=reason, key=key, actor=self._door.actor)
+
+    def confirm_bank_transfer(self, topup_id: str, *, received: Money, reference: str) -> Topup:
+        """Say what came in for a top-up, and settle it; see `prepaid.reviewing.confirm_transfer`.
+
+        Raises:
+            NotAllowed: Without ``topups.write``.
+        """
+        context = self._door.allow(permissions.TOPUPS_WRITE)
+        return reviewing.confirm_transfer(
+            context, topup_id, received=received, reference=reference, actor=self._door.actor
+        )

@@ -22,6 +22,7 @@ from .holds import holds
 from .keys import transactions
 from .levels import levels
 from .meters import meters
+from .refunds import refunds
 from .reversals import reversals
 from .topups import topups
 
@@ -98,6 +99,7 @@ PROOFS: Final[dict[str, Proof]] = {
     "keys": transactions,
     "levels": levels,
     "top-ups": topups,
+    "refunds": refunds,
     "documents": documents,
     "acts": audits,
 }

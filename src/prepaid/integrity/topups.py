@@ -15,7 +15,7 @@ from ..store.proofs.reading import orphans
 from ..store.proofs.scope import Scope
 from .findings import Finding, contradiction, decided, record_of, units_of, unless_equal, written
 
-_POSTED_AS: Final = {"credited": "credited", "review": "suspense"}
+_IN_SUSPENSE: Final = ("review", "refunded")
 
 
 def topups(tx: Tx, scope: Scope) -> Iterator[Finding]:
@@ -25,8 +25,7 @@ def topups(tx: Tx, scope: Scope) -> Iterator[Finding]:
         yield from _payment(row)
     for topup_id, rows in groupby(stored.topup_postings(tx, scope), key=attrgetter("topup")):
         yield from _posted(tx.book_id, topup_id, list(rows))
-    # No step to *refunded* is posted yet.
-    for row in stored.unknown_states(tx, TOPUP_STEPS.keys() - {"refunded"}):
+    for row in stored.unknown_states(tx, TOPUP_STEPS):
         yield contradiction("B6", ("topup", row.id), "a state that steps lead to", row.state)
     for row in stored.untold_topups(tx, scope):
         yield contradiction("B9", ("topup", row.id), f"the event {row.key}", "none")
@@ -35,17 +34,39 @@ def topups(tx: Tx, scope: Scope) -> Iterator[Finding]:
 
 
 def _order(row: Any) -> Iterator[Finding]:
-    """Prove the figures of a top-up by each other, by its frozen tax decision and by what its key stands for."""
+    """Prove the figures of a top-up by each other, by its tax decision and by what its key stands for."""
     keys = ("topup", row.id)
     sums = (row.net + row.discount, row.net + row.tax)
     yield from unless_equal("B1", keys, f"credit and total {sums}", f"credit and total {(row.credit, row.total)}")
     found = (row.net, row.tax, row.total, row.currency)
     yield from unless_equal("B1", keys, decided(record_of(row.decision), row.currency), found)
-    shown = sorted((name, getattr(row, name)) for name in ("credit", "bonus", "discount", "tax", "total"))
-    typed = {written(amount, row.currency) for amount in (row.credit, row.total)}  # prices without tax, or with it
-    known = {formulas.order(amount, row.gateway, "", shown=shown) for amount in typed}
-    if row.fingerprint not in known:  # no promotion's code can be part of it yet
-        yield contradiction("L5", keys, f"the fingerprint of {shown} at {row.gateway}", "another")
+    if row.fingerprint not in _known_prints(row):  # no promotion's code can be part of it yet
+        yield contradiction("L5", keys, f"the fingerprint of its order at {row.gateway}", "another")
+
+
+def _known_prints(row: Any) -> set[str]:
+    """Give what the key of a top-up may stand for: its order, or the second payment of another one's checkout."""
+    if row.further_of is not None:
+        payment_id = row.payment_payment_id or ""
+        return {formulas.further(0, gateway=row.gateway, payment_id=payment_id, first=row.further_of).fingerprint}
+    ordered = _ordered(row)
+    shown = sorted(ordered.items())
+    typed = {written(ordered[name], row.currency) for name in ("credit", "total")}  # prices without tax, or with it
+    return {formulas.order(amount, row.gateway, "", shown=shown) for amount in typed}
+
+
+def _ordered(row: Any) -> dict[str, int]:
+    """Give the figures that were ordered, which those that were sold may differ from after a review."""
+    kept = record_of(row.resolved or "").get("ordered")
+    known = kept if isinstance(kept, dict) else {}
+    figures = {name: known.get(name, getattr(row, name)) for name in ("credit", "bonus", "discount", "tax", "total")}
+    return {name: amount if type(amount) is int else 0 for name, amount in figures.items()}
+
+
+def _resolved(row: Any, name: str) -> int:
+    """Give an amount of how the review of a credited top-up ended."""
+    amount = record_of(row.resolved or "").get(name) if row.state == "credited" else 0
+    return amount if type(amount) is int else 0
 
 
 def _payment(row: Any) -> Iterator[Finding]:
@@ -56,10 +77,15 @@ def _payment(row: Any) -> Iterator[Finding]:
         yield contradiction("B6", keys, "settled exactly when it is paid", row.settled_at)
     if paid:
         captured = (row.payment_captured, row.payment_currency)
-        expected = (row.gateway, _POSTED_AS.get(row.state), *((row.total, row.currency) if credited else captured))
+        due = (row.total + _resolved(row, "refund"), row.currency)
+        expected = (row.gateway, _posted_as(row), *(due if credited else captured))
         yield from unless_equal("B1", keys, expected, (row.payment_gateway, row.payment_posted_as, *captured))
     invoices = (int(row.invoices), row.invoice_id is not None)
     yield from unless_equal("B5", keys, f"invoices, named {(int(credited), credited)}", f"invoices, named {invoices}")
+
+
+def _posted_as(row: Any) -> str:
+    return "suspense" if row.state in _IN_SUSPENSE or row.resolved is not None else "credited"
 
 
 def _agrees(row: Any) -> bool:
@@ -101,22 +127,35 @@ def _line(row: Any) -> tuple[Any, ...]:
 
 def _due_lines(topup: Any) -> list[tuple[Any, ...]]:
     """Give what a top-up posts: kind, accounts, amount, currency and actor of each line above zero."""
-    clearing, wallet = f"clearing:{topup.gateway}", f"wallet:{topup.customer}"
-    lines = [("topup", clearing, "suspense:", topup.payment_captured or 0)] if topup.state == "review" else []
+    clearing, gateway = f"clearing:{topup.gateway}", f"gateway:{topup.gateway}"
+    lines: list[tuple[Any, ...]] = []
+    if _posted_as(topup) == "suspense" and topup.payment_captured:
+        lines = [("topup", clearing, "suspense:", topup.payment_captured, topup.payment_currency, gateway)]
     if topup.state == "credited":
-        lines = [
-            ("topup", clearing, wallet, topup.net),
-            ("topup", "promotion:", wallet, topup.discount),
-            ("topup", clearing, "tax_payable:", topup.tax),
-            ("bonus", "promotion:", wallet, topup.bonus),
-        ]
-    return sorted((*line, topup.payment_currency, f"gateway:{topup.gateway}") for line in lines if line[3])
+        lines += _sold_lines(topup, clearing if topup.resolved is None else "suspense:")
+    return sorted(lines)
+
+
+def _sold_lines(topup: Any, source: str) -> list[tuple[Any, ...]]:
+    wallet, actor = f"wallet:{topup.customer}", f"gateway:{topup.gateway}"
+    if topup.resolved is not None:
+        actor = str(record_of(topup.resolved).get("actor"))
+    lines = [
+        ("topup", source, wallet, topup.net),
+        ("topup", "promotion:", wallet, topup.discount),
+        ("topup", source, "tax_payable:", topup.tax),
+        ("goodwill", "goodwill:", wallet, _resolved(topup, "goodwill")),
+        ("bonus", "promotion:", wallet, topup.bonus),
+    ]
+    return [(*line, topup.payment_currency, actor) for line in lines if line[3]]
 
 
 def _bought(topup: Any, transfers: list[Any]) -> Iterator[Finding]:
     """Prove size and cost of the grants that a top-up opened."""
     unit = units_of(1, topup.currency) or 0
-    for kind, *figures in (("topup", topup.credit, topup.net, topup.tax), ("bonus", topup.bonus, 0, 0)):
+    bought = ("topup", topup.credit, topup.net, topup.tax)
+    given = (("bonus", topup.bonus, 0, 0), ("goodwill", _resolved(topup, "goodwill"), 0, 0))
+    for kind, *figures in (bought, *given):
         grants = {row.grant_id: row for row in transfers if row.kind == kind and row.size is not None}
         found = [[row.size, row.cost_net_minor * unit, row.cost_tax_minor * unit] for row in grants.values()]
         yield from unless_equal("L3", ("topup", topup.id, kind), [figures] if figures[0] else [], found)

@@ -80,6 +80,9 @@ MONEY_COLUMNS: dict[str, tuple[str, ...]] = {
     "grant": ("size", "remaining", "debt_paid"),
     "topup": ("credit", "bonus", "discount", "net", "tax", "total"),
     "payment": ("captured",),
+    "topup_allowance": ("pending", "of_day"),
+    "refund": ("amount",),
+    "dispute": ("amount",),
     "invoice": ("net", "tax", "total", "sequence"),
     "meter": ("residue",),
 }

@@ -1,4 +1,4 @@
-"""Audit rows, settings, webhook events and job leases: the small tables of running a book."""
+"""Audit rows, settings and job leases: the small tables of running a book."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import insert, or_, select, update
 
 from ..core.hashing import canonical_json
 from . import schema
@@ -15,7 +15,6 @@ from .database import Tx
 
 _audit = schema.audit
 _setting = schema.setting
-_event = schema.webhook_event
 _lease = schema.job_lease
 
 
@@ -79,10 +78,10 @@ def audit_page(tx: Tx, *, before_id: int | None, limit: int) -> list[tuple[int, 
     ]
 
 
-def read_setting(tx: Tx, name: str) -> dict[str, Any] | None:
-    """Read a setting of the book."""
+def read_setting(tx: Tx, name: str, *, hold: bool = False) -> dict[str, Any] | None:
+    """Read a setting of the book; ``hold`` keeps others from changing it until the commit."""
     wanted = select(_setting.c.value).where(_setting.c.book_id == tx.book_id, _setting.c.name == name)
-    value = tx.execute(tx.current(wanted)).scalar()
+    value = tx.execute(wanted.with_for_update() if hold else tx.current(wanted)).scalar()
     return None if value is None else dict(json.loads(value))
 
 
@@ -93,52 +92,6 @@ def write_setting(tx: Tx, name: str, value: dict[str, Any], now: datetime) -> No
     if not tx.execute(update(_setting).where(*scope).values(value=text, updated_at=now)).rowcount:
         row = {"book_id": tx.book_id, "name": name, "value": text, "updated_at": now}
         tx.execute(insert(_setting).values(row))
-
-
-def event_outcome(tx: Tx, gateway: str, event_id: str) -> str | None:
-    """Give what became of a gateway's event, or None if it is new."""
-    value = tx.execute(
-        select(_event.c.outcome).where(
-            _event.c.book_id == tx.book_id, _event.c.gateway == gateway, _event.c.event_id == event_id
-        )
-    ).scalar()
-    return None if value is None else str(value)
-
-
-def add_event(tx: Tx, *, gateway: str, event_id: str, type: str, body_sha256: str, now: datetime) -> None:
-    """Record a verified event before acting on it.
-
-    Raises:
-        sqlalchemy.exc.IntegrityError: It is recorded already.
-    """
-    row = {
-        "book_id": tx.book_id,
-        "gateway": gateway,
-        "event_id": event_id,
-        "type": type[:191],
-        "body_sha256": body_sha256,
-        "outcome": "received",
-        "received_at": now,
-    }
-    tx.execute(insert(_event).values(row))
-
-
-def finish_event(tx: Tx, *, gateway: str, event_id: str, outcome: str, topup_id: str | None, now: datetime) -> None:
-    """Record what became of an event; the first delivery that credited keeps its word."""
-    statement = update(_event).where(
-        _event.c.book_id == tx.book_id,
-        _event.c.gateway == gateway,
-        _event.c.event_id == event_id,
-        _event.c.outcome != "credited",
-    )
-    tx.execute(statement.values(outcome=outcome, topup_id=topup_id, processed_at=now))
-
-
-def last_event_at(tx: Tx, gateway: str) -> datetime | None:
-    """Give when a gateway's last verified event came in."""
-    wanted = select(func.max(_event.c.received_at)).where(_event.c.book_id == tx.book_id, _event.c.gateway == gateway)
-    found: datetime | None = tx.execute(wanted).scalar()
-    return found
 
 
 def take_lease(tx: Tx, name: str, holder: str, *, until: datetime, now: datetime) -> int | None:

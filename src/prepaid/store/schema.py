@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, SmallInteger, String, UniqueConstraint, text
 
-from . import columns
+from . import columns, schema_payments
 from .columns import (
     BINARY,
     HASH,
@@ -32,6 +32,13 @@ from .columns import (
 
 metadata = columns.metadata
 MONEY_COLUMNS = columns.MONEY_COLUMNS
+
+topup = schema_payments.topup
+payment = schema_payments.payment
+topup_allowance = schema_payments.topup_allowance
+refund = schema_payments.refund
+dispute = schema_payments.dispute
+webhook_event = schema_payments.webhook_event
 
 book = table(
     "book",
@@ -104,65 +111,6 @@ account = table(
     CheckConstraint("kind = 'wallet' or (balance = 0 and seq = 0)", name="only_wallets_have_balances"),
     to("currency", "currency", remote=("code",)),
     postgresql_with=ROOM,
-)
-
-topup = table(
-    "topup",
-    Column("id", ID, primary_key=True),
-    book_column(),
-    Column("customer", KEY, nullable=False),
-    Column("state", WORD, nullable=False),
-    Column("gateway", WORD, nullable=False),
-    Column("currency", String(3), nullable=False),
-    Column("credit", BigInteger, nullable=False),
-    Column("bonus", BigInteger, nullable=False),
-    Column("discount", BigInteger, nullable=False),
-    Column("net", BigInteger, nullable=False),
-    Column("tax", BigInteger, nullable=False),
-    Column("total", BigInteger, nullable=False),
-    Column("profile_version", Integer),
-    Column("decision", PROSE, nullable=False),
-    Column("key_hash", HASH, nullable=False),
-    Column("fingerprint", HASH, nullable=False),
-    Column("gateway_key", KEY, nullable=False),
-    Column("request", PROSE, nullable=False),
-    Column("checkout_id", KEY),
-    Column("checkout", PROSE),
-    Column("failure", WORD, nullable=False),
-    Column("invoice_id", ID),
-    Column("polls", Integer, nullable=False),
-    Column("next_poll_at", Instant),
-    Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False),
-    Column("settled_at", Instant),
-    UniqueConstraint("book_id", "id"),
-    UniqueConstraint("book_id", "key_hash"),
-    UniqueConstraint("book_id", "gateway", "checkout_id"),
-    Index(None, "book_id", "customer", "id"),
-    Index(None, "book_id", "next_poll_at"),
-    Index(None, "book_id", "state"),
-    CheckConstraint("credit > 0 and total >= 0 and net + tax = total", name="adds_up"),
-    to("customer", "customer", remote=("id",)),
-)
-
-payment = table(
-    "payment",
-    Column("id", SERIAL, primary_key=True, autoincrement=True),
-    book_column(),
-    Column("topup_id", ID, nullable=False),
-    Column("gateway", WORD, nullable=False),
-    Column("payment_id", KEY, nullable=False),
-    Column("currency", String(3), nullable=False),
-    Column("captured", BigInteger, nullable=False),
-    Column("method", WORD, nullable=False),
-    Column("fee", BigInteger),
-    Column("fee_currency", String(3)),
-    Column("posted_as", WORD, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    UniqueConstraint("book_id", "gateway", "payment_id"),
-    UniqueConstraint("book_id", "topup_id"),
-    CheckConstraint("captured > 0", name="captured_positive"),
-    to("topup", "topup_id", remote=("id",)),
 )
 
 grant = table(
@@ -271,22 +219,6 @@ transfer = table(
         name="wallet_whole",
     ),
     # No foreign keys: each would look up, and on PostgreSQL lock, a row that all charges share. `check` proves them.
-)
-
-webhook_event = table(
-    "webhook_event",
-    Column("id", SERIAL, primary_key=True, autoincrement=True),
-    book_column(),
-    Column("gateway", WORD, nullable=False),
-    Column("event_id", KEY, nullable=False),
-    Column("type", KEY, nullable=False),
-    Column("topup_id", ID),
-    Column("body_sha256", HASH, nullable=False),
-    Column("outcome", WORD, nullable=False),
-    Column("received_at", Instant, nullable=False),
-    Column("processed_at", Instant),
-    UniqueConstraint("book_id", "gateway", "event_id"),
-    to_book(),
 )
 
 tax_rule = table(

@@ -13,7 +13,7 @@ from sqlalchemy import and_, func, insert, or_, select, update
 from ..core.hashing import canonical_json
 from ..core.instants import from_micros, to_micros
 from ..core.money import Money
-from ..core.payments import Checkout, CheckoutRequest, PaymentSnapshot
+from ..core.payments import Checkout, CheckoutRequest, PaymentRef
 from ..core.states import OPEN_STATES, PAID_STATES, TopupState, sources_of
 from ..core.taxation import decision_from_record, decision_record
 from ..core.topups import CheckoutLink, Topup
@@ -34,7 +34,12 @@ class StoredTopup:
         checkout_id: The gateway's id, once known.
         fingerprint: What its key stands for.
         polls: How often a job looked at it.
+        next_look_at: When a job looks at it again, or None.
         profile_version: The tax profile that decided its tax, or None.
+        payment_id: The gateway's id of the payment that settled it, or None.
+        captured: What that payment took, or None.
+        confirmation: What an operator confirmed to have received, or None.
+        resolved: How an operator ended its review, or None.
     """
 
     topup: Topup
@@ -42,13 +47,22 @@ class StoredTopup:
     checkout_id: str | None
     fingerprint: str
     polls: int
+    next_look_at: datetime | None
     profile_version: int | None
+    payment_id: str | None = None
+    captured: Money | None = None
+    confirmation: Mapping[str, Any] | None = None
+    resolved: Mapping[str, Any] | None = None
 
 
 def _select() -> Any:
     invoice = schema.invoice
     number = and_(invoice.c.book_id == _topup.c.book_id, invoice.c.id == _topup.c.invoice_id)
-    return select(_topup, invoice.c.number).select_from(_topup.outerjoin(invoice, number))
+    paid = and_(_payment.c.book_id == _topup.c.book_id, _payment.c.topup_id == _topup.c.id)
+    found = (_payment.c.payment_id, _payment.c.captured, _payment.c.currency.label("captured_currency"))
+    return select(_topup, invoice.c.number, *found).select_from(
+        _topup.outerjoin(invoice, number).outerjoin(_payment, paid)
+    )
 
 
 def _from_row(row: Any) -> StoredTopup:
@@ -70,6 +84,7 @@ def _from_row(row: Any) -> StoredTopup:
         expires_at=row.expires_at,
         failure=row.failure,
         invoice_number=row.number,
+        further_of=row.further_of,
     )
     request = _request_from(json.loads(row.request), topup, row.gateway_key)
     return StoredTopup(
@@ -78,8 +93,17 @@ def _from_row(row: Any) -> StoredTopup:
         checkout_id=row.checkout_id,
         fingerprint=row.fingerprint,
         polls=row.polls,
+        next_look_at=row.next_poll_at,
         profile_version=row.profile_version,
+        payment_id=row.payment_id,
+        captured=None if row.captured is None else Money(row.captured, row.captured_currency),
+        confirmation=_record(row.confirmation),
+        resolved=_record(row.resolved),
     )
+
+
+def _record(text: str | None) -> Mapping[str, Any] | None:
+    return None if text is None else dict(json.loads(text))
 
 
 def _request_from(record: dict[str, Any], topup: Topup, key: str) -> CheckoutRequest:
@@ -108,7 +132,7 @@ def add(
     key_hash: str,
     fingerprint: str,
 ) -> None:
-    """Keep a top-up before its gateway is called."""
+    """Keep a top-up: a new one, before its gateway is called, or one for a payment that came unasked."""
     row = {
         "book_id": tx.book_id,
         "id": topup.id,
@@ -128,9 +152,11 @@ def add(
         "fingerprint": fingerprint,
         "gateway_key": request.key,
         "request": canonical_json(_request_record(request)),
-        "failure": "",
+        "failure": topup.failure,
+        "reserved": int(topup.state == "starting"),
+        "further_of": topup.further_of,
         "polls": 0,
-        "next_poll_at": topup.created_at,
+        "next_poll_at": topup.created_at if topup.state == "starting" else None,
         "created_at": topup.created_at,
         "expires_at": topup.expires_at,
     }
@@ -141,6 +167,25 @@ def find(tx: Tx, topup_id: str) -> StoredTopup | None:
     """Read a top-up of the book by its id."""
     row = tx.execute(_select().where(_topup.c.book_id == tx.book_id, _topup.c.id == topup_id)).first()
     return None if row is None else _from_row(row)
+
+
+def find_by_payment(tx: Tx, gateway: str, payment_id: str) -> StoredTopup | None:
+    """Read the top-up that a gateway's payment settled."""
+    row = tx.execute(
+        _select().where(
+            _topup.c.book_id == tx.book_id, _payment.c.gateway == gateway, _payment.c.payment_id == payment_id
+        )
+    ).first()
+    return None if row is None else _from_row(row)
+
+
+def payment_ref(tx: Tx, topup_id: str) -> PaymentRef | None:
+    """Give what names a paid top-up's payment at its gateway, where a second payment has the checkout of the first."""
+    stored = find(tx, topup_id)
+    first = stored if stored is None or stored.topup.further_of is None else find(tx, stored.topup.further_of)
+    if stored is None or first is None or stored.payment_id is None:
+        return None
+    return PaymentRef(topup_id=first.topup.id, checkout_id=first.checkout_id or "", payment_id=stored.payment_id)
 
 
 def find_by_key(tx: Tx, key_hash: str) -> StoredTopup | None:
@@ -167,11 +212,36 @@ def of_customer(tx: Tx, customer: str, *, before: str | None, limit: int) -> lis
     return [_from_row(row).topup for row in tx.execute(wanted.order_by(_topup.c.id.desc()).limit(limit))]
 
 
-def for_review(tx: Tx, *, limit: int) -> list[Topup]:
-    """Read the top-ups that wait in review, and the open ones with something wrong, oldest first."""
-    odd = and_(_topup.c.state.in_(OPEN_STATES), _topup.c.failure != "")
-    wanted = _select().where(_topup.c.book_id == tx.book_id, or_(_topup.c.state == "review", odd))
+def for_review(tx: Tx, *, after: str | None, limit: int) -> list[Topup]:
+    """Read what an operator should look at, oldest first, after an id.
+
+    Paid top-ups that wait in review, open ones with something wrong, and settled
+    ones of which a part could not be given back.
+    """
+    odd = and_(_topup.c.state != "review", _topup.c.state.in_((*OPEN_STATES, "credited", "refunded")))
+    wanted = _select().where(
+        _topup.c.book_id == tx.book_id, or_(_topup.c.state == "review", and_(odd, _topup.c.failure != ""))
+    )
+    if after is not None:
+        wanted = wanted.where(_topup.c.id > after)
     return [_from_row(row).topup for row in tx.execute(wanted.order_by(_topup.c.id).limit(limit))]
+
+
+def unpaid_between(
+    tx: Tx, gateway: str, since: datetime, until: datetime, *, after: str, limit: int
+) -> list[PaymentRef]:
+    """Name the checkouts of a gateway that were started in ``[since, until)`` and have no payment, after an id."""
+    wanted = select(_topup.c.id, _topup.c.checkout_id).where(
+        _topup.c.book_id == tx.book_id,
+        _topup.c.gateway == gateway,
+        _topup.c.created_at >= since,
+        _topup.c.created_at < until,
+        _topup.c.id > after,
+        _topup.c.checkout_id.is_not(None),
+        _topup.c.state.not_in(PAID_STATES),
+    )
+    rows = tx.execute(wanted.order_by(_topup.c.id).limit(limit))
+    return [PaymentRef(topup_id=row.id, checkout_id=row.checkout_id) for row in rows]
 
 
 def due_for_look(tx: Tx, now: datetime, *, limit: int) -> list[StoredTopup]:
@@ -204,10 +274,51 @@ def keep_checkout(tx: Tx, topup_id: str, checkout: Checkout) -> bool:
     return bool(changed.rowcount)
 
 
-def schedule_look(tx: Tx, topup_id: str, at: datetime, polls: int) -> None:
-    """Say when a job should look at a top-up again; one that is paid is left alone."""
+def step_settled(tx: Tx, topup_id: str, at: datetime) -> None:
+    """Say since when a top-up that was kept as paid is so."""
+    tx.execute(update(_topup).where(_topup.c.book_id == tx.book_id, _topup.c.id == topup_id).values(settled_at=at))
+
+
+def resolve(tx: Tx, topup: Topup, target: TopupState, *, resolved: Mapping[str, Any], **values: Any) -> bool:
+    """End a review: the figures become those that are really sold, the ones of the order are kept beside.
+
+    False if somebody else ended it.
+    """
+    figures = {
+        "credit": topup.credit.units,
+        "bonus": topup.bonus.units,
+        "discount": topup.discount.units,
+        "net": topup.net.units,
+        "tax": topup.tax.total.units,
+        "total": topup.total.units,
+        "decision": canonical_json(decision_record(topup.tax)),
+    }
+    return step(tx, topup.id, target, resolved=canonical_json(dict(resolved)), **figures, **values)
+
+
+def intend_refund(tx: Tx, topup_id: str, *, resolved: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
+    """Say that a payment in review goes back; False if somebody else ended the review."""
+    known = _topup.c.resolved.is_(None) if before is None else _topup.c.resolved == canonical_json(dict(before))
+    statement = update(_topup).where(
+        _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state == "review", known
+    )
+    return bool(
+        tx.execute(statement.values(resolved=canonical_json(dict(resolved)), failure="refund-pending")).rowcount
+    )
+
+
+def schedule_look(tx: Tx, topup_id: str, at: datetime | None, polls: int) -> None:
+    """Say when a job should look at an unpaid top-up again, if ever."""
     statement = update(_topup).where(
         _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state.not_in(PAID_STATES)
+    )
+    tx.execute(statement.values(next_poll_at=at, polls=polls))
+
+
+def schedule_facts(tx: Tx, topup_id: str, at: datetime | None, polls: int) -> None:
+    """Say when a job should ask what was given back of a paid top-up or is disputed, if ever."""
+    statement = update(_topup).where(
+        _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state.in_(PAID_STATES)
     )
     tx.execute(statement.values(next_poll_at=at, polls=polls))
 
@@ -225,39 +336,29 @@ def mark(tx: Tx, topup_id: str, failure: str) -> None:
     statement = update(_topup).where(
         _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state.not_in(PAID_STATES)
     )
-    tx.execute(statement.values(failure=failure))
+    tx.execute(statement.values(failure=failure[:32]))
 
 
-def add_payment(tx: Tx, topup: Topup, payment: PaymentSnapshot, *, posted_as: str, now: datetime) -> None:
-    """Keep the one payment of a top-up.
-
-    Raises:
-        sqlalchemy.exc.IntegrityError: The payment settled a top-up before.
-    """
-    captured, fee = cast(Money, payment.captured), payment.fee
-    row: Mapping[str, Any] = {
-        "book_id": tx.book_id,
-        "topup_id": topup.id,
-        "gateway": topup.gateway,
-        "payment_id": payment.payment_id,
-        "currency": captured.currency,
-        "captured": captured.units,
-        "method": payment.method[:32],
-        "fee": None if fee is None else fee.units,
-        "fee_currency": None if fee is None else fee.currency,
-        "posted_as": posted_as,
-        "created_at": now,
-    }
-    tx.execute(insert(_payment).values(row))
-
-
-def payment_owner(tx: Tx, gateway: str, payment_id: str) -> str | None:
-    """Name the top-up that a gateway's payment settled."""
-    wanted = select(_payment.c.topup_id).where(
-        _payment.c.book_id == tx.book_id, _payment.c.gateway == gateway, _payment.c.payment_id == payment_id
+def mark_paid(tx: Tx, topup_id: str, failure: str) -> None:
+    """Say of a paid top-up why an operator should look at it, or that nobody need."""
+    statement = update(_topup).where(
+        _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state.in_(PAID_STATES)
     )
-    found = tx.execute(wanted).scalar()
-    return None if found is None else str(found)
+    tx.execute(statement.values(failure=failure[:32]))
+
+
+def confirm(tx: Tx, topup_id: str, confirmation: Mapping[str, Any]) -> None:
+    """Keep what an operator confirmed to have received for an unpaid top-up."""
+    statement = update(_topup).where(
+        _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state.not_in(PAID_STATES)
+    )
+    tx.execute(statement.values(confirmation=canonical_json(dict(confirmation))))
+
+
+def release(tx: Tx, topup_id: str) -> bool:
+    """Let a top-up count against its customer's limits no more; False if it does not already."""
+    statement = update(_topup).where(_topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.reserved == 1)
+    return bool(tx.execute(statement.values(reserved=0)).rowcount)
 
 
 def count_open(tx: Tx, gateway: str) -> int:

@@ -21,7 +21,9 @@ _outbox = schema.outbox
 _debit, _credit = schema.account.alias("debit"), schema.account.alias("credit")
 
 
-_FIGURES: Final = named(_topup, "id customer state gateway currency credit bonus discount net tax total")
+_FIGURES: Final = named(
+    _topup, "id customer state gateway currency credit bonus discount net tax total further_of resolved"
+)
 
 
 _PAYMENT: Final = named(_payment, "gateway payment_id currency captured posted_as", prefix="payment_")

@@ -6,7 +6,7 @@ compares the two.
 
 import sqlalchemy as sa
 
-from prepaid.store.migrations import foundation_ledger
+from prepaid.store.migrations import foundation_ledger, foundation_payments
 from prepaid.store.migrations.building import (
     BINARY,
     CODE,
@@ -94,92 +94,6 @@ def _tax_profile() -> None:
         sa.Column("created_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("book_id", "customer", "version"),
         refers("customer", "customer", "id"),
-    )
-
-
-def _topup() -> None:
-    table(
-        "topup",
-        sa.Column("id", ID, nullable=False),
-        sa.Column("book_id", sa.Integer(), nullable=False),
-        sa.Column("customer", KEY, nullable=False),
-        sa.Column("state", WORD, nullable=False),
-        sa.Column("gateway", WORD, nullable=False),
-        sa.Column("currency", CODE, nullable=False),
-        sa.Column("credit", sa.BigInteger(), nullable=False),
-        sa.Column("bonus", sa.BigInteger(), nullable=False),
-        sa.Column("discount", sa.BigInteger(), nullable=False),
-        sa.Column("net", sa.BigInteger(), nullable=False),
-        sa.Column("tax", sa.BigInteger(), nullable=False),
-        sa.Column("total", sa.BigInteger(), nullable=False),
-        sa.Column("profile_version", sa.Integer()),
-        sa.Column("decision", PROSE, nullable=False),
-        sa.Column("key_hash", HASH, nullable=False),
-        sa.Column("fingerprint", HASH, nullable=False),
-        sa.Column("gateway_key", KEY, nullable=False),
-        sa.Column("request", PROSE, nullable=False),
-        sa.Column("checkout_id", KEY),
-        sa.Column("checkout", PROSE),
-        sa.Column("failure", WORD, nullable=False),
-        sa.Column("invoice_id", ID),
-        sa.Column("polls", sa.Integer(), nullable=False),
-        sa.Column("next_poll_at", INSTANT),
-        sa.Column("created_at", INSTANT, nullable=False),
-        sa.Column("expires_at", INSTANT, nullable=False),
-        sa.Column("settled_at", INSTANT),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("book_id", "gateway", "checkout_id"),
-        sa.UniqueConstraint("book_id", "id"),
-        sa.UniqueConstraint("book_id", "key_hash"),
-        sa.CheckConstraint("credit > 0 and total >= 0 and net + tax = total", name="adds_up"),
-        refers("customer", "customer", "id"),
-        integers=("credit", "bonus", "discount", "net", "tax", "total"),
-    )
-    index("topup", "book_id", "customer", "id")
-    index("topup", "book_id", "next_poll_at")
-    index("topup", "book_id", "state")
-
-
-def _payment() -> None:
-    table(
-        "payment",
-        sa.Column("id", SERIAL, nullable=False, autoincrement=True),
-        sa.Column("book_id", sa.Integer(), nullable=False),
-        sa.Column("topup_id", ID, nullable=False),
-        sa.Column("gateway", WORD, nullable=False),
-        sa.Column("payment_id", KEY, nullable=False),
-        sa.Column("currency", CODE, nullable=False),
-        sa.Column("captured", sa.BigInteger(), nullable=False),
-        sa.Column("method", WORD, nullable=False),
-        sa.Column("fee", sa.BigInteger()),
-        sa.Column("fee_currency", CODE),
-        sa.Column("posted_as", WORD, nullable=False),
-        sa.Column("created_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("book_id", "gateway", "payment_id"),
-        sa.UniqueConstraint("book_id", "topup_id"),
-        sa.CheckConstraint("captured > 0", name="captured_positive"),
-        refers("topup", "topup_id", "id"),
-        integers=("captured",),
-    )
-
-
-def _webhook_event() -> None:
-    table(
-        "webhook_event",
-        sa.Column("id", SERIAL, nullable=False, autoincrement=True),
-        sa.Column("book_id", sa.Integer(), nullable=False),
-        sa.Column("gateway", WORD, nullable=False),
-        sa.Column("event_id", KEY, nullable=False),
-        sa.Column("type", KEY, nullable=False),
-        sa.Column("topup_id", ID),
-        sa.Column("body_sha256", HASH, nullable=False),
-        sa.Column("outcome", WORD, nullable=False),
-        sa.Column("received_at", INSTANT, nullable=False),
-        sa.Column("processed_at", INSTANT),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("book_id", "gateway", "event_id"),
-        refers("book"),
     )
 
 
@@ -389,9 +303,12 @@ TABLES = (
     foundation_ledger.grant,
     foundation_ledger.hold,
     foundation_ledger.transfer,
-    _topup,
-    _payment,
-    _webhook_event,
+    foundation_payments.topup,
+    foundation_payments.payment,
+    foundation_payments.topup_allowance,
+    foundation_payments.refund,
+    foundation_payments.dispute,
+    foundation_payments.webhook_event,
     _tax_rule,
     _meter,
     _meter_segment,

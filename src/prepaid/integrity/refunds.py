@@ -1,0 +1,76 @@
+"""Proving refunds: what each posted, that no payment gave back more than it took, and what of limits is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final
+
+from ..core import keys as formulas
+from ..core.refunds import LOST_REFUNDS, REFUND_STEPS
+from ..core.states import OPEN_STATES
+from ..store import Tx
+from ..store.proofs import refunds as stored
+from ..store.proofs.scope import Scope
+from .findings import Finding, contradiction, unless_equal
+
+_SUSPENSE: Final = ("suspense", "")
+_TRANSIT: Final = ("refunds_in_transit", "")
+
+
+def refunds(tx: Tx, scope: Scope) -> Iterator[Finding]:
+    """Prove every refund by its state and its postings, and every payment by what went back of it."""
+    for refund_id, rows in groupby(stored.refund_postings(tx, scope), key=attrgetter("refund")):
+        yield from _posted(tx.book_id, refund_id, list(rows))
+    for row in stored.refunded_topups(tx, scope):
+        yield from unless_equal("B1", ("topup", row.id), f"{row.captured} given back", f"{row.amount} given back")
+    if not scope.is_whole:
+        return
+    for row in stored.given_back(tx):
+        if row.captured is None or int(row.amount) > row.captured:
+            yield contradiction("B2", ("topup", row.topup_id), f"at most {row.captured} given back", row.amount)
+    for row in stored.allowances(tx):
+        keys = ("allowance", row.customer, row.currency)
+        yield from unless_equal("L4", keys, f"{int(row.credit)} reserved", f"{row.pending} reserved")
+    for row in stored.wrongly_reserved(tx, OPEN_STATES):
+        yield contradiction("L4", ("topup", row.id), "reserved exactly while it is open", row.state)
+
+
+def _posted(book: int, refund_id: str, rows: list[Any]) -> Iterator[Finding]:
+    refund, *transfers = rows
+    keys = ("refund", refund_id)
+    if refund.what != stored.REFUND:
+        yield contradiction("L8", ("transfer", refund.transfer_id), f"the refund {refund_id}", "none")
+        return
+    if refund.state not in REFUND_STEPS:
+        yield contradiction("B7", keys, "a state that steps lead to", refund.state)
+    due = _due(book, refund_id, refund) if refund.origin == "review" else []
+    found = sorted(
+        (
+            (row.debit_kind, row.debit_owner),
+            (row.credit_kind, row.credit_owner),
+            row.moved,
+            row.posted_currency,
+            row.posted_actor,
+            row.key_hash,
+            row.fingerprint,
+        )
+        for row in transfers
+    )
+    yield from unless_equal("L8", keys, due, found)
+
+
+def _due(book: int, refund_id: str, refund: Any) -> list[tuple[Any, ...]]:
+    """Give what a refund out of suspense posted on its way to its state."""
+    clearing, gateway = ("clearing", refund.gateway), f"gateway:{refund.gateway}"
+    ways = [("intended", _SUSPENSE, _TRANSIT, refund.actor)]
+    if refund.settled_at is not None:
+        ways.append(("settled", _TRANSIT, clearing, gateway))
+    if refund.state in LOST_REFUNDS:
+        returned = [("returned", clearing, _TRANSIT, gateway)] if refund.settled_at is not None else []
+        ways += [*returned, ("lost", _TRANSIT, _SUSPENSE, gateway)]
+    return sorted(
+        (debit, credit, refund.amount, refund.currency, actor, *formulas.refunded(book, step, refund_id))
+        for step, debit, credit, actor in ways
+    )

@@ -1,0 +1,273 @@
+"""Repayment: money that goes back at a gateway; intended, sent, looked up, settled.
+
+The intent is committed with its key before the gateway is called; a call whose
+outcome is unknown leaves the refund where it was, and only a look-up, or the
+same request under the same key while the gateway remembers it, resolves it.
+What it posts moves between the book's own accounts: out of suspense when it is
+intended, to the gateway's clearing when the gateway says that it succeeded, and
+back when it failed, also if that is told later.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Final
+
+from . import audit, outbox, wallets
+from .config import Context
+from .core import keys
+from .core.errors import GatewayError, NotFound
+from .core.money import Money
+from .core.refunds import OPEN_REFUNDS, Refund, RefundStep
+from .core.schedule import next_look
+from .core.topups import Topup
+from .core.transfers import IN_TRANSIT, SUSPENSE, AccountRef, clearing, refund_lines
+from .ports import Gateway, PaymentRef, RefundRef, RefundRequest, RefundSnapshot
+from .store import Tx, accounts, refunds, topups
+from .store.ledger import Header
+from .store.refunds import StoredRefund
+
+log = logging.getLogger("prepaid.repayment")
+
+_FIRST_TRY: Final = timedelta(minutes=1)
+
+
+def open_accounts(context: Context, gateway: str, currency: str) -> wallets.Accounts:
+    """Open the accounts that a refund moves between, before the transaction that intends it."""
+    refs = (SUSPENSE, IN_TRANSIT, clearing(gateway))
+    return accounts.system_accounts(context.database, refs, currency, context.now())
+
+
+def intend(
+    tx: Tx,
+    context: Context,
+    topup: Topup,
+    *,
+    payment_id: str,
+    amount: Money,
+    actor: str,
+    reason: str,
+    system: wallets.Accounts,
+) -> Refund:
+    """Keep the intent to give back money that stands in suspense, and take it out of there."""
+    refund_id = context.ids.new("ref")
+    refund = Refund(
+        id=refund_id,
+        topup_id=topup.id,
+        gateway=topup.gateway,
+        payment_id=payment_id,
+        amount=amount,
+        origin="review",
+        state="starting",
+        actor=actor,
+        reason=reason,
+        created_at=context.now(),
+    )
+    key = f"prepaid:{context.mode}:{refund_id}:refund"
+    refunds.add(tx, refund, gateway_key=key, next_look_at=context.now())
+    _move(tx, context, refund, "intended", way=(SUSPENSE, IN_TRANSIT), system=system)
+    return refund
+
+
+def pursue(context: Context, refund_id: str) -> Refund:
+    """Bring a refund to where the gateway has it; safe to call at any time, any number of times.
+
+    Raises:
+        NotFound: The book has no such refund.
+        GatewayError: The gateway cannot be asked; the refund is as it was.
+    """
+    stored = _load(context, refund_id)
+    if stored.refund.state not in OPEN_REFUNDS:
+        return stored.refund
+    gateway = context.gateways.get(stored.refund.gateway)
+    if gateway is None:
+        raise GatewayError(f"The gateway {stored.refund.gateway!r} is not configured any more.", code="not-configured")
+    snapshot = _find_or_send(context, gateway, stored)
+    return stored.refund if snapshot is None else apply(context, stored.refund, snapshot)
+
+
+def try_pursue(context: Context, refund_id: str) -> Refund:
+    """Pursue a refund if the gateway can be asked; if it cannot, a job goes on.
+
+    Raises:
+        NotFound: The book has no such refund.
+    """
+    try:
+        return pursue(context, refund_id)
+    except GatewayError as error:
+        log.warning("refund %s waits for its gateway: %s", refund_id, error)
+        return _load(context, refund_id).refund
+
+
+def run_due(context: Context, *, limit: int = 50) -> int:
+    """Pursue the refunds whose next look has come, and give how many there were."""
+    due = context.database.read(lambda tx: refunds.due(tx, context.now(), limit=limit))
+    for stored in due:
+        _schedule(context, stored, next_look(stored.polls), polls=stored.polls + 1)
+        try_pursue(context, stored.refund.id)
+    return len(due)
+
+
+def _load(context: Context, refund_id: str) -> StoredRefund:
+    stored = context.database.read(lambda tx: refunds.find(tx, refund_id))
+    if stored is None:
+        raise NotFound("There is no such refund.", field="refund")
+    return stored
+
+
+def _schedule(context: Context, stored: StoredRefund, wait: timedelta, *, polls: int) -> None:
+    at = context.now() + wait
+    context.database.write(lambda tx: refunds.schedule_look(tx, stored.refund.id, at, polls))
+
+
+def _ref(context: Context, refund: Refund) -> PaymentRef:
+    ref = context.database.read(lambda tx: topups.payment_ref(tx, refund.topup_id))
+    if ref is None:
+        raise NotFound("There is no payment to give back.", field="topup")
+    return ref
+
+
+def _find_or_send(context: Context, gateway: Gateway, stored: StoredRefund) -> RefundSnapshot | None:
+    """Look a refund up if it may have been made; send it if it was not, and may still be."""
+    refund, payment = stored.refund, _ref(context, stored.refund)
+    kept_for = timedelta(seconds=gateway.capabilities().refund_key_valid_s)
+    is_forgotten = context.now() - refund.created_at > max(kept_for, _FIRST_TRY)
+    if refund.state != "starting" or stored.polls or is_forgotten:
+        ref = RefundRef(payment=payment, refund_id=refund.id, gateway_refund_id=refund.gateway_refund_id)
+        found = gateway.fetch_refund(ref)
+        if found is not None or refund.state == "pending":
+            return found
+    if is_forgotten:
+        # The gateway has none of ours and would take the key for a new request.
+        _lose(context, refund, "failed", failure="never-made")
+        return None
+    return _send(context, gateway, stored, payment)
+
+
+def _send(context: Context, gateway: Gateway, stored: StoredRefund, payment: PaymentRef) -> RefundSnapshot | None:
+    refund = stored.refund
+    request = RefundRequest(
+        refund_id=refund.id, payment=payment, amount=refund.amount, key=stored.gateway_key, reason=refund.reason
+    )
+    try:
+        return gateway.refund(request)
+    except GatewayError as error:
+        if error.outcome_unknown:
+            context.database.write(lambda tx: refunds.step(tx, refund.id, "unknown"))
+            raise
+        if error.retryable:
+            raise
+        log.warning("refund %s was refused: %s", refund.id, error)
+        _lose(context, refund, "failed", failure=error.code or "refused-by-gateway")
+        return None
+
+
+def apply(context: Context, refund: Refund, snapshot: RefundSnapshot) -> Refund:
+    """Record what the gateway says of a refund of ours.
+
+    Raises:
+        GatewayError: It is another one than was asked for.
+    """
+    _check(refund, snapshot)
+    match snapshot.state:
+        case "pending":
+            known = snapshot.gateway_refund_id
+            context.database.write(lambda tx: refunds.step(tx, refund.id, "pending", gateway_refund_id=known))
+        case "succeeded":
+            _succeed(context, refund, snapshot.gateway_refund_id)
+        case "failed" | "canceled":
+            _lose(
+                context,
+                refund,
+                snapshot.state,
+                failure=snapshot.failure or snapshot.state,
+                gateway_refund_id=snapshot.gateway_refund_id,
+            )
+    return _load(context, refund.id).refund
+
+
+def _check(refund: Refund, snapshot: RefundSnapshot) -> None:
+    same = (
+        snapshot.payment_id == refund.payment_id
+        and snapshot.amount == refund.amount
+        and snapshot.refund_id in (None, refund.id)
+        and refund.gateway_refund_id in (None, snapshot.gateway_refund_id)
+    )
+    if not same:
+        raise GatewayError("The gateway tells of another refund than was asked for.", code="refund-differs")
+
+
+def _succeed(context: Context, refund: Refund, gateway_refund_id: str) -> None:
+    system, now = open_accounts(context, refund.gateway, refund.amount.currency), context.now()
+
+    def work(tx: Tx) -> None:
+        if not refunds.step(
+            tx, refund.id, "succeeded", gateway_refund_id=gateway_refund_id, settled_at=now, next_poll_at=None
+        ):
+            return
+        _move(tx, context, refund, "settled", way=(IN_TRANSIT, clearing(refund.gateway)), system=system)
+        # A top-up that was credited keeps its state: only what was too much went back.
+        topups.step(tx, refund.topup_id, "refunded", failure="")
+        _tell(tx, context, refund, "refund-settled")
+
+    context.database.write(work)
+
+
+def _lose(
+    context: Context, refund: Refund, state: RefundStep, *, failure: str, gateway_refund_id: str | None = None
+) -> None:
+    """Take money back into suspense that did not reach the customer, and ask for an operator."""
+    system = open_accounts(context, refund.gateway, refund.amount.currency)
+    known = gateway_refund_id or refund.gateway_refund_id
+
+    def work(tx: Tx) -> None:
+        before = refunds.find(tx, refund.id)
+        values = {"failure": failure[:32], "gateway_refund_id": known, "next_poll_at": None}
+        if before is None or not refunds.step(tx, refund.id, state, **values):
+            return
+        if before.refund.settled_at is not None:
+            _move(tx, context, refund, "returned", way=(clearing(refund.gateway), IN_TRANSIT), system=system)
+        _move(tx, context, refund, "lost", way=(IN_TRANSIT, SUSPENSE), system=system)
+        topups.mark_paid(tx, refund.topup_id, "refund-failed")
+        audit.record(
+            tx, context, actor=f"gateway:{refund.gateway}", action="refund-failed", target=refund.id, reason=failure
+        )
+        _tell(tx, context, refund, "refund-failed", failure=failure[:32])
+
+    context.database.write(work)
+
+
+def _move(
+    tx: Tx, context: Context, refund: Refund, step: str, *, way: tuple[AccountRef, AccountRef], system: wallets.Accounts
+) -> None:
+    debit, credit = way
+    identity, now = keys.refunded(context.database.book_id, step, refund.id), context.now()
+    header = Header(
+        transaction_id=context.ids.new("txn"),
+        kind="refund",
+        cause_type="refund",
+        cause_id=refund.id,
+        key_hash=identity.key_hash,
+        fingerprint=identity.fingerprint,
+        actor=refund.actor if step == "intended" else f"gateway:{refund.gateway}",
+        effective_at=now,
+        posted_at=now,
+    )
+    lines = refund_lines(debit, credit, refund.amount.units)
+    wallets.post_system(tx, header, lines, currency=refund.amount.currency, system=system)
+
+
+def _tell(tx: Tx, context: Context, refund: Refund, event: str, **details: str) -> None:
+    stored = topups.find(tx, refund.topup_id)
+    outbox.emit(
+        tx,
+        context,
+        event,
+        about=refund.id,
+        customer=None if stored is None else stored.topup.customer,
+        amount=refund.amount,
+        refund=refund.id,
+        topup=refund.topup_id,
+        **details,
+    )

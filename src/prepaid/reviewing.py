@@ -1,0 +1,268 @@
+"""What operators do with top-ups that need a look: ask again, confirm a transfer, end a review."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve
+
+from . import audit, repayment, settlement
+from .config import Context, object_id, page_limit
+from .core.errors import InvalidRequest, KeyConflict, WrongState
+from .core.hashing import fingerprint, key_hash
+from .core.ids import check_key, check_text
+from .core.instants import to_micros
+from .core.money import Money, require_whole_minor
+from .core.pages import Page, make_cursor, read_cursor
+from .core.refunds import LOST_REFUNDS, Refund
+from .core.resolution import Resolution, ResolveAction, check_action
+from .core.resolution import resolve as resolved_as
+from .core.states import PAID_STATES
+from .core.topups import Topup
+from .core.transfers import SUSPENSE
+from .gateway_facts import TopupFacts, facts_of
+from .ports import ConfirmedByOperator, Gateway, PaymentRef
+from .settlement import selling
+from .store import Tx, payments, refunds, topups
+from .store.topups import StoredTopup
+
+MAX_EVIDENCE = 100
+
+
+def for_review(context: Context, *, cursor: str | None, limit: int) -> Page[Topup]:
+    """List what an operator should look at, oldest first.
+
+    Paid top-ups in review, open ones with something wrong, and settled ones of
+    which a part could not be given back.
+
+    Raises:
+        InvalidRequest: A cursor of another list, or a limit out of range.
+    """
+    size, after = page_limit(limit), read_cursor("v", cursor)
+    rows = context.database.read(lambda tx: topups.for_review(tx, after=after, limit=size + 1))
+    return Page(tuple(rows[:size]), make_cursor("v", rows[size - 1].id) if len(rows) > size else None)
+
+
+def facts(context: Context, topup_id: object) -> TopupFacts:
+    """Read what of a top-up went back and what is disputed.
+
+    Raises:
+        NotFound: There is none of that id.
+    """
+    return facts_of(context, _load(context, topup_id).topup.id)
+
+
+def recheck(context: Context, topup_id: object, *, actor: str) -> Topup:
+    """Ask the gateway about a top-up again and settle it, with its refunds and disputes.
+
+    Raises:
+        NotFound: There is none of that id.
+        GatewayError: The gateway cannot be asked.
+    """
+    stored = _load(context, topup_id)
+    wanted, now = stored.topup.id, context.now()
+
+    def work(tx: Tx) -> None:
+        audit.record(tx, context, actor=actor, action="recheck", target=wanted)
+        topups.schedule_facts(tx, wanted, now, stored.polls)
+
+    context.database.write(work)
+    return settlement.settle(context, wanted).topup
+
+
+def confirm_transfer(context: Context, topup_id: object, *, received: object, reference: object, actor: str) -> Topup:
+    """Say what came in for a top-up that nobody can ask about, and settle it.
+
+    Args:
+        context: The billing system.
+        topup_id: The top-up.
+        received: What came in, in whole minor units; it may differ from what was asked for.
+        reference: The line of the bank statement, which settles one top-up only.
+        actor: The operator.
+
+    Raises:
+        NotFound: There is none of that id.
+        InvalidRequest: Its gateway is asked, not told; or the reference settled another top-up.
+        InvalidAmount: Not positive whole minor units.
+        KeyConflict: Something else was confirmed, and settled.
+    """
+    amount = require_whole_minor(received)
+    evidence = check_text(reference, field="reference", longest=MAX_EVIDENCE, empty=False)
+    stored = _load(context, topup_id)
+    gateway = settlement.gateway_of(context, stored.topup)
+    if not isinstance(gateway, ConfirmedByOperator):
+        raise InvalidRequest("What was paid at this gateway is asked of the gateway.", field="topup")
+    content = {"units": str(amount.units), "currency": amount.currency, "evidence": evidence}
+    told = {name: value for name, value in (stored.confirmation or {}).items() if name in content}
+    if stored.topup.state in PAID_STATES:
+        if told != content:
+            raise KeyConflict("Another receipt was confirmed for this top-up.", field="received")
+        return stored.topup
+    if told != content:
+        _keep_confirmation(context, gateway, stored, content, received=amount, actor=actor)
+    return settlement.settle(context, stored.topup.id).topup
+
+
+def _keep_confirmation(
+    context: Context,
+    gateway: ConfirmedByOperator,
+    stored: StoredTopup,
+    content: dict[str, Any],
+    *,
+    received: Money,
+    actor: str,
+) -> None:
+    topup, now = stored.topup, context.now()
+    ref = PaymentRef(topup_id=topup.id, checkout_id=stored.checkout_id or "")
+    payment = gateway.confirmed(ref, received=received, evidence=content["evidence"], at=now)
+
+    def work(tx: Tx) -> bool:
+        owner = payments.owner(tx, topup.gateway, payment.payment_id or "")
+        if owner is not None and owner != topup.id:
+            return False
+        topups.confirm(tx, topup.id, {**content, "at": to_micros(now), "actor": actor})
+        after = {**content, "received": str(received)}
+        audit.record(
+            tx,
+            context,
+            actor=actor,
+            action="confirm-transfer",
+            target=topup.id,
+            before=dict(stored.confirmation or {}),
+            after=after,
+        )
+        return True
+
+    if not context.database.write(work):
+        raise InvalidRequest("This reference settled another top-up.", field="reference")
+
+
+def resolve(context: Context, topup_id: object, *, action: object, reason: object, key: object, actor: str) -> Topup:
+    """End the review of a payment: credit what came, credit what was quoted, or give it back.
+
+    Args:
+        context: The billing system.
+        topup_id: The top-up in review.
+        action: ``"credit_received"``, ``"credit_quoted"`` or ``"refund"``.
+        reason: Why, for the audit.
+        key: The operator's key of this act.
+        actor: The operator.
+
+    Raises:
+        NotFound: There is none of that id.
+        InvalidRequest: No such action, no reason, or a key of the wrong form.
+        WrongState: It is not in review, or this cannot be done with its payment.
+        KeyConflict: The key ended this review in another way.
+        AmountOutOfRange: The balance would be larger than the ledger can hold.
+    """
+    wanted, why = check_action(action), audit.check_reason(reason)
+    hashed = key_hash(context.database.book_id, "resolve", actor, check_key(key))
+    stored = _load(context, topup_id)
+    act = {"key": hashed, "print": fingerprint("resolve", stored.topup.id, wanted)}
+    if (first := stored.resolved) is not None and first["key"] == hashed:
+        if first["print"] != act["print"]:
+            raise KeyConflict("This key ended the review in another way.", field="key")
+        return stored.topup
+    captured = _require_waiting(context, stored)
+    resolution = resolved_as(stored.topup, captured, wanted, rounding=context.seller.rounding)
+    _require_refunds(context, stored.topup, resolution)
+    record = act | _record(stored.topup, resolution, wanted, actor=actor)
+    done = _end(context, stored, resolution, record, action=wanted, reason=why)
+    for refund in done:
+        repayment.try_pursue(context, refund.id)
+    return settlement.load(context, stored.topup.id).topup
+
+
+def _load(context: Context, topup_id: object) -> StoredTopup:
+    return settlement.load(context, object_id(topup_id, field="topup"))
+
+
+def _require_waiting(context: Context, stored: StoredTopup) -> Money:
+    """Give what waits in suspense for an operator.
+
+    Raises:
+        WrongState: Nothing does.
+    """
+    back = context.database.read(lambda tx: refunds.of_topup(tx, stored.topup.id))
+    on_the_way = [refund for refund in back if refund.origin == "review" and refund.state not in LOST_REFUNDS]
+    if stored.topup.state != "review" or stored.captured is None or on_the_way:
+        raise WrongState("This top-up does not wait in review.", field="topup", state=stored.topup.state)
+    return stored.captured
+
+
+def _require_refunds(context: Context, topup: Topup, resolution: Resolution) -> None:
+    gateway: Gateway = settlement.gateway_of(context, topup)
+    if resolution.refund and not gateway.capabilities().refunds:
+        raise WrongState(f"{gateway.label} cannot give money back by itself.", field="action")
+
+
+def _record(topup: Topup, resolution: Resolution, action: ResolveAction, *, actor: str) -> dict[str, Any]:
+    ordered = {name: getattr(topup, name).units for name in ("credit", "bonus", "discount", "net", "total")}
+    return {
+        "action": action,
+        "actor": actor,
+        "ordered": ordered | {"tax": topup.tax.total.units, "currency": topup.total.currency},
+        "goodwill": resolution.goodwill.units,
+        "refund": resolution.refund.units,
+    }
+
+
+def _end(
+    context: Context,
+    stored: StoredTopup,
+    resolution: Resolution,
+    record: dict[str, Any],
+    *,
+    action: ResolveAction,
+    reason: str,
+) -> list[Refund]:
+    """Post a resolution in one transaction, and give the refunds that it intends."""
+    topup, actor = stored.topup, record["actor"]
+    sold = topup if action == "refund" else _sold(topup, resolution)
+    back = repayment.open_accounts(context, topup.gateway, resolution.refund.currency)
+    prepared = None
+    if action != "refund":
+        prepared = selling.prepare(
+            context, sold, SUSPENSE, profile_version=stored.profile_version, goodwill=resolution.goodwill
+        )
+
+    def work(tx: Tx) -> list[Refund]:
+        ended = (
+            topups.intend_refund(tx, topup.id, resolved=record, before=stored.resolved)
+            if prepared is None
+            else topups.resolve(tx, sold, "credited", resolved=record, failure="", invoice_id=prepared.invoice_id)
+        )
+        if not ended:
+            raise WrongState("This top-up does not wait in review.", field="topup")
+        if prepared is not None:
+            selling.post(tx, context, sold, prepared, actor=actor, payment_id=stored.payment_id or "")
+        audit.record(tx, context, actor=actor, action=f"resolve-{action}", target=topup.id, reason=reason, after=record)
+        if not resolution.refund:
+            return []
+        refund = repayment.intend(
+            tx,
+            context,
+            topup,
+            payment_id=stored.payment_id or "",
+            amount=resolution.refund,
+            actor=actor,
+            reason=reason,
+            system=back,
+        )
+        return [refund]
+
+    return context.database.write(work)
+
+
+def _sold(topup: Topup, resolution: Resolution) -> Topup:
+    """Give the top-up with the figures that are really sold."""
+    decision = resolution.decision
+    return evolve(
+        topup,
+        credit=resolution.credit,
+        bonus=resolution.bonus,
+        discount=resolution.discount,
+        net=decision.net,
+        total=decision.gross,
+        tax=decision,
+    )

@@ -1,0 +1,156 @@
+"""Captured money: credited, or kept in suspense; each payment once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from .. import audit, outbox, wallets
+from ..config import Context
+from ..core import keys
+from ..core.errors import AmountOutOfRange, IntegrityFault
+from ..core.topups import Topup
+from ..core.transfers import SUSPENSE, clearing, suspense_lines
+from ..ports import PaymentSnapshot
+from ..store import Duplicate, Tx, accounts, payments, topups
+from ..store.ledger import Header
+from . import selling
+from .checkouts import load
+from .endings import refuse, release
+from .values import Settled, SettlementOutcome
+
+SECOND_PAYMENT: Final = "second-payment"
+
+
+def credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> Settled:
+    """Credit what was started and paid."""
+    try:
+        return _once(context, topup, payment, post=lambda: _credit(context, topup, payment), outcome="credited")
+    except AmountOutOfRange:
+        # Captured money is never refused: what a wallet cannot hold waits for an operator.
+        return review(context, topup, payment, "balance-full")
+
+
+def review(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str) -> Settled:
+    """Keep captured money in suspense, for an operator to look at."""
+    return _once(context, topup, payment, post=lambda: _park(context, topup, payment, reason), outcome="review")
+
+
+def _once(
+    context: Context,
+    topup: Topup,
+    payment: PaymentSnapshot,
+    *,
+    post: Callable[[], bool],
+    outcome: SettlementOutcome,
+) -> Settled:
+    """Post a payment unless it was posted, by this top-up or, which is an attack, by another."""
+    try:
+        posted = post()
+    except Duplicate:
+        owner = owner_of(context, topup.gateway, payment)
+        if owner is None:
+            raise IntegrityFault("Settling met a key that only a settled top-up can have.") from None
+        if owner != topup.id:
+            return refuse(context, topup, "payment-of-another-topup")
+        posted = False
+    after = load(context, topup.id).topup
+    return Settled(after, outcome if posted else "duplicate")
+
+
+def owner_of(context: Context, gateway: str, payment: PaymentSnapshot) -> str | None:
+    """Name the top-up that a payment settled."""
+    payment_id = payment.payment_id or ""
+    return context.database.read(lambda tx: payments.owner(tx, gateway, payment_id))
+
+
+def _credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> bool:
+    prepared = selling.prepare(context, topup, clearing(topup.gateway), profile_version=_profile(context, topup))
+    actor, now = f"gateway:{topup.gateway}", context.now()
+
+    def work(tx: Tx) -> bool:
+        if not topups.step(
+            tx, topup.id, "credited", failure="", settled_at=now, next_poll_at=None, invoice_id=prepared.invoice_id
+        ):
+            return False
+        release(tx, context, topup, paid=True)
+        payments.add(tx, topup, payment, posted_as="credited", now=now)
+        selling.post(tx, context, topup, prepared, actor=actor, payment_id=payment.payment_id or "")
+        return True
+
+    return context.database.write(work)
+
+
+def _profile(context: Context, topup: Topup) -> int | None:
+    return load(context, topup.id).profile_version
+
+
+def _park(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str) -> bool:
+    now, system = context.now(), _suspense(context, topup, payment)
+
+    def work(tx: Tx) -> bool:
+        if not topups.step(tx, topup.id, "review", failure=reason, settled_at=now, next_poll_at=None):
+            return False
+        release(tx, context, topup, paid=True)
+        suspend(tx, context, topup, payment, system=system, reason=reason)
+        return True
+
+    return context.database.write(work)
+
+
+def _suspense(context: Context, topup: Topup, payment: PaymentSnapshot) -> wallets.Accounts:
+    captured = payment.captured or topup.total
+    refs = (clearing(topup.gateway), SUSPENSE)
+    return accounts.system_accounts(context.database, refs, captured.currency, context.now())
+
+
+def suspend(
+    tx: Tx, context: Context, topup: Topup, payment: PaymentSnapshot, *, system: wallets.Accounts, reason: str
+) -> None:
+    """Post a payment into suspense and tell of it, in the transaction that moved its top-up to review."""
+    captured = payment.captured or topup.total
+    payments.add(tx, topup, payment, posted_as="suspense", now=context.now())
+    header = _suspense_header(context, topup)
+    wallets.post_system(
+        tx, header, suspense_lines(topup.gateway, captured.units), currency=captured.currency, system=system
+    )
+    outbox.emit(
+        tx,
+        context,
+        "topup-review",
+        about=topup.id,
+        customer=topup.customer,
+        amount=captured,
+        topup=topup.id,
+        reason=reason,
+    )
+    audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=f"{topup.id}/{reason}")
+
+
+def _suspense_header(context: Context, topup: Topup) -> Header:
+    identity = keys.settlement(
+        context.database.book_id, keys.suspended("topup"), customer=topup.customer, topup_id=topup.id
+    )
+    return selling.header(context, topup, "topup", identity=identity, actor=f"gateway:{topup.gateway}")
+
+
+def keep_further(context: Context, first: Topup, payment: PaymentSnapshot) -> None:
+    """Keep a second payment of a checkout in suspense, as a top-up of its own.
+
+    It has no promotion and waits for an operator: the customer meant to pay once.
+    """
+    if owner_of(context, first.gateway, payment) is not None:
+        return
+    further = selling.further_topup(context, first, payment)
+    system, now = _suspense(context, further, payment), context.now()
+
+    def work(tx: Tx) -> None:
+        selling.add_further(tx, context, further, payment)
+        suspend(tx, context, further, payment, system=system, reason=SECOND_PAYMENT)
+        topups.step_settled(tx, further.id, now)
+
+    try:
+        context.database.write(work)
+    except Duplicate:  # another worker kept it at the same moment
+        if owner_of(context, first.gateway, payment) is None:
+            raise IntegrityFault("A second payment met a key that is not its own.") from None

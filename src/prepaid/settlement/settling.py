@@ -1,0 +1,172 @@
+"""Settling one top-up: ask its gateway, judge the answer, do what it says."""
+
+from __future__ import annotations
+
+import logging
+
+from attrs import evolve
+
+from .. import gateway_facts
+from ..config import Context
+from ..core.errors import GatewayError, IntegrityFault
+from ..core.instants import from_micros
+from ..core.money import Money
+from ..core.schedule import LOOKS
+from ..core.settlement import Expected, Verdict, judge
+from ..core.states import PAID_STATES, TopupState
+from ..core.topups import Topup
+from ..ports import ConfirmedByOperator, Gateway, PaymentRef, PaymentSnapshot
+from ..store import payments, topups
+from ..store.topups import StoredTopup
+from .checkouts import gateway_of, is_forgotten, load, open_checkout
+from .crediting import credit, keep_further, review
+from .endings import end_unpaid, refuse
+from .values import Close, Settled, UnpaidState
+
+log = logging.getLogger("prepaid.settlement")
+
+
+def settle(context: Context, topup_id: str, *, close: Close | None = None, payment_id: str | None = None) -> Settled:
+    """Bring a top-up to where its payment is; safe to call at any time, any number of times.
+
+    Args:
+        context: The billing system.
+        topup_id: The top-up.
+        close: Make an unpaid checkout unpayable first.
+        payment_id: A payment that was told of; if the top-up is settled by
+            another one, it is looked for, because a checkout may be paid twice.
+
+    Raises:
+        NotFound: The book has no such top-up.
+        GatewayError: The gateway cannot be asked; the top-up is as it was.
+    """
+    stored = load(context, topup_id)
+    topup = stored.topup
+    if topup.state in PAID_STATES:
+        return _look_again(context, stored, payment_id)
+    gateway = gateway_of(context, topup)
+    if stored.checkout_id is None and topup.state != "starting":
+        # It ended before a checkout was known; asking now would open one that nobody sees.
+        return end_unpaid(context, topup, _ended(topup.state))
+    if stored.checkout_id is None and is_forgotten(context, gateway, topup) and context.now() >= topup.expires_at:
+        return end_unpaid(context, topup, "expired", failure="never-opened")
+    stored = open_checkout(context, gateway, stored)
+    payment = _ask(context, gateway, stored, close=close)
+    expected = _expected(context, gateway, stored, close=close)
+    verdict = judge(payment, expected)
+    if verdict.kind == "capture":
+        key = f"prepaid:{context.mode}:{topup.id}:capture"
+        payment = gateway.capture(_ref(stored), expected.total, key=key)
+        verdict = judge(payment, evolve(expected, captures=False))
+    settled = _apply(context, stored.topup, payment, _closed(verdict, payment, close))
+    _look_beside(context, gateway, settled.topup, payment, expected=expected)
+    return settled
+
+
+def try_settle(context: Context, topup_id: str, *, payment_id: str | None = None) -> Settled:
+    """Settle if the gateway can be asked; if it cannot, leave the top-up and have a job look soon.
+
+    A gateway that sent a webhook may not send it again: also a top-up that had
+    ended is looked at until the gateway was asked.
+
+    Raises:
+        NotFound: The book has no such top-up.
+    """
+    try:
+        return settle(context, topup_id, payment_id=payment_id)
+    except GatewayError as error:
+        log.warning("top-up %s waits for its gateway: %s", topup_id, error)
+        soon = context.now() + LOOKS[0]
+        context.database.write(lambda tx: topups.schedule_look(tx, topup_id, soon, 0))
+        return Settled(load(context, topup_id).topup, "unreachable")
+
+
+def _look_again(context: Context, stored: StoredTopup, payment_id: str | None) -> Settled:
+    """Look at what may have happened beside the payment that settled a top-up: a second one, a refund, a dispute."""
+    topup = stored.topup
+    told = payment_id is not None and payment_id != stored.payment_id
+    if told and not context.database.read(lambda tx: payments.owner(tx, topup.gateway, payment_id or "")):
+        gateway = gateway_of(context, topup)
+        payment = gateway.fetch_payment(_ref(stored))
+        _look_beside(context, gateway, topup, payment, expected=_expected(context, gateway, stored, close=None))
+    elif stored.next_look_at is not None:
+        gateway_facts.record(context, gateway_of(context, topup), topup)
+        context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, None, 0))
+    return Settled(topup, "duplicate")
+
+
+def _look_beside(
+    context: Context, gateway: Gateway, topup: Topup, payment: PaymentSnapshot, *, expected: Expected
+) -> None:
+    """Keep further payments of a settled top-up's checkout, and record what was given back of it or is disputed."""
+    if topup.state not in PAID_STATES:
+        return
+    for other in (payment, *payment.further):
+        if judge(other, expected).kind in ("credit", "review"):
+            keep_further(context, topup, other)
+    if payment.disputed or payment.refunded:
+        try:
+            gateway_facts.record(context, gateway, topup)
+        except GatewayError as error:
+            log.warning("refunds and disputes of top-up %s wait for its gateway: %s", topup.id, error)
+            soon = context.now() + LOOKS[0]
+            context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, soon, 0))
+
+
+def _ended(state: TopupState) -> UnpaidState:
+    match state:
+        case "failed" | "expired" | "canceled":
+            return state
+        case _:
+            raise IntegrityFault("An open top-up has no checkout.")
+
+
+def _ref(stored: StoredTopup) -> PaymentRef:
+    return PaymentRef(topup_id=stored.topup.id, checkout_id=stored.checkout_id or "", payment_id=stored.payment_id)
+
+
+def _ask(context: Context, gateway: Gateway, stored: StoredTopup, *, close: Close | None) -> PaymentSnapshot:
+    ref, confirmation = _ref(stored), stored.confirmation
+    if confirmation is not None and isinstance(gateway, ConfirmedByOperator):
+        received = Money(int(confirmation["units"]), confirmation["currency"])
+        at = from_micros(confirmation["at"])
+        return gateway.confirmed(ref, received=received, evidence=confirmation["evidence"], at=at)
+    payment = gateway.fetch_payment(ref)
+    # Whoever pays an authorised checkout in time gets the credit; whoever cancels it does not want it.
+    closing = ("open",) if close == "lapse" else ("open", "authorised") if close == "cancel" else ()
+    return gateway.cancel(ref) if payment.state in closing else payment
+
+
+def _expected(context: Context, gateway: Gateway, stored: StoredTopup, *, close: Close | None) -> Expected:
+    canceled = close == "cancel" or stored.topup.state == "canceled"
+    return Expected(
+        topup_id=stored.topup.id,
+        checkout_id=stored.checkout_id or "",
+        mode=context.mode,
+        account=gateway.account,
+        total=stored.topup.total,
+        captures=gateway.capabilities().needs_capture and not canceled,
+    )
+
+
+def _closed(verdict: Verdict, payment: PaymentSnapshot, close: Close | None) -> Verdict:
+    """Take a checkout that its gateway cannot close for closed: nothing of it is captured by us any more."""
+    if close == "cancel" and verdict.kind in ("wait", "processing") and payment.state in ("open", "authorised"):
+        return Verdict("canceled", "canceled")
+    return Verdict("expired", "expired") if close == "lapse" and verdict.kind == "wait" else verdict
+
+
+def _apply(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Verdict) -> Settled:
+    match verdict.kind:
+        case "credit":
+            return credit(context, topup, payment)
+        case "review":
+            return review(context, topup, payment, verdict.reason)
+        case "mismatch":
+            return refuse(context, topup, verdict.reason)
+        case "wait":
+            return end_unpaid(context, topup, "pending")
+        case "processing" | "capture":
+            return end_unpaid(context, topup, "processing")
+        case ended:
+            return end_unpaid(context, topup, ended, failure=verdict.reason[:32])

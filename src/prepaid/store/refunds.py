@@ -1,0 +1,106 @@
+"""Refunds at gateways: intents of ours, and those that gateways tell of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, cast
+
+from attrs import frozen
+from sqlalchemy import func, insert, select, update
+
+from ..core.money import Money
+from ..core.refunds import LOST_REFUNDS, OPEN_REFUNDS, Refund, RefundOrigin, RefundStep, refund_sources
+from . import schema
+from .database import Tx
+
+_refund = schema.refund
+
+
+@frozen(kw_only=True)
+class StoredRefund:
+    """A refund with what only the library needs.
+
+    Attributes:
+        refund: What may be seen.
+        gateway_key: The key it is sent with.
+        polls: How often a job looked at it.
+    """
+
+    refund: Refund
+    gateway_key: str
+    polls: int
+
+
+def add(tx: Tx, refund: Refund, *, gateway_key: str, next_look_at: datetime | None) -> None:
+    """Keep a refund.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: The gateway's id of it is known already.
+    """
+    names = "id topup_id gateway payment_id origin state gateway_refund_id actor reason failure created_at settled_at"
+    row = {name: getattr(refund, name) for name in names.split()}
+    row |= {"currency": refund.amount.currency, "amount": refund.amount.units}
+    row |= {"gateway_key": gateway_key, "polls": 0, "next_poll_at": next_look_at}
+    tx.execute(insert(_refund).values(book_id=tx.book_id, **row))
+
+
+def find(tx: Tx, refund_id: str) -> StoredRefund | None:
+    """Read a refund of the book by its id."""
+    return _one(tx, _refund.c.id == refund_id)
+
+
+def find_at_gateway(tx: Tx, gateway: str, gateway_refund_id: str) -> StoredRefund | None:
+    """Read a refund by the gateway's id of it."""
+    return _one(tx, (_refund.c.gateway == gateway) & (_refund.c.gateway_refund_id == gateway_refund_id))
+
+
+def of_topup(tx: Tx, topup_id: str) -> list[Refund]:
+    """Read the refunds of a top-up, oldest first."""
+    wanted = select(_refund).where(_refund.c.book_id == tx.book_id, _refund.c.topup_id == topup_id)
+    return [_from_row(row).refund for row in tx.execute(wanted.order_by(_refund.c.id))]
+
+
+def due(tx: Tx, now: datetime, *, limit: int) -> list[StoredRefund]:
+    """Read the refunds that a job should look at, longest waiting first."""
+    wanted = select(_refund).where(_refund.c.book_id == tx.book_id, _refund.c.next_poll_at <= now)
+    return [_from_row(row) for row in tx.execute(wanted.order_by(_refund.c.next_poll_at, _refund.c.id).limit(limit))]
+
+
+def step(tx: Tx, refund_id: str, target: RefundStep, **values: Any) -> bool:
+    """Move a refund to ``target`` if its state still allows it, and lock its row; False otherwise."""
+    statement = update(_refund).where(
+        _refund.c.book_id == tx.book_id, _refund.c.id == refund_id, _refund.c.state.in_(refund_sources(target))
+    )
+    return bool(tx.execute(statement.values(state=target, **values)).rowcount)
+
+
+def schedule_look(tx: Tx, refund_id: str, at: datetime, polls: int) -> None:
+    """Say when a job should look at an open refund again."""
+    statement = update(_refund).where(
+        _refund.c.book_id == tx.book_id, _refund.c.id == refund_id, _refund.c.state.in_(OPEN_REFUNDS)
+    )
+    tx.execute(statement.values(next_poll_at=at, polls=polls))
+
+
+def given_back(tx: Tx, topup_id: str) -> int:
+    """Sum what of a top-up's payment went back or is on its way, in ledger units."""
+    wanted = select(func.coalesce(func.sum(_refund.c.amount), 0)).where(
+        _refund.c.book_id == tx.book_id, _refund.c.topup_id == topup_id, _refund.c.state.not_in(LOST_REFUNDS)
+    )
+    return int(tx.execute(wanted).scalar_one())
+
+
+def _one(tx: Tx, which: Any) -> StoredRefund | None:
+    row = tx.execute(select(_refund).where(_refund.c.book_id == tx.book_id, which)).first()
+    return None if row is None else _from_row(row)
+
+
+def _from_row(row: Any) -> StoredRefund:
+    names = "id topup_id gateway payment_id gateway_refund_id actor reason failure created_at settled_at".split()
+    refund = Refund(
+        amount=Money(row.amount, row.currency),
+        origin=cast(RefundOrigin, row.origin),
+        state=cast(RefundStep, row.state),
+        **{name: getattr(row, name) for name in names},
+    )
+    return StoredRefund(refund=refund, gateway_key=row.gateway_key, polls=row.polls)
