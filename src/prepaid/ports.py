@@ -38,6 +38,7 @@ __all__ = [
     "Checkout",
     "CheckoutRequest",
     "Clock",
+    "ConfirmedByOperator",
     "CurrencyLimits",
     "DisputeSnapshot",
     "DisputeState",
@@ -374,6 +375,27 @@ class Gateway(Protocol):
                 the future, or not readable.
             GatewayError: It can be verified only by asking the gateway, which
                 cannot be asked now.
+        """
+        ...
+
+
+@runtime_checkable
+class ConfirmedByOperator(Protocol):
+    """A gateway whose money an operator sees, not the gateway: the core stores the confirmation and hands it in."""
+
+    def confirmed(self, ref: PaymentRef, *, received: Money, evidence: str, at: datetime) -> PaymentSnapshot:
+        """Give the captured payment that a confirmation tells of; no network, and always the same for the same one.
+
+        Args:
+            ref: What we stored of the payment.
+            received: What arrived, which need not be what was asked for.
+            evidence: Where it is to be found, such as a line of a bank
+                statement; the payment's id follows from it, so that it pays once.
+            at: When it arrived.
+
+        Raises:
+            GatewayError: ``ref`` is none of this gateway's.
+            RequestRefused: An argument cannot be right.
         """
         ...
 
