@@ -386,17 +386,21 @@ class Gateway(Protocol):
 
 @runtime_checkable
 class ConfirmedByOperator(Protocol):
-    """A gateway that nobody can ask: an operator says what came in, and the library keeps it."""
+    """A gateway whose money an operator sees, not the gateway: the core stores the confirmation and hands it in."""
 
     def confirmed(self, ref: PaymentRef, *, received: Money, evidence: str, at: datetime) -> PaymentSnapshot:
-        """Give the payment that an operator confirmed; no network, and the same every time.
+        """Give the captured payment that a confirmation tells of; no network, and always the same for the same one.
 
         Args:
-            ref: Which checkout.
-            received: What came in.
-            evidence: Where it is to be found, such as the line of a bank statement; a
-                payment's id is made of it, so that one line settles one top-up.
-            at: When it was confirmed.
+            ref: What we stored of the payment.
+            received: What arrived, which need not be what was asked for.
+            evidence: Where it is to be found, such as a line of a bank
+                statement; the payment's id follows from it, so that it pays once.
+            at: When it arrived.
+
+        Raises:
+            GatewayError: ``ref`` is none of this gateway's.
+            RequestRefused: An argument cannot be right.
         """
         ...
 

@@ -192,7 +192,7 @@ def test_amount_that_is_not_taken_is_refused_and_uses_up_no_key(gateway, amount)
 
 def test_open_checkout_has_no_money(gateway, checkout_id):
     assert fetch(gateway, checkout_id) == PaymentSnapshot(
-        checkout_id=checkout_id, topup_id="top_1", state="open", mode="test", account="acct_simulated"
+        checkout_id=checkout_id, topup_id="top_1", state="open", mode="test", account="acct_simulated", created_at=NOW
     )
 
 
@@ -209,6 +209,7 @@ def test_paid_checkout_is_captured_once_and_says_by_what(gateway, checkout_id):
         mode="test",
         account="acct_simulated",
         method="simulated",
+        created_at=NOW,
     )
     assert gateway.pay(checkout_id, amount=Money.of("99.00", "EUR")) == first
     assert fetch(gateway, checkout_id) == paid

@@ -3,8 +3,9 @@
 Importing this package imports no provider's SDK.
 """
 
+from .bank_transfer import BankTransferGateway
 from .basic import BasicGateway
 from .simulated import SimulatedGateway
 from .stripe import StripeGateway
 
-__all__ = ["BasicGateway", "SimulatedGateway", "StripeGateway"]
+__all__ = ["BankTransferGateway", "BasicGateway", "SimulatedGateway", "StripeGateway"]

@@ -12,173 +12,95 @@ go nowhere by themselves, the host or test delivers those of
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from sqlite3 import Row
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import attrs
-from attrs import field, frozen
+from attrs import frozen
 
-from ..core.errors import (
-    ConfigurationError,
-    GatewayError,
-    InvalidAmount,
-    InvalidRequest,
-    NotFound,
-    WebhookRejected,
-    WrongState,
-)
-from ..core.hashing import canonical_json, fingerprint
+from ..core.errors import ConfigurationError, GatewayError, InvalidAmount, WebhookRejected
+from ..core.hashing import fingerprint
 from ..core.instants import to_micros
-from ..core.money import MINOR_DIGITS, Money, check_currency, require_whole_minor
+from ..core.money import MINOR_DIGITS, Money, require_whole_minor
 from ..ports import (
     Capabilities,
     Checkout,
     CheckoutRequest,
     Clock,
     CurrencyLimits,
+    DisputeSnapshot,
     GatewayEvent,
     Health,
+    Listing,
     Mode,
     PaymentRef,
     PaymentSnapshot,
-    PaymentState,
+    RefundRef,
+    RefundRequest,
+    RefundSnapshot,
 )
-from ..system import SystemClock
 from .basic import BasicGateway
-from .credentials import Secret, check_name, check_timeout, conceal_all
-from .signed import required_text, sign, strict_json_object, verify_signed
-from .simulated_state import StateSession, event_id, session, snapshot, state_at
+from .signed import required_text, strict_json_object, verify_signed
+from .simulated_faults import Fault, Operation, carry_out
+from .simulated_provider import MODE, RefundOutcome, SimulatedProvider
+from .simulated_reports import (
+    checkout_snapshot,
+    dispute_snapshot,
+    known,
+    payment_snapshot,
+    refund_snapshot,
+    state_at,
+)
+from .simulated_state import StateSession
+from .simulated_values import SIGNATURE_HEADER, SimulatedDelivery, SimulatedPage
 
-SIGNATURE_HEADER: Final = "simulated-signature"
+if TYPE_CHECKING:
+    from sqlite3 import Row
 
-Fault = Literal["unavailable", "timeout-after-accept", "garbage", "slow"]
-"""What goes wrong with a call: nothing is done; it is done but nobody hears of
-it; the answer cannot be read (and nothing was done); it takes all the time allowed."""
+__all__ = [
+    "SIGNATURE_HEADER",
+    "Fault",
+    "Operation",
+    "RefundOutcome",
+    "SimulatedDelivery",
+    "SimulatedGateway",
+    "SimulatedPage",
+]
 
-Operation = Literal["check_credentials", "create_checkout", "fetch_payment", "cancel"]
+T = TypeVar("T")
 
-_MODE: Final[Mode] = "test"
 _KEY_VALID_S: Final = 10 * 365 * 86_400
 _MAX_MINOR: Final = 99_999_999
-_EVENT_TYPES: Final[dict[PaymentState, str]] = {
-    "processing": "payment.processing",
-    "captured": "payment.captured",
-    "failed": "payment.failed",
-    "expired": "checkout.expired",
-    "canceled": "checkout.canceled",
+_KINDS: Final[dict[str, Literal["payment", "refund", "dispute"]]] = {
+    "payment.processing": "payment",
+    "payment.authorised": "payment",
+    "payment.captured": "payment",
+    "payment.failed": "payment",
+    "checkout.expired": "payment",
+    "checkout.canceled": "payment",
+    "refund.pending": "refund",
+    "refund.succeeded": "refund",
+    "refund.failed": "refund",
+    "dispute.opened": "dispute",
+    "dispute.closed": "dispute",
 }
-_LATE: Final[tuple[PaymentState, ...]] = ("expired", "failed", "canceled")
-
-_TRUTH: Final[dict[str, str | int | None]] = dict.fromkeys(("minor", "currency", "topup", "mode", "account"))
 
 
 @frozen(kw_only=True)
-class SimulatedPage:
-    """What a payment page shows, for the host to draw.
-
-    Attributes:
-        checkout_id: The checkout that the page pays.
-        description: What is paid for.
-        amount: What is to be paid.
-        return_url: Where the browser goes after paying.
-        cancel_url: Where the browser goes when the customer gives up.
-        state: Only ``open`` can be paid.
-    """
-
-    checkout_id: str
-    description: str
-    amount: Money
-    return_url: str
-    cancel_url: str
-    state: PaymentState
-
-
-@frozen(kw_only=True)
-class SimulatedDelivery:
-    """A webhook to deliver, any number of times.
-
-    Attributes:
-        event_id: The same on every delivery.
-        checkout_id: Checkout it is about.
-        type: The gateway's word for what happened.
-        body: The raw bytes, the same on every delivery.
-    """
-
-    event_id: str
-    checkout_id: str
-    type: str
-    body: bytes = field(repr=False)
-    _secret: Secret = field(repr=False)
-    _clock: Clock = field(repr=False)
-
-    def request(self, secret: str | None = None, at: datetime | None = None) -> tuple[dict[str, str], bytes]:
-        """Give headers (names in lower case) and body of a delivery.
-
-        Args:
-            secret: Another signing secret than the gateway's first.
-            at: Another signing time than now.
-        """
-        signed_at = to_micros(at or self._clock.now()) // 1_000_000
-        signature = sign(self.body, secret or self._secret.reveal(), at=signed_at)
-        return {"content-type": "application/json", SIGNATURE_HEADER: signature}, self.body
-
-
-def _state_path(state: str | os.PathLike[str]) -> str:
-    path = os.fspath(state)
-    if path in ("", ":memory:"):
-        raise ConfigurationError("state names a file: the simulated gateway remembers outside the process.")
-    return path
-
-
-def _not_empty(instance: object, attribute: object, secrets: tuple[Secret, ...]) -> None:
-    if not secrets:
-        raise ConfigurationError("webhook_secrets of SimulatedGateway holds at least one secret.")
-
-
-def _has_place_for_id(instance: object, attribute: object, page_url: str) -> None:
-    if "{checkout_id}" not in page_url:
-        raise ConfigurationError("page_url needs {checkout_id} where the id goes.")
-
-
-@frozen(kw_only=True)
-class SimulatedGateway(BasicGateway):
+class SimulatedGateway(SimulatedProvider, BasicGateway):
     """A provider whose payments are acts of the test; refused in live mode.
 
     Instances on one ``state`` file with one ``name`` are one provider: the
     payer's acts may be called on any of them. Before `bind` it goes by the
-    machine's clock.
-
-    Attributes:
-        state: File in which the provider remembers; made at first use.
-        webhook_secrets: The first signs, any of them is accepted.
-        page_url: Where the host routes the payment page.
-        name: Name under which the host knows the gateway.
-        label: What customers read.
-        timeout_s: Longest that a call takes.
-        clock: Tells when a checkout lapses and a signature is stale.
+    machine's clock. Settings are those of
+    `prepaid.gateways.simulated_provider.SimulatedProvider`.
     """
-
-    state: str = field(default="simulated-gateway.db", converter=_state_path)
-    webhook_secrets: tuple[Secret, ...] = field(
-        default=(Secret("simulated-secret"),), converter=conceal_all, validator=_not_empty, repr=False
-    )
-    page_url: str = field(default="/simulated-pay/{checkout_id}", validator=_has_place_for_id)
-    name: str = field(default="simulated", validator=check_name)
-    label: str = "Simulated payment"
-    timeout_s: int = field(default=5, validator=check_timeout)
-    clock: Clock = field(factory=SystemClock, repr=False)
 
     @property
     def account(self) -> str:
         """The merchant account that honest payments go to."""
         return f"acct_{self.name}"
-
-    # The host's side: prepaid.ports.Gateway.
 
     def bind(self, mode: Mode, clock: Clock) -> SimulatedGateway:
         """Give this gateway with a clock, for test mode only.
@@ -186,24 +108,33 @@ class SimulatedGateway(BasicGateway):
         Raises:
             ConfigurationError: In any other mode: its payments are not money.
         """
-        if mode != _MODE:
+        if mode != MODE:
             raise ConfigurationError(f"The gateway {self.name!r} is simulated and is refused in {mode} mode.")
         return attrs.evolve(self, clock=clock)
 
     def capabilities(self) -> Capabilities:
-        """Say what the gateway can do: every currency, in whole minor units."""
+        """Say what the gateway can do: everything, and every currency, in whole minor units."""
         return Capabilities(
             currencies={currency: _limits(currency) for currency in MINOR_DIGITS},
             create_key_valid_s=_KEY_VALID_S,
-            reports_account=True,
+            refund_key_valid_s=_KEY_VALID_S,
+            needs_capture=self.capture_method == "manual",
             asynchronous=True,
+            partial_refund=True,
+            multiple_refunds=True,
+            lists_payments=True,
+            lists_refunds=True,
+            lists_disputes=True,
+            reports_account=True,
         )
 
     def check_credentials(self) -> Health:
         """Say that all is well, unless a fault is due."""
         try:
-            with self._call("check_credentials"):
-                return Health(ok=True, mode=_MODE, detail="Simulated: no money moves.")
+            return self._call(
+                "check_credentials",
+                lambda state: Health(ok=True, mode=MODE, detail="Simulated: no money moves."),
+            )
         except GatewayError as problem:
             return Health(ok=False, detail=str(problem))
 
@@ -214,9 +145,7 @@ class SimulatedGateway(BasicGateway):
             GatewayError: The amount is not taken, the key came with another
                 request (``idempotency-conflict``), or a fault was due.
         """
-        with self._call("create_checkout"), self._session() as state:
-            checkout_id = self._created(state, request)
-        return Checkout(checkout_id=checkout_id, redirect_url=self.page_url.replace("{checkout_id}", checkout_id))
+        return self._call("create_checkout", lambda state: self._created(state, request))
 
     def fetch_payment(self, ref: PaymentRef) -> PaymentSnapshot:
         """Re-read a payment.
@@ -224,19 +153,101 @@ class SimulatedGateway(BasicGateway):
         Raises:
             GatewayError: The checkout is unknown, or a fault was due.
         """
-        with self._call("fetch_payment"), self._session() as state:
-            return snapshot(_known(state, ref), self.clock.now())
+        return self._call("fetch_payment", lambda state: self._seen(state, ref))
+
+    def capture(self, ref: PaymentRef, amount: Money, *, key: str) -> PaymentSnapshot:
+        """Take the whole of an authorised payment; what was captured before is left as it is.
+
+        Raises:
+            GatewayError: The checkout is unknown, nothing is authorised, or not
+                this amount, or a fault was due.
+        """
+        return self._call("capture", lambda state: self._taken_by_host(state, ref, amount))
 
     def cancel(self, ref: PaymentRef) -> PaymentSnapshot:
-        """Make an open checkout unpayable; any other stays as it is.
+        """Make an open checkout unpayable and let authorised money go; any other stays as it is.
 
         Raises:
             GatewayError: The checkout is unknown, or a fault was due.
         """
-        with self._call("cancel"), self._session() as state:
-            if state_at(_known(state, ref), self.clock.now()) == "open":
-                state.enter(ref.checkout_id, "canceled", created=self._unix_now())
-            return snapshot(_known(state, ref), self.clock.now())
+        return self._call("cancel", lambda state: self._closed(state, ref))
+
+    def refund(self, request: RefundRequest) -> RefundSnapshot:
+        """Give money back; the same key again gives the same refund.
+
+        Raises:
+            GatewayError: The payment is unknown, not captured or holds less
+                (``refund-too-large``), the key came with another request
+                (``idempotency-conflict``), or a fault was due.
+        """
+        return self._call("refund", lambda state: refund_snapshot(self._refunded(state, request)))
+
+    def fetch_refund(self, ref: RefundRef) -> RefundSnapshot | None:
+        """Re-read a refund of a payment, by the gateway's id if it is known, else by our reference.
+
+        Raises:
+            GatewayError: The payment is unknown, or a fault was due.
+        """
+        name, wanted = ("id", ref.gateway_refund_id) if ref.gateway_refund_id else ("reference", ref.refund_id)
+
+        def look(state: StateSession) -> RefundSnapshot | None:
+            refunds = state.of_payment("refund", _payment(state, ref.payment)["id"])
+            return next((refund_snapshot(refund) for refund in refunds if refund[name] == wanted), None)
+
+        return self._call("fetch_refund", look)
+
+    def refunds_of(self, ref: PaymentRef) -> Sequence[RefundSnapshot]:
+        """Read all refunds of a payment, also those made in the provider's dashboard.
+
+        Raises:
+            GatewayError: The payment is unknown, or a fault was due.
+        """
+        return self._call(
+            "refunds_of",
+            lambda state: tuple(map(refund_snapshot, state.of_payment("refund", _payment(state, ref)["id"]))),
+        )
+
+    def disputes_of(self, ref: PaymentRef) -> Sequence[DisputeSnapshot]:
+        """Read all disputes of a payment.
+
+        Raises:
+            GatewayError: The payment is unknown, or a fault was due.
+        """
+        return self._call(
+            "disputes_of",
+            lambda state: tuple(map(dispute_snapshot, state.of_payment("dispute", _payment(state, ref)["id"]))),
+        )
+
+    def list_payments(self, since: datetime, until: datetime, *, cursor: str | None = None) -> Listing[PaymentSnapshot]:
+        """List captured payments by the time of their making, one entry for each of a checkout's.
+
+        Raises:
+            GatewayError: The cursor is none of ours, or a fault was due.
+        """
+        return self._call(
+            "list_payments",
+            lambda state: self._listed(state, "payment", (since, until, cursor), lambda r: payment_snapshot(state, r)),
+        )
+
+    def list_refunds(self, since: datetime, until: datetime, *, cursor: str | None = None) -> Listing[RefundSnapshot]:
+        """List refunds by the time of their making.
+
+        Raises:
+            GatewayError: As `list_payments`.
+        """
+        return self._call(
+            "list_refunds", lambda state: self._listed(state, "refund", (since, until, cursor), refund_snapshot)
+        )
+
+    def list_disputes(self, since: datetime, until: datetime, *, cursor: str | None = None) -> Listing[DisputeSnapshot]:
+        """List disputes by the time of their opening.
+
+        Raises:
+            GatewayError: As `list_payments`.
+        """
+        return self._call(
+            "list_disputes", lambda state: self._listed(state, "dispute", (since, until, cursor), dispute_snapshot)
+        )
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[GatewayEvent]:
         """Verify a webhook and say which checkout to look up; amounts are not read.
@@ -248,156 +259,26 @@ class SimulatedGateway(BasicGateway):
         secrets = [secret.reveal() for secret in self.webhook_secrets]
         verify_signed(headers.get(SIGNATURE_HEADER), body, secrets=secrets, now=self.clock.now())
         content = strict_json_object(body)
-        if required_text(content, "mode") != _MODE:
+        if required_text(content, "mode") != MODE:
             raise WebhookRejected("The event is of another mode.", reason="wrong-mode")
         event_type = required_text(content, "type")
         return (
             GatewayEvent(
                 event_id=required_text(content, "id"),
-                kind="payment" if event_type in _EVENT_TYPES.values() else "ignored",
+                kind=_KINDS.get(event_type, "ignored"),
                 type=event_type,
                 checkout_id=required_text(content, "checkout_id"),
-                topup_id=None if content.get("topup_id") is None else required_text(content, "topup_id"),
-                mode=_MODE,
+                payment_id=_optional_text(content, "payment_id"),
+                topup_id=_optional_text(content, "topup_id"),
+                mode=MODE,
             ),
         )
 
-    # The payer's side.
-
-    def page(self, checkout_id: str) -> SimulatedPage:
-        """Give what the payment page shows.
-
-        Raises:
-            NotFound: There is no such checkout.
-        """
-        with self._session() as state:
-            row = _found(state, checkout_id)
-        return SimulatedPage(
-            checkout_id=row["id"],
-            description=row["description"],
-            amount=Money.from_minor(row["minor"], row["currency"]),
-            return_url=row["return_url"],
-            cancel_url=row["cancel_url"],
-            state=state_at(row, self.clock.now()),
-        )
-
-    def pay(
-        self,
-        checkout_id: str,
-        *,
-        amount: Money | None = None,
-        currency: str | None = None,
-        mode: Mode | Literal[""] | None = None,
-        topup_id: str | None = None,
-        account: str | None = None,
-        later: bool = False,
-        late: bool = False,
-    ) -> tuple[str, ...]:
-        """Pay a checkout and give the ids of the events; paying again changes nothing and gives the same.
-
-        The first five options script lies: what the gateway will say instead of
-        the truth. An empty mode, top-up id or account is not told at all.
-
-        Args:
-            checkout_id: What to pay.
-            amount: Another amount.
-            currency: Another currency, for the same number of minor units.
-            mode: Another mode.
-            topup_id: Another reference.
-            account: Another merchant account.
-            later: Leave it in ``processing`` until `finish`.
-            late: Pay although it has failed, lapsed or been cancelled.
-
-        Raises:
-            NotFound: There is no such checkout.
-            WrongState: It cannot be paid any more.
-            InvalidAmount: The amount is not in whole minor units, or the currency unknown.
-        """
-        sources: tuple[PaymentState, ...] = ("open", *_LATE) if late else ("open",)
-        if currency is not None:
-            check_currency(currency)
-        told = {**_TRUTH, "mode": mode, "topup": topup_id, "account": account, "currency": currency}
-        if amount is not None:
-            told |= {"minor": require_whole_minor(amount).minor, "currency": currency or amount.currency}
-        return self._move(checkout_id, "processing" if later else "captured", sources, told)
-
-    def finish(self, checkout_id: str, *, succeed: bool = True) -> tuple[str, ...]:
-        """End a payment left in ``processing`` and give the ids of the events.
-
-        Raises:
-            NotFound: There is no such checkout.
-            WrongState: It is not in ``processing``.
-        """
-        return self._move(checkout_id, "captured" if succeed else "failed", ("processing",))
-
-    def fail(self, checkout_id: str) -> tuple[str, ...]:
-        """Decline the payment, finally unless paid late, and give the ids of the events.
-
-        Raises:
-            NotFound: There is no such checkout.
-            WrongState: It is past that.
-        """
-        return self._move(checkout_id, "failed", ("open", "processing"))
-
-    def expire(self, checkout_id: str) -> tuple[str, ...]:
-        """Let an unpaid checkout lapse now, and give the ids of the events.
-
-        Raises:
-            NotFound: There is no such checkout.
-            WrongState: It is past that.
-        """
-        return self._move(checkout_id, "expired", ("open", "expired"))
-
-    def events(self, since: str | None = None) -> tuple[SimulatedDelivery, ...]:
-        """Give the webhooks there are to deliver, oldest first, or those after the event ``since``.
-
-        Raises:
-            NotFound: There is no event ``since``.
-        """
-        with self._session() as state:
-            deliveries = [self._delivery(row) for row in state.events()]
-        if since is None:
-            return tuple(deliveries)
-        ids = [delivery.event_id for delivery in deliveries]
-        if since not in ids:
-            raise NotFound("There is no such event.", field="since")
-        return tuple(deliveries[ids.index(since) + 1 :])
-
-    def fault_next(self, operation: Operation, kind: Fault, *, times: int = 1) -> None:
-        """Let the next calls of ``operation`` go wrong, after those already scripted.
-
-        Raises:
-            InvalidRequest: There is no such operation or fault.
-        """
-        if operation not in get_args(Operation):
-            raise InvalidRequest(f"operation is one of {', '.join(get_args(Operation))}.", field="operation")
-        if kind not in get_args(Fault):
-            raise InvalidRequest(f"kind is one of {', '.join(get_args(Fault))}.", field="kind")
-        with self._session() as state:
-            state.add_faults(operation, kind, times)
-
-    def _move(
-        self,
-        checkout_id: str,
-        target: PaymentState,
-        sources: tuple[PaymentState, ...],
-        told: Mapping[str, str | int | None] = _TRUTH,
-    ) -> tuple[str, ...]:
-        """Take a checkout to ``target``, once, and give the id of the event that told of it."""
-        with self._session() as state:
-            row = _found(state, checkout_id)
-            if row["state"] != target:
-                if (current := state_at(row, self.clock.now())) not in sources:
-                    raise WrongState(f"The checkout is {current}.", field="checkout_id")
-                state.tell(checkout_id, told)
-                state.enter(checkout_id, target, created=self._unix_now())
-            return tuple(event_id(event) for event in state.events() if event["checkout"] == checkout_id)[-1:]
-
-    def _created(self, state: StateSession, request: CheckoutRequest) -> str:
-        """Give the id of the checkout made by the request's key, making it if there is none."""
+    def _created(self, state: StateSession, request: CheckoutRequest) -> Checkout:
+        """Give the checkout made by the request's key, making it if there is none."""
         checkout_id = f"sim_{fingerprint(self.name, request.key)}"
         content = fingerprint(attrs.asdict(request, recurse=False, filter=lambda name, _: name.name != "key"))
-        state.add(
+        state.add_checkout(
             {
                 "id": checkout_id,
                 "key": request.key,
@@ -408,55 +289,67 @@ class SimulatedGateway(BasicGateway):
                 "return_url": request.return_url,
                 "cancel_url": request.cancel_url,
                 "expires_at": to_micros(request.expires_at),
+                "created": self._now(),
                 "topup": request.topup_id,
-                "mode": _MODE,
+                "mode": MODE,
                 "account": self.account,
             }
         )
-        if _found(state, checkout_id)["request"] != content:
-            raise GatewayError("The key was used with another request.", code="idempotency-conflict")
-        return checkout_id
+        _same_request(known(state, "checkout", checkout_id), content)
+        return Checkout(checkout_id=checkout_id, redirect_url=self.page_url.replace("{checkout_id}", checkout_id))
 
-    def _delivery(self, row: Row) -> SimulatedDelivery:
-        content = {
-            "id": event_id(row),
-            "type": _EVENT_TYPES[row["state"]],
-            "created": row["created"],
-            "mode": row["mode"],
-            "checkout_id": row["checkout"],
-            "topup_id": row["topup"] or None,
-        }
-        return SimulatedDelivery(
-            event_id=content["id"],
-            checkout_id=content["checkout_id"],
-            type=content["type"],
-            body=canonical_json(content).encode(),
-            secret=self.webhook_secrets[0],
-            clock=self.clock,
-        )
+    def _seen(self, state: StateSession, ref: PaymentRef) -> PaymentSnapshot:
+        return checkout_snapshot(state, known(state, "checkout", ref.checkout_id), self.clock.now())
 
-    def _unix_now(self) -> int:
-        return to_micros(self.clock.now()) // 1_000_000
+    def _taken_by_host(self, state: StateSession, ref: PaymentRef, amount: Money) -> PaymentSnapshot:
+        payment = self._seen(state, ref)
+        if payment.state == "captured":
+            return payment
+        if payment.state != "authorised":
+            raise GatewayError("Nothing is authorised.", code="not-authorised")
+        if payment.authorised != amount:
+            raise GatewayError("Another amount is authorised.", code="amount-invalid")
+        self._enter(state, ref.checkout_id, "captured")
+        return self._seen(state, ref)
 
-    def _session(self) -> AbstractContextManager[StateSession]:
-        return session(self.state, self.name, timeout_s=self.timeout_s)
+    def _closed(self, state: StateSession, ref: PaymentRef) -> PaymentSnapshot:
+        if state_at(known(state, "checkout", ref.checkout_id), self.clock.now()) in {"open", "authorised"}:
+            self._enter(state, ref.checkout_id, "canceled")
+        return self._seen(state, ref)
 
-    @contextmanager
-    def _call(self, operation: Operation) -> Iterator[None]:
-        """Wrap a call of the host in the fault that is due, if any."""
+    def _refunded(self, state: StateSession, request: RefundRequest) -> Row:
+        payment, minor = _payment(state, request.payment), _minor_of(request.amount)
+        content = fingerprint(request.refund_id, payment["id"], str(request.amount), request.reason)
+        made = state.refund_by_key(request.key)
+        if made is not None:
+            return _same_request(made, content)
+        if payment["state"] != "captured":
+            raise GatewayError("Nothing was captured.", code="not-captured")
+        if request.amount.currency != payment["currency"] or minor > self._refundable(state, payment):
+            raise GatewayError("The payment does not hold so much.", code="refund-too-large")
+        return self._give_back(state, payment, minor, key=request.key, request=content, reference=request.refund_id)
+
+    def _listed(
+        self, state: StateSession, table: str, asked: tuple[datetime, datetime, str | None], read: Callable[[Row], T]
+    ) -> Listing[T]:
+        since, until, cursor = asked
+        if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
+            raise GatewayError("The cursor is none of this gateway's.", code="invalid-cursor")
+        rows = state.page(table, to_micros(since), to_micros(until), after=int(cursor or 0), limit=self.page_size + 1)
+        shown = rows[: self.page_size]
+        following = str(shown[-1]["seq"]) if len(rows) > len(shown) else None
+        return Listing(items=tuple(map(read, shown)), next=following)
+
+    def _call(self, operation: Operation, work: Callable[[StateSession], T]) -> T:
+        """Do what the host asks for in one transaction, with the fault that is due."""
+
+        def call() -> T:
+            with self._session() as state:
+                return work(state)
+
         with self._session() as state:
-            kind = state.take_fault(operation)
-        if kind == "unavailable":
-            raise GatewayError("The simulated gateway is not available.", retryable=True, code=kind)
-        if kind == "garbage":
-            raise GatewayError("The simulated gateway gave an unreadable answer.", code=kind)
-        if kind == "slow":
-            time.sleep(self.timeout_s)
-        yield
-        if kind == "timeout-after-accept":
-            raise GatewayError(
-                "The simulated gateway did not answer in time.", retryable=True, outcome_unknown=True, code="timeout"
-            )
+            fault = state.take_script(operation)
+        return carry_out(call, operation, fault, timeout_s=self.timeout_s)
 
 
 def _limits(currency: str) -> CurrencyLimits:
@@ -474,15 +367,18 @@ def _minor_of(amount: Money) -> int:
     return minor
 
 
-def _found(state: StateSession, checkout_id: str) -> Row:
-    row = state.find(checkout_id)
-    if row is None:
-        raise NotFound("There is no such checkout.", field="checkout_id")
+def _payment(state: StateSession, ref: PaymentRef) -> Row:
+    payment = known(state, "payment", ref.payment_id)
+    if payment["checkout"] != ref.checkout_id:
+        raise GatewayError("The payment is of another checkout.", code="not-found")
+    return payment
+
+
+def _same_request(row: Row, content: str) -> Row:
+    if row["request"] != content:
+        raise GatewayError("The key was used with another request.", code="idempotency-conflict")
     return row
 
 
-def _known(state: StateSession, ref: PaymentRef) -> Row:
-    try:
-        return _found(state, ref.checkout_id)
-    except NotFound:
-        raise GatewayError("The simulated gateway knows no such checkout.", code="not-found") from None
+def _optional_text(content: dict[str, object], name: str) -> str | None:
+    return None if content.get(name) is None else required_text(content, name)
