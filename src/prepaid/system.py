@@ -25,6 +25,9 @@ _LARGEST: Final = 256**ENTROPY_BYTES - 1
 _STEP_BYTES: Final = 5
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
+IN_TIME: Final = "prepaid-in-time"
+"""Name of the threads of `in_time`."""
+
 T = TypeVar("T")
 
 
@@ -159,7 +162,7 @@ def in_time(function: Callable[[], T], budget_s: int) -> T | None:
         BaseException: Whatever ``function`` raised in time.
     """
     work = _Work(function)
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(work.run,), daemon=True)
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(work.run,), name=IN_TIME, daemon=True)
     thread.start()
     thread.join(budget_s)
     if work.problem is not None:

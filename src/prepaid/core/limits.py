@@ -7,7 +7,7 @@ captured money is credited.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from attrs import field, fields, frozen
@@ -20,9 +20,10 @@ LIMITS_SETTING: Final = "topup-limits"
 Amounts = tuple[Money, ...]
 
 
-def _amounts(value: Money | Iterable[Money] | None) -> Amounts:
-    several = (value,) if isinstance(value, Money) else tuple(value or ())
-    if not all(isinstance(amount, Money) for amount in several):
+def _amounts(value: Money | Sequence[Money] | None) -> Amounts:
+    listed = [value] if isinstance(value, Money) else value or ()
+    several = tuple(listed) if isinstance(listed, (list, tuple)) else ()
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(amount, Money) for amount in several):
         raise InvalidRequest("A limit is a Money, or one Money per currency.", field="limits")
     if len({amount.currency for amount in several}) != len(several):
         raise InvalidRequest("A limit names a currency twice.", field="limits")

@@ -153,7 +153,8 @@ def _closed(verdict: Verdict, payment: PaymentSnapshot, close: Close | None) -> 
     """Take a checkout that its gateway cannot close for closed: nothing of it is captured by us any more."""
     if close == "cancel" and verdict.kind in ("wait", "processing") and payment.state in ("open", "authorised"):
         return Verdict("canceled", "canceled")
-    return Verdict("expired", "expired") if close == "lapse" and verdict.kind == "wait" else verdict
+    lapsed = close == "lapse" and verdict.kind in ("wait", "canceled")
+    return Verdict("expired", "expired") if lapsed else verdict
 
 
 def _apply(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Verdict) -> Settled:
