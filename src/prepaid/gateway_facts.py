@@ -112,7 +112,7 @@ def _record_dispute(context: Context, topup: Topup, told: DisputeSnapshot) -> No
     if known is None:
         with suppress(Duplicate):
             context.database.write(lambda tx: _add_dispute(tx, context, topup, told))
-    elif known.state != told.state and known.state not in CLOSED:
+    elif known.state != told.state:  # also one that is lost may be opened again, by an appeal
         context.database.write(lambda tx: _change_dispute(tx, context, known, told, customer=topup.customer))
 
 
@@ -139,7 +139,8 @@ def _add_dispute(tx: Tx, context: Context, topup: Topup, told: DisputeSnapshot) 
 
 def _change_dispute(tx: Tx, context: Context, known: Dispute, told: DisputeSnapshot, *, customer: str) -> None:
     changed = disputes.change(tx, known, state=told.state, amount=told.amount, now=context.now())
-    if changed and told.state in CLOSED:
+    told_before = outbox.exists(tx, "dispute-closed", f"{known.id}/{told.state}")
+    if changed and told.state in CLOSED and not told_before:
         _tell(tx, context, evolve(known, state=told.state), "dispute-closed", customer=customer)
 
 
@@ -149,7 +150,7 @@ def _tell(tx: Tx, context: Context, dispute: Dispute, event: str, *, customer: s
         tx,
         context,
         event,
-        about=dispute.id,
+        about=f"{dispute.id}/{dispute.state}",
         customer=customer,
         amount=dispute.amount,
         dispute=dispute.id,

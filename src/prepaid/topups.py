@@ -7,6 +7,7 @@ leaves a top-up that the same key resumes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -43,7 +44,7 @@ from .core.taxation import TaxDecision, TaxRule
 from .core.topups import Topup
 from .core.usage import Balance
 from .offering import GatewayOffer
-from .ports import CheckoutRequest
+from .ports import CheckoutRequest, PaymentRef, ReturnHint
 from .store import Duplicate, Tx, allowances, operations, tax_rules, topups
 from .store import customers as customer_rows
 from .store.allowances import Allowance
@@ -334,6 +335,31 @@ def confirm(context: Context, customer: Customer, topup_id: object) -> Topup:
         NotFound: Unknown, or another customer's.
     """
     return settlement.try_settle(context, get(context, customer, topup_id).id).topup
+
+
+def returned(context: Context, params: Mapping[str, str]) -> Topup:
+    """Settle the top-up that a return page was called for; what was sent is only a reason to look.
+
+    Parameters that claim to be signed by the gateway and are not are recorded,
+    and nobody is asked because of them.
+
+    Raises:
+        NotFound: No top-up is named, or none of that id exists.
+    """
+    stored = settlement.load(context, object_id(params.get("topup"), field="topup"))
+    hint = _hint(context, stored, params)
+    if hint.genuine is False:
+        settlement.refuse(context, stored.topup, "return-not-genuine")
+        return settlement.load(context, stored.topup.id).topup
+    return settlement.try_settle(context, stored.topup.id, payment_id=hint.payment_id).topup
+
+
+def _hint(context: Context, stored: StoredTopup, params: Mapping[str, str]) -> ReturnHint:
+    gateway = context.gateways.get(stored.topup.gateway)
+    if gateway is None or stored.checkout_id is None:
+        return ReturnHint()
+    sent = {str(name): value for name, value in params.items() if isinstance(value, str)}
+    return gateway.parse_return(PaymentRef(topup_id=stored.topup.id, checkout_id=stored.checkout_id), sent)
 
 
 def cancel(context: Context, customer: Customer, topup_id: object) -> Topup:

@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from .. import customers, settlement, webhooks
+from .. import customers, topups, webhooks
 from ..config import Context
 from ..core.errors import InvalidRequest, NotFound
 from ..core.holds import Hold
-from ..core.ids import looks_like_id
 from ..core.money import Money
 from ..core.parties import Customer
 from ..core.rates import Rate
@@ -269,16 +268,17 @@ class HostReturns:
     def receive(self, params: Mapping[str, str]) -> ReturnResult:
         """Settle the top-up that a return URL names; trusts nothing sent and reveals only its state.
 
+        Args:
+            params: The parameters of the URL, and of the form if the gateway
+                posted one.
+
         Raises:
             InvalidRequest: ``params`` is no mapping of the URL's parameters.
         """
         if not isinstance(params, Mapping):
             raise InvalidRequest("params is the mapping of the URL's parameters.", field="params")
-        topup_id = params.get("topup")
-        if not isinstance(topup_id, str) or not looks_like_id(topup_id):
-            return ReturnResult(None, None)
         try:
-            topup = settlement.try_settle(self._context, topup_id).topup
+            topup = topups.returned(self._context, params)
         except NotFound:
             return ReturnResult(None, None)
         return ReturnResult(topup.id, topup.state)

@@ -7,6 +7,7 @@ grants, issues the invoice and writes what is to be told.
 """
 
 from .checkouts import gateway_of, load, open_checkout
+from .endings import refuse
 from .settling import settle, try_settle
 from .values import Close, Settled, SettlementOutcome
 
@@ -17,6 +18,7 @@ __all__ = [
     "gateway_of",
     "load",
     "open_checkout",
+    "refuse",
     "settle",
     "try_settle",
 ]
