@@ -10,7 +10,7 @@ import pytest
 
 from prepaid.core.errors import GatewayError
 from prepaid.core.money import Money
-from prepaid.gateways.stripe import expiry, locale_of, session_params
+from prepaid.gateways.stripe_requests import expiry, locale_of, session_params
 from prepaid.gateways.stripe_currencies import LIMITS, from_wire, to_wire
 from prepaid.ports import PaymentRef
 from prepaid.testing.clock import MovableClock

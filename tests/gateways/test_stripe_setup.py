@@ -19,8 +19,9 @@ import pytest
 from prepaid.core.errors import ConfigurationError
 from prepaid.gateways import stripe_client
 from prepaid.gateways.credentials import Secret, conceal
-from prepaid.gateways.stripe import LIVE_BASE, LOCALES
+from prepaid.gateways.stripe import LIVE_BASE
 from prepaid.gateways.stripe_currencies import LIMITS
+from prepaid.gateways.stripe_requests import LOCALES
 from prepaid.ports import Gateway, PaymentRef
 from prepaid.testing.clock import MovableClock
 from prepaid.testing.simulators.loopback import Fault
