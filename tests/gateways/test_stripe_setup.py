@@ -151,7 +151,8 @@ def test_another_base_url_is_for_tests_only(clock, base):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"flow": "payment_intent"},
+        {"flow": "embedded"},
+        {"flow": None},
         {"timeout_s": 0},
         {"timeout_s": 1.5},
         {"timeout_s": True},

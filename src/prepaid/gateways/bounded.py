@@ -5,19 +5,32 @@ a call only what is left of the call's time, reads no more of a reply than is
 allowed, follows no redirect, and remembers whether an attempt got no answer, so
 that a later refusal is not taken for the outcome.
 
-Sources: requests 2.32 (a timeout bounds each wait for bytes, not the whole
-exchange; redirects carry headers on).
+A timeout of `requests` bounds each wait for bytes: a peer that sends one byte a
+second is waited for without end, and every address of a host has the whole of
+it to connect. So an exchange that is still going when the time is over is hung
+up from another thread, and the addresses of a host share the time to connect.
+What the system's resolver takes is bounded by its own configuration only.
+
+Sources: requests 2.32 (what a timeout bounds; redirects carry headers on);
+urllib3 2 (``connection.py``, ``util/connection.py``: how a connection is made);
+https://man7.org/linux/man-pages/man2/shutdown.2.html (ends a wait in another
+thread, whichever descriptor of the socket it is called on).
 """
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, Self
 
 import requests
 from attrs import frozen
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 MAX_REPLY: Final = 2_097_152
 """Longest reply that is read, in bytes."""
@@ -39,6 +52,117 @@ class BoundedReply:
     content: bytes
 
 
+class _Watch:
+    """Hangs up the exchange of this thread when its time is over, whatever the peer is doing then."""
+
+    def __init__(self, left_s: float) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._over = False
+        self._timer = threading.Timer(left_s, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        _underway.watch = self
+        self._timer.start()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        _underway.watch = None
+        self._timer.cancel()
+        with self._lock:
+            self._forget()
+
+    def follow(self, connected: socket.socket) -> None:
+        """Hang this connection up, too; it may be one that TLS is not yet spoken on."""
+        with self._lock:
+            self._forget()
+            # A descriptor of our own: that of the connection may be closed and used anew before we get to it.
+            self._socket = socket.fromfd(connected.fileno(), connected.family, connected.type)
+            if self._over:
+                self._hang_up()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._over = True
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # the peer may have been faster
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _forget(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+class _Underway(threading.local):
+    """What this thread is waiting for."""
+
+    watch: _Watch | None = None
+
+
+_underway = _Underway()
+
+
+class _Connection(HTTPConnection):
+    """A connection that the watch of its thread can hang up."""
+
+    def _new_conn(self) -> socket.socket:
+        if isinstance(self.timeout, (int, float)):
+            self.timeout /= _addresses_of(self._dns_host, self.port)
+        return _followed(super()._new_conn())
+
+    def request(self, *args: Any, **options: Any) -> None:
+        if self.sock is not None:  # kept from an earlier exchange
+            _followed(self.sock)
+        super().request(*args, **options)
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    """The same with TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Makes connections that can be hung up."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        _pool_ours(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return _pool_ours(super().proxy_manager_for(proxy, **options))
+
+
+def _pool_ours(manager: PoolManager) -> PoolManager:
+    if type(manager) in {PoolManager, ProxyManager}:  # any other has connections of its own, such as SOCKS
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+    return manager
+
+
+def _followed(connected: socket.socket) -> socket.socket:
+    if _underway.watch is not None:
+        _underway.watch.follow(connected)
+    return connected
+
+
+def _addresses_of(host: str, port: int) -> int:
+    try:
+        return max(1, len(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+    except OSError:  # connecting will say so
+        return 1
+
+
 class _Progress(threading.local):
     """How far the call of this thread is.
 
@@ -53,6 +177,8 @@ class _Progress(threading.local):
         self.in_doubt = 0
         self.session = requests.Session()
         self.session.trust_env = trust_env
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, _Adapter())
 
 
 class BoundedSession:
@@ -76,8 +202,12 @@ class BoundedSession:
         limits = tuple(min(limit, left_s) for limit in timeout)
         self._progress.in_doubt += 1
         options |= {"timeout": limits, "stream": True, "allow_redirects": False}
-        with self._progress.session.request(method, url, **options) as response:
-            reply = BoundedReply(response.status_code, response.headers, self._read(response))
+        try:
+            with _Watch(left_s), self._progress.session.request(method, url, **options) as response:
+                reply = BoundedReply(response.status_code, response.headers, self._read(response))
+        except requests.RequestException:
+            self._left_s()  # that it was hung up is not the peer's doing, and nothing to try again after
+            raise
         if reply.status_code < _SERVER_ERROR:
             self._progress.in_doubt -= 1
         return reply

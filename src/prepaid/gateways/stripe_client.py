@@ -52,6 +52,7 @@ _CHARGE: Final = "latest_charge.balance_transaction"
 _PAYMENT: Final = f"payment_intent.{_CHARGE}"
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,64}", re.ASCII)
+_TOO_MANY = 429
 _SECONDS = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
@@ -221,6 +222,8 @@ def explain(problem: Exception, *, writes: bool, in_doubt: bool, keyed: bool = F
     """
     meaning = next(meaning for meaning in _MEANINGS if isinstance(problem, meaning.kind))
     headers = _headers_of(problem)
+    if getattr(problem, "http_status", None) == _TOO_MANY:  # also without Stripe's body, from a proxy in front of it
+        meaning = _MEANINGS[0]
     if keyed and isinstance(problem, stripe.APIError) and headers.get("Idempotent-Replayed") == "true":
         meaning = _REPLAYED
     code = _matching(_WORD, getattr(problem, "code", None)) or meaning.code
@@ -231,7 +234,7 @@ def explain(problem: Exception, *, writes: bool, in_doubt: bool, keyed: bool = F
         retryable=meaning.retryable,
         outcome_unknown=writes and (meaning.outcome_unknown or in_doubt),
         code=code,
-        retry_after_s=_wait_of(headers) if meaning.kind is stripe.RateLimitError else None,
+        retry_after_s=_wait_of(headers) if meaning is _MEANINGS[0] else None,
     )
 
 

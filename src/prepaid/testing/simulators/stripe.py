@@ -73,6 +73,14 @@ def _add_to_amounts(node: Any, extra: int) -> None:
             if name in {"amount", "amount_total", "amount_received", "amount_captured"} and isinstance(child, int):
                 node[name] = child + extra
             _add_to_amounts(child, extra)
+    elif isinstance(node, list):
+        for child in node:
+            _add_to_amounts(child, extra)
+
+
+def _misname(content: Any) -> None:
+    named = content["data"][0] if content["object"] == "list" else content
+    named["id"] = named["id"][:-4] + "zzzz"
 
 
 def _flip_mode(node: Any) -> None:
@@ -81,6 +89,9 @@ def _flip_mode(node: Any) -> None:
             _flip_mode(child)
         if "livemode" in node:
             node["livemode"] = not node["livemode"]
+    elif isinstance(node, list):
+        for child in node:
+            _flip_mode(child)
 
 
 class StripeSimulator(LoopbackServer):
@@ -100,7 +111,7 @@ class StripeSimulator(LoopbackServer):
             ),
             executed=False,
         ),
-        "wrong-id": rewriting(lambda content: content.update(id=content["id"][:-4] + "zzzz")),
+        "wrong-id": rewriting(_misname),
         "wrong-amount": rewriting(lambda content: _add_to_amounts(content, 1)),
         "wrong-mode": rewriting(_flip_mode),
     }
