@@ -205,6 +205,7 @@ class BoundedSession:
         try:
             with _Watch(left_s), self._progress.session.request(method, url, **options) as response:
                 reply = BoundedReply(response.status_code, response.headers, self._read(response))
+                self._left_s()  # headers that were hung up look as if they had ended
         except requests.RequestException:
             self._left_s()  # that it was hung up is not the peer's doing, and nothing to try again after
             raise
