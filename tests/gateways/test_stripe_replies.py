@@ -164,6 +164,28 @@ def test_any_body_at_all_ends_in_a_gateway_error(paid, body, status):
     assert not error.outcome_unknown
 
 
+def test_a_name_that_is_repeated_anywhere_in_a_reply_makes_it_unusable(paid, given_back):
+    gateway, simulator, ref = paid
+    simulator.fault_next(
+        Fault(spoil=lambda a: attrs.evolve(a, body=a.body.replace(b'"paid": true', b'"paid": true, "paid": true')))
+    )
+    assert refused(gateway.fetch_payment, ref).code == "unusable-reply"
+    other, looks = given_back
+    for name in ("refund", "dispute"):
+        other.fault_next(
+            Fault(spoil=lambda a: attrs.evolve(a, body=a.body.replace(b'"amount": ', b'"amount": 1, "amount": ')))
+        )
+        assert refused(looks[name]).code == "unusable-reply"
+
+
+def test_a_repeated_name_in_the_answer_to_a_creation_leaves_the_outcome_open(gateway, simulator):
+    simulator.fault_next(
+        Fault(spoil=lambda a: attrs.evolve(a, body=a.body.replace(b'"id": ', b'"id": "cs_test_x", "id": ')))
+    )
+    error = refused(created, gateway)
+    assert (error.code, error.retryable, error.outcome_unknown) == ("unusable-reply", True, True)
+
+
 def test_a_reply_without_end_is_cut_off(paid):
     gateway, simulator, ref = paid
     simulator.fault_next(Fault(spoil=lambda answer: attrs.evolve(answer, body=b" " * (MAX_REPLY + 1))))

@@ -13,6 +13,7 @@ header of a replay); https://docs.stripe.com/rate-limits (``Retry-After``).
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import threading
@@ -26,6 +27,7 @@ from attrs import frozen
 from ..core.errors import GatewayError
 from .bounded import BoundedSession
 from .credentials import is_loopback
+from .signed import unique_names
 
 if TYPE_CHECKING:
     import requests
@@ -159,7 +161,7 @@ class StripeApi:
     ) -> dict[str, Any]:
         self._session.begin(self._call.deadline - time.monotonic())
         try:
-            return request().to_dict()
+            return _plain(request())
         # Anything: what the SDK makes of a hostile or broken reply is not bounded by its own exceptions.
         except Exception as problem:
             in_doubt = self._session.in_doubt()
@@ -236,6 +238,13 @@ def explain(problem: Exception, *, writes: bool, in_doubt: bool, keyed: bool = F
         code=code,
         retry_after_s=_wait_of(headers) if meaning is _MEANINGS[0] else None,
     )
+
+
+def _plain(reply: StripeObject) -> dict[str, Any]:
+    # The SDK takes the last of several fields of one name; somebody else may have taken the first.
+    if reply.last_response is not None:
+        json.loads(reply.last_response.body, object_pairs_hook=unique_names)
+    return reply.to_dict()
 
 
 def _headers_of(problem: Exception) -> Mapping[str, str]:
