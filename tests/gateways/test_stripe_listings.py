@@ -10,6 +10,7 @@ import pytest
 from prepaid.core.money import Money
 from prepaid.testing.clock import MovableClock
 from prepaid.testing.simulators.stripe import StripeSimulator
+from tests.gateways.stripe_shapes import VALID, flattened, plain
 from tests.gateways.stripe_world import (
     FLOWS,
     FORM,
@@ -23,7 +24,6 @@ from tests.gateways.stripe_world import (
     refused,
     shorten_waits,
 )
-from tests.gateways.test_stripe_simulator import VALID, flattened, plain
 
 HOUR = timedelta(hours=1)
 
