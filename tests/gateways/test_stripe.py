@@ -320,6 +320,8 @@ def test_what_happened_at_stripe_is_the_state_that_is_read(gateway, simulator, h
     assert (snapshot.state, snapshot.failure) == (state, failure)
     assert (snapshot.checkout_id, snapshot.topup_id, snapshot.mode) == (ref.checkout_id, TOPUP, "test")
     assert (snapshot.captured is not None) == (state == "captured")
+    assert snapshot.authorised == (Money.of("50.00", "EUR") if state == "authorised" else None)
+    assert (snapshot.created_at, snapshot.further) == (NOW, ())
 
 
 def test_a_captured_payment_is_read_with_amount_fee_and_method(gateway, simulator):

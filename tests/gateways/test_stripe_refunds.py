@@ -223,6 +223,13 @@ def test_a_refund_that_went_through_may_fail_later_and_be_made_anew(gateway, sim
     assert gateway.fetch_refund(refund_ref(ref)).state == "canceled"
 
 
+def test_of_two_refunds_that_name_us_the_one_that_goes_through_is_ours(gateway, simulator, ref):
+    first = gateway.refund(a_refund(ref))
+    second = gateway.refund(a_refund(ref, key="another-key"))
+    simulator.settle_refund(second.gateway_refund_id, "failed")
+    assert gateway.fetch_refund(refund_ref(ref)) == first
+
+
 def test_a_refund_that_stripe_does_not_know_is_none(gateway, ref):
     gateway.refund(a_refund(ref))
     assert gateway.fetch_refund(refund_ref(ref, "ref_2")) is None
