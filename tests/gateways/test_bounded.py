@@ -65,10 +65,10 @@ def bytes_of(content):
     return [content[at : at + 1] for at in range(len(content))]
 
 
-def sent(session, port, *, scheme="http", budget_s=0.4, begin=True):
+def sent(session, port, *, scheme="http", host="127.0.0.1", budget_s=0.4, begin=True):
     if begin:
         session.begin(budget_s)
-    return session.request("GET", f"{scheme}://127.0.0.1:{port}/", timeout=(5, 20))
+    return session.request("GET", f"{scheme}://{host}:{port}/", timeout=(5, 20))
 
 
 def over_in_time(session, port, **options):
@@ -151,10 +151,34 @@ def full_port():
             end.close()
 
 
-def test_the_addresses_of_a_host_share_the_time_to_connect(full_port, monkeypatch):
+@pytest.fixture
+def names(monkeypatch):
+    """Hosts with several addresses."""
+    known = {"two.example": ["127.0.0.2", "127.0.0.1"], "four.example": ["127.0.0.1"] * 4}
     resolve = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: resolve(*args, **options) * 4)
-    over_in_time(BoundedSession(trust_env=False), full_port)
+
+    def several(host, *args, **options):
+        return [found for address in known.get(host, [host]) for found in resolve(address, *args, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", several)
+
+
+def test_an_address_that_refuses_gives_way_to_the_next(names):
+    with peer([OK]) as quick:
+        assert sent(BoundedSession(trust_env=False), quick.port, host="two.example").content == b"{}"
+
+
+def test_a_host_that_refuses_at_every_address_is_a_failure_of_the_connection(names):
+    with peer() as gone:
+        pass
+    session = BoundedSession(trust_env=False)
+    with pytest.raises(requests.ConnectionError):
+        sent(session, gone.port, host="two.example")
+    assert session.in_doubt()
+
+
+def test_the_addresses_of_a_host_share_the_time_of_the_call(full_port, names):
+    over_in_time(BoundedSession(trust_env=False), full_port, host="four.example")
 
 
 def test_a_host_that_is_not_there_is_a_failure_of_the_connection(monkeypatch):

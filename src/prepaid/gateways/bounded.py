@@ -8,7 +8,7 @@ that a later refusal is not taken for the outcome.
 A timeout of `requests` bounds each wait for bytes: a peer that sends one byte a
 second is waited for without end, and every address of a host has the whole of
 it to connect. So an exchange that is still going when the time is over is hung
-up from another thread, and the addresses of a host share the time to connect.
+up from another thread, and an address is given no more than what is left of it.
 What the system's resolver takes is bounded by its own configuration only.
 
 Sources: requests 2.32 (what a timeout bounds; redirects carry headers on);
@@ -31,9 +31,13 @@ from attrs import frozen
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 MAX_REPLY: Final = 2_097_152
 """Longest reply that is read, in bytes."""
+
+MAX_WAIT_S: Final = 60.0
+"""Seconds to connect where no call says how long it may take."""
 
 _CHUNK = 65_536
 _SERVER_ERROR = 500
@@ -56,6 +60,7 @@ class _Watch:
     """Hangs up the exchange of this thread when its time is over, whatever the peer is doing then."""
 
     def __init__(self, left_s: float) -> None:
+        self._deadline = time.monotonic() + left_s
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._over = False
@@ -72,6 +77,10 @@ class _Watch:
         self._timer.cancel()
         with self._lock:
             self._forget()
+
+    def left_s(self) -> float:
+        """Give the seconds that are left, or less than none."""
+        return self._deadline - time.monotonic()
 
     def follow(self, connected: socket.socket) -> None:
         """Hang this connection up, too; it may be one that TLS is not yet spoken on."""
@@ -111,9 +120,20 @@ class _Connection(HTTPConnection):
     """A connection that the watch of its thread can hang up."""
 
     def _new_conn(self) -> socket.socket:
-        if isinstance(self.timeout, (int, float)):
-            self.timeout /= _addresses_of(self._dns_host, self.port)
-        return _followed(super()._new_conn())
+        name, limit = self._dns_host, self.timeout
+        failure: HTTPError = ConnectTimeoutError(self, "the call took too long")
+        try:
+            for address in _addresses_of(name, self.port):
+                self._dns_host, self.timeout = address, _within(limit)
+                if self.timeout <= 0:
+                    break
+                try:
+                    return _followed(super()._new_conn())
+                except (ConnectTimeoutError, NewConnectionError) as problem:
+                    failure = problem
+        finally:
+            self._dns_host, self.timeout = name, limit  # TLS asks for the name
+        raise failure
 
     def request(self, *args: Any, **options: Any) -> None:
         if self.sock is not None:  # kept from an earlier exchange
@@ -156,11 +176,17 @@ def _followed(connected: socket.socket) -> socket.socket:
     return connected
 
 
-def _addresses_of(host: str, port: int) -> int:
+def _within(limit: object) -> float:
+    left_s = _underway.watch.left_s() if _underway.watch is not None else MAX_WAIT_S
+    return min(limit, left_s) if isinstance(limit, (int, float)) else left_s
+
+
+def _addresses_of(name: str, port: int) -> list[str]:
     try:
-        return max(1, len(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except OSError:  # connecting will say so
-        return 1
+        return [name]
+    return [str(address[0]) for *_, address in found]
 
 
 class _Progress(threading.local):
