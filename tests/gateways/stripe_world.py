@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import attrs
 import pytest
 import stripe
 
@@ -11,13 +12,17 @@ from prepaid.core.errors import GatewayError
 from prepaid.core.ids import make_id
 from prepaid.core.money import Money
 from prepaid.gateways import StripeGateway
-from prepaid.ports import CheckoutRequest, PaymentRef
+from prepaid.ports import CheckoutRequest, PaymentRef, RefundRequest
 from prepaid.testing.clock import START as NOW
 
 TOPUP = make_id("top", NOW, b"0123456789")
 KEY = "sk_test_51NotARealKeyButSecret"
 WHSEC = "whsec_NotARealSecretEither"
 EMAIL = "ada@example.com"
+PK = "pk_test_51NotASecretAtAll"
+FORM = {"flow": "payment_intent", "publishable_key": PK}
+FLOWS = pytest.mark.parametrize("flow", [{}, FORM], ids=["page", "form"])
+"""Runs a test with Stripe's page, and with a form on ours."""
 
 
 def configured(**changes):
@@ -51,9 +56,21 @@ def created(gateway, **changes):
     return PaymentRef(topup_id=request.topup_id, checkout_id=checkout.checkout_id)
 
 
-def refused(call, *args):
+def paid(gateway, simulator, **changes):
+    """Create a checkout and pay it; its reference knows the payment."""
+    ref = created(gateway, **changes)
+    return attrs.evolve(ref, payment_id=simulator.pay(ref.checkout_id))
+
+
+def a_refund(ref, **changes):
+    return RefundRequest(
+        **{"refund_id": "ref_1", "payment": ref, "amount": Money.of("20.00", "EUR"), "key": "refund-key-1", **changes}
+    )
+
+
+def refused(call, *args, **options):
     with pytest.raises(GatewayError) as caught:
-        call(*args)
+        call(*args, **options)
     return caught.value
 
 

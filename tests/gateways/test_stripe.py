@@ -10,8 +10,8 @@ import pytest
 
 from prepaid.core.errors import GatewayError
 from prepaid.core.money import Money
-from prepaid.gateways.stripe import expiry, locale_of, session_params
 from prepaid.gateways.stripe_currencies import LIMITS, from_wire, to_wire
+from prepaid.gateways.stripe_requests import expiry, locale_of, session_params
 from prepaid.ports import PaymentRef
 from prepaid.testing.clock import MovableClock
 from prepaid.testing.simulators.loopback import Fault
@@ -86,7 +86,7 @@ def test_the_request_on_the_wire_is_the_documented_one_under_our_key_and_pinned_
         ],
         "client_reference_id": TOPUP,
         "metadata": metadata,
-        "payment_intent_data": {"metadata": metadata},
+        "payment_intent_data": {"metadata": {**metadata, "flow": "checkout"}},
         "success_url": f"https://panel.example/back?topup={TOPUP}",
         "cancel_url": f"https://panel.example/billing?topup={TOPUP}",
         "expires_at": str(int((NOW + timedelta(hours=1)).timestamp())),
@@ -320,6 +320,8 @@ def test_what_happened_at_stripe_is_the_state_that_is_read(gateway, simulator, h
     assert (snapshot.state, snapshot.failure) == (state, failure)
     assert (snapshot.checkout_id, snapshot.topup_id, snapshot.mode) == (ref.checkout_id, TOPUP, "test")
     assert (snapshot.captured is not None) == (state == "captured")
+    assert snapshot.authorised == (Money.of("50.00", "EUR") if state == "authorised" else None)
+    assert (snapshot.created_at, snapshot.further) == (NOW, ())
 
 
 def test_a_captured_payment_is_read_with_amount_fee_and_method(gateway, simulator):
@@ -395,8 +397,11 @@ def test_the_fee_is_unknown_until_the_charge_is_settled(gateway, simulator):
     assert gateway.fetch_payment(ref).fee is None
 
 
-@pytest.mark.parametrize("checkout_id", ["", "pi_1", "cs_", "cs_test_1/expire", "../balance", "cs_test_ü"])
-def test_an_id_that_is_not_a_sessions_is_never_asked_for(gateway, simulator, checkout_id):
+@pytest.mark.parametrize(
+    "checkout_id",
+    ["", "pi_", "cs_", "cs_test_1/expire", "pi_1/cancel", "pi_1_secret_x", "../balance", "cs_test_ü", "ch_1"],
+)
+def test_an_id_that_is_no_checkouts_is_never_asked_for(gateway, simulator, checkout_id):
     ref = PaymentRef(topup_id=TOPUP, checkout_id=checkout_id)
     for call in (gateway.fetch_payment, gateway.cancel):
         assert refused(call, ref).code == "unknown-checkout"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from contextlib import suppress
 
 import attrs
 import pytest
 import stripe
 
+from prepaid.core.errors import GatewayError
 from prepaid.core.money import Money
 from prepaid.gateways.stripe_client import explain
 from prepaid.ports import PaymentRef
@@ -20,6 +23,7 @@ from tests.gateways.stripe_world import (
     TOPUP,
     a_request,
     bound,
+    configured,
     created,
     refused,
     shorten_waits,
@@ -56,7 +60,7 @@ def posted(simulator):
     [
         ("drop", 3, "connection", True, True),
         ("accept-then-drop", 3, "connection", True, True),
-        ("500", 3, "api-error", True, True),
+        ("500", 3, "replayed-failure", False, True),
         ("html", 3, "api-error", True, True),
         ("truncated", 1, "api-error", True, True),
         ("429", 1, "rate-limit", True, False),
@@ -122,8 +126,9 @@ def test_one_lost_answer_is_repaired_by_the_same_key(gateway, simulator):
 
 def test_a_stored_failure_is_replayed_for_the_same_key_but_not_for_another(gateway, simulator, quick_retries):
     simulator.fault_next("500")
-    assert refused(gateway.create_checkout, a_request()).outcome_unknown
-    assert refused(gateway.create_checkout, a_request()).outcome_unknown
+    for _ in range(2):
+        error = refused(gateway.create_checkout, a_request())
+        assert (error.code, error.retryable, error.outcome_unknown) == ("replayed-failure", False, True)
     assert gateway.create_checkout(a_request(key="another-key"))
 
 
@@ -142,6 +147,41 @@ def test_a_concurrent_request_under_the_same_key_leaves_the_outcome_open(gateway
     simulator.fault_next(Fault(spoil=lambda a: attrs.evolve(a, body=body, status=409), executed=False), times=3)
     error = refused(gateway.create_checkout, a_request())
     assert (error.retryable, error.outcome_unknown) == (True, True)
+
+
+@pytest.fixture
+def silent_port():
+    """A port whose connections are made and never served."""
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as listening:
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda gateway: gateway.check_credentials(),
+        lambda gateway: gateway.create_checkout(a_request()),
+        lambda gateway: gateway.cancel(PaymentRef(topup_id=TOPUP, checkout_id="pi_1")),
+        lambda gateway: gateway.refunds_of(PaymentRef(topup_id=TOPUP, checkout_id="pi_1", payment_id="pi_1")),
+    ],
+)
+def test_a_peer_that_never_answers_holds_no_call_longer_than_its_timeout(silent_port, clock, call):
+    gateway = configured(api_base=f"http://127.0.0.1:{silent_port}", timeout_s=1).bind("test", clock)
+    started = time.monotonic()
+    with suppress(GatewayError):
+        assert not call(gateway).ok
+    assert time.monotonic() - started < 2
+
+
+def test_the_requests_of_one_call_share_one_timeout(simulator, clock):
+    gateway = bound(simulator, clock, timeout_s=2)
+    ref = created(gateway)
+    simulator.pay(ref.checkout_id)
+    simulator.fault_next(Fault(spoil=lambda answer: answer, stall_s=1.3))  # the refusal to expire it
+    simulator.fault_next(Fault(spoil=lambda answer: answer, stall_s=1.3))  # the look afterwards
+    started = time.monotonic()
+    assert refused(gateway.cancel, ref).code == "connection"
+    assert time.monotonic() - started < 3
 
 
 @pytest.mark.parametrize("fault", ["stall", "drop"])
@@ -214,6 +254,52 @@ def test_each_kind_of_error_of_the_sdk_has_its_meaning(problem, code, retryable,
     assert (writing.code, writing.retryable, writing.outcome_unknown) == (code, retryable, unknown)
     assert explain(problem, writes=True, in_doubt=True).outcome_unknown
     assert not explain(problem, writes=False, in_doubt=True).outcome_unknown
+
+
+def test_a_failure_that_stripe_replays_for_a_key_of_the_sdks_own_may_be_tried_again(gateway, simulator, quick_retries):
+    ref = created(gateway)
+    simulator.fault_next("500")
+    error = refused(gateway.cancel, ref)
+    assert (error.code, error.retryable, error.outcome_unknown) == ("api-error", True, True)
+    assert gateway.cancel(ref).state == "expired"
+
+
+@pytest.mark.parametrize(
+    ("written", "wait_s"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("99999", 86_400),
+        ("-1", None),
+        ("1.5", None),
+        ("9" * 5000, None),
+        ("", None),
+        ("soon", None),
+    ],
+)
+def test_a_wait_that_stripe_asks_for_is_told_if_it_is_a_number_of_seconds(gateway, simulator, written, wait_s):
+    body = b'{"error": {"type": "invalid_request_error", "message": "no"}}'
+    simulator.fault_next(
+        Fault(spoil=lambda a: attrs.evolve(a, status=429, body=body, headers={"Retry-After": written}), executed=False)
+    )
+    error = refused(gateway.create_checkout, a_request())
+    assert (error.code, error.retry_after_s) == ("rate-limit", wait_s)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"<html>", b""])
+def test_an_answer_that_asks_us_to_slow_down_in_other_words_is_one_all_the_same(gateway, simulator, body):
+    simulator.fault_next(Fault(spoil=lambda a: attrs.evolve(a, status=429, body=body), executed=False))
+    error = refused(gateway.create_checkout, a_request())
+    assert (error.code, error.retryable, error.outcome_unknown) == ("rate-limit", True, False)
+
+
+def test_only_an_answer_that_asks_us_to_slow_down_asks_for_a_wait(gateway, simulator):
+    simulator.fault_next("429")
+    assert refused(gateway.create_checkout, a_request()).retry_after_s == 7
+    body = b'{"error": {"type": "invalid_request_error", "message": "no"}}'
+    spoil = lambda a: attrs.evolve(a, status=400, body=body, headers={"Retry-After": "7"})  # noqa: E731
+    simulator.fault_next(Fault(spoil=spoil, executed=False))
+    assert refused(gateway.create_checkout, a_request()).retry_after_s is None
 
 
 def test_an_error_names_the_request_for_stripes_support():

@@ -12,28 +12,34 @@ import sys
 import threading
 import time
 import traceback
+from datetime import timedelta
 
 import attrs
 import pytest
 
-from prepaid.core.errors import ConfigurationError
+from prepaid.core.errors import ConfigurationError, GatewayError
 from prepaid.gateways import stripe_client
 from prepaid.gateways.credentials import Secret, conceal
-from prepaid.gateways.stripe import LIVE_BASE, LOCALES
+from prepaid.gateways.stripe import LIVE_BASE
 from prepaid.gateways.stripe_currencies import LIMITS
+from prepaid.gateways.stripe_requests import LOCALES
 from prepaid.ports import Gateway, PaymentRef
 from prepaid.testing.clock import MovableClock
 from prepaid.testing.simulators.loopback import Fault
 from prepaid.testing.simulators.stripe import StripeSimulator
 from tests.gateways.stripe_world import (
     EMAIL,
+    FORM,
     KEY,
     NOW,
     TOPUP,
+    WHSEC,
+    a_refund,
     a_request,
     bound,
     configured,
     created,
+    paid,
     refused,
     shorten_waits,
 )
@@ -150,7 +156,8 @@ def test_another_base_url_is_for_tests_only(clock, base):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"flow": "payment_intent"},
+        {"flow": "embedded"},
+        {"flow": None},
         {"timeout_s": 0},
         {"timeout_s": 1.5},
         {"timeout_s": True},
@@ -193,7 +200,8 @@ def test_binding_leaves_the_configuration_as_it_was(clock):
 def test_what_it_can_do_is_told_without_network():
     able = configured().capabilities()
     assert able.currencies is LIMITS
-    assert able.create_key_valid_s == 86_400
+    assert able.create_key_valid_s == able.refund_key_valid_s == 86_400
+    assert (able.needs_capture, able.failed_final_after_s) == (True, 0)
     assert (able.reports_mode, able.reports_account, able.asynchronous, able.signed_timestamp) == (
         True,
         False,
@@ -258,6 +266,30 @@ def test_errors_and_logs_hold_neither_key_nor_personal_data(gateway, simulator, 
     assert KEY not in everything
     assert EMAIL not in everything
     assert "Post details" not in everything
+
+
+def test_neither_logs_nor_errors_hold_what_only_the_customer_of_a_form_may_see(
+    simulator, clock, quick_retries, caplog, capfd
+):
+    caplog.set_level(logging.DEBUG)
+    gateway = bound(simulator, clock, **FORM)
+    ref = paid(gateway, simulator)
+    gateway.refund(a_refund(ref, reason=EMAIL))
+    gateway.list_payments(NOW, NOW + timedelta(hours=1))
+    simulator.dispute(ref.checkout_id)
+    texts = []
+    for call in (gateway.fetch_payment, gateway.cancel, gateway.refunds_of, gateway.disputes_of):
+        for fault in ("truncated", "html", "wrong-id"):
+            simulator.fault_next(fault, times=3 if fault == "html" else 1)
+            try:
+                call(ref)
+            except GatewayError as error:
+                texts += ["".join(traceback.format_exception(error)), repr(error)]
+                texts.append(repr(vars(pickle.loads(pickle.dumps(error)))))
+    assert len(texts) > 20
+    everything = "".join(texts) + caplog.text + "".join(capfd.readouterr())
+    for hidden in ("_secret_", KEY, EMAIL, WHSEC):
+        assert hidden not in everything
 
 
 def test_a_warning_of_the_sdk_still_gets_through(gateway, caplog):

@@ -305,32 +305,66 @@ def test_an_event_about_a_session_names_the_session_and_the_topup(event_type):
     assert (event.checkout_id, event.topup_id) == (SESSION_ID, TOPUP)
 
 
-@pytest.mark.parametrize(
-    ("kind", "event_type"),
-    [
-        ("payment_intent", "payment_intent.succeeded"),
-        ("payment_intent", "payment_intent.payment_failed"),
-        ("charge", "charge.refunded"),
-        ("refund", "refund.updated"),
-    ],
-)
-def test_an_event_about_a_payment_names_the_topup_in_its_metadata(kind, event_type):
-    subject = {"id": "xx_1", "object": kind, "metadata": {"topup_id": TOPUP}}
-    event = parse(event_about(subject, event_type=event_type))
-    assert (event.kind, event.checkout_id, event.topup_id) == ("payment", None, TOPUP)
+OURS = {"topup_id": TOPUP}
+ABOUT = {
+    "payment_intent": {"id": "pi_1", "object": "payment_intent"},
+    "charge": {"id": "ch_1", "object": "charge", "payment_intent": "pi_1"},
+    "refund": {"id": "re_1", "object": "refund", "payment_intent": "pi_1"},
+    "dispute": {"id": "du_1", "object": "dispute", "payment_intent": "pi_1"},
+}
+TYPES = [
+    ("payment_intent", "payment_intent.succeeded", "payment"),
+    ("payment_intent", "payment_intent.payment_failed", "payment"),
+    ("payment_intent", "payment_intent.processing", "payment"),
+    ("payment_intent", "payment_intent.canceled", "payment"),
+    ("payment_intent", "payment_intent.amount_capturable_updated", "payment"),
+    ("charge", "charge.succeeded", "payment"),
+    ("charge", "charge.refunded", "refund"),
+    ("refund", "charge.refund.updated", "refund"),
+    ("refund", "refund.created", "refund"),
+    ("refund", "refund.updated", "refund"),
+    ("refund", "refund.failed", "refund"),
+    ("dispute", "charge.dispute.created", "dispute"),
+    ("dispute", "charge.dispute.updated", "dispute"),
+    ("dispute", "charge.dispute.closed", "dispute"),
+    ("dispute", "charge.dispute.funds_withdrawn", "dispute"),
+    ("dispute", "charge.dispute.funds_reinstated", "dispute"),
+]
+
+
+@pytest.mark.parametrize(("subject", "event_type", "kind"), TYPES)
+def test_an_event_about_money_of_ours_names_its_payment_and_its_topup(subject, event_type, kind):
+    event = parse(event_about(ABOUT[subject] | {"metadata": OURS}, event_type=event_type))
+    assert (event.kind, event.type, event.payment_id, event.topup_id) == (kind, event_type, "pi_1", TOPUP)
+    assert event.checkout_id == ("pi_1" if subject == "payment_intent" else None)
+
+
+@pytest.mark.parametrize(("subject", "event_type", "kind"), TYPES)
+@pytest.mark.parametrize("metadata", [{}, None, ["topup_id"], {"topup_id": 7}, {"topup_id": "x" * 41}])
+def test_an_event_that_does_not_name_us_still_names_its_payment(subject, event_type, kind, metadata):
+    event = parse(event_about(ABOUT[subject] | {"metadata": metadata}, event_type=event_type))
+    assert (event.kind, event.payment_id, event.topup_id) == (kind, "pi_1", None)
+
+
+def test_an_event_about_a_session_names_its_payment_too_once_there_is_one():
+    assert parse(event_about(session(payment_intent="pi_1"))).payment_id == "pi_1"
+    assert parse(event_about(session(payment_intent={"id": "pi_1", "object": "payment_intent"}))).payment_id == "pi_1"
+    assert parse(event_about(session(payment_intent=None))).payment_id is None
 
 
 @pytest.mark.parametrize(
     "subject",
     [
         {},
-        {"id": "pi_1", "object": "payment_intent", "metadata": {}},
-        {"id": "pi_1", "object": "payment_intent", "metadata": None},
-        {"id": "pi_1", "object": "payment_intent", "metadata": ["topup_id"]},
-        {"id": "pi_1", "object": "payment_intent", "metadata": {"topup_id": 7}},
-        {"id": "pi_1", "object": "payment_intent", "metadata": {"topup_id": "x" * 41}},
-        {"id": "pi_1", "object": "payment_intent", "metadata": {"topup_id": "../x"}},
-        {"id": "du_1", "object": "dispute", "payment_intent": "pi_1"},
+        {"id": "pi_1/cancel", "object": "payment_intent", "metadata": {}},
+        {"id": "pi_1_secret_x", "object": "payment_intent", "metadata": None},
+        {"id": "pi_1", "object": ["payment_intent"], "metadata": OURS},
+        {"id": "ch_1", "object": "charge", "payment_intent": None, "metadata": {"topup_id": "../x"}},
+        {"id": "re_1", "object": "refund", "payment_intent": ["pi_1"]},
+        {"id": "du_1", "object": "dispute", "payment_intent": {"id": 7}},
+        {"id": "cus_1", "object": "customer", "metadata": OURS},
+        {"id": "prv_1", "object": "review", "payment_intent": "pi_1"},
+        {"id": "issfr_1", "object": "radar.early_fraud_warning", "payment_intent": "pi_1"},
         {"id": 7, "object": "checkout.session"},
         {"id": "pi_1", "object": "checkout.session"},
         {"id": "cs_test_a1", "object": ["checkout.session"]},
@@ -338,7 +372,8 @@ def test_an_event_about_a_payment_names_the_topup_in_its_metadata(kind, event_ty
 )
 def test_an_event_about_nothing_of_ours_is_recorded_only(subject):
     event = parse(event_about(subject, event_type="something.happened"))
-    assert (event.kind, event.checkout_id, event.topup_id) == ("ignored", None, None)
+    assert event.kind == "ignored"
+    assert (event.checkout_id, event.payment_id, event.topup_id) == (None, None, None)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class Checkout:
 
     checkout_id: str
     redirect_url: str | None = None
-    widget: Mapping[str, Any] | None = None
+    widget: Mapping[str, Any] | None = field(default=None, repr=False)  # may hold what only the customer may see
     instructions: Mapping[str, str] | None = None
 
 

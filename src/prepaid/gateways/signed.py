@@ -113,7 +113,7 @@ def strict_json_object(body: bytes) -> dict[str, Any]:
     try:
         content = json.loads(
             body.decode("utf-8"),
-            object_pairs_hook=_unique,
+            object_pairs_hook=unique_names,
             parse_int=_bounded_int,
             parse_float=_bounded_decimal,
             parse_constant=_no_constant,
@@ -140,7 +140,12 @@ def required_text(content: dict[str, Any], name: str, *, longest: int = MAX_TEXT
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make the dict of an object of JSON; a hook for `json.loads`.
+
+    Raises:
+        ValueError: A name is repeated, and readers would differ on which counts.
+    """
     content = dict(pairs)
     if len(content) != len(pairs):
         raise ValueError("repeated name")

@@ -1,12 +1,16 @@
-"""Stripe: payment on Stripe's own page (hosted Checkout), one Checkout Session per top-up.
+"""Stripe: payment on Stripe's own page (a Checkout Session) or in a form on ours (a PaymentIntent), one per top-up.
 
-A session is created under the top-up's idempotency key, and is re-read with our
+Either is created under the top-up's idempotency key, and is re-read with our
 key whenever something may have happened to it; a webhook is only a reason to do
-so. The SDK is imported when the first request is sent.
+so. Which of the two a stored id names, the id tells, so that the flow may be
+changed while top-ups are under way. The SDK is imported when the first request
+is sent.
 
-Sources: https://docs.stripe.com/api/checkout/sessions/create (parameters, life
-of a session); https://docs.stripe.com/api/idempotent_requests (24 hours);
-https://docs.stripe.com/keys (prefixes); https://docs.stripe.com/webhooks.
+Sources: https://docs.stripe.com/api/idempotent_requests (24 hours);
+https://docs.stripe.com/keys (prefixes); https://docs.stripe.com/webhooks;
+https://docs.stripe.com/refunds (in parts, several times, without a last day);
+https://docs.stripe.com/payments/place-a-hold-on-a-payment-method (authorised
+money lapses unless it is captured).
 """
 
 from __future__ import annotations
@@ -14,53 +18,53 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 from attrs import field, frozen
 
-from ..core.errors import ConfigurationError, GatewayError, WebhookRejected
-from ..core.instants import from_micros, to_micros
+from ..core.errors import ConfigurationError, GatewayError
+from ..core.money import Money
 from ..ports import (
     Capabilities,
     Checkout,
     CheckoutRequest,
     Clock,
+    DisputeSnapshot,
     GatewayEvent,
     Health,
+    Listing,
     Mode,
     PaymentRef,
     PaymentSnapshot,
+    RefundRef,
+    RefundRequest,
+    RefundSnapshot,
 )
+from . import stripe_listings as listings
 from .basic import BasicGateway
 from .credentials import Secret, check_api_base, check_name, check_timeout, conceal, conceal_all
-from .signed import required_text, strict_json_object, verify_signed
+from .replies import demand
+from .signed import strict_json_object, verify_signed
 from .stripe_currencies import LIMITS, to_wire
-from .stripe_payments import SESSION_ID, mode_of, read_checkout, read_payment
+from .stripe_events import read_event
+from .stripe_intents import read_intent, read_intent_checkout
+from .stripe_payments import INTENT_ID, SESSION_ID, mode_of, read_checkout, read_payment
+from .stripe_refunds import REFUND_ID, ours_among, read_refund
+from .stripe_requests import intent_params, refund_params, session_params
 
 if TYPE_CHECKING:
-    from stripe.params.checkout import SessionCreateParams
-
     from .stripe_client import StripeApi
 
 LIVE_BASE: Final = "https://api.stripe.com"
-CREATE_KEY_VALID_S: Final = 86_400
-
-LOCALES: Final = frozenset(
-    "bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hi-IN hr hu id it ja ko lt lv ms mt nb nl pl pt pt-BR ro ru "
-    "sk sl sv th tr vi zh zh-HK zh-TW".split()
-)
-"""Languages of Stripe's page; for any other it is left to the browser."""
+KEY_VALID_S: Final = 86_400
+"""For which Stripe keeps an idempotency key, of a creation as of a refund."""
 
 _KEY = re.compile(r"[sr]k_(test|live)_.+", re.ASCII)
-_TOPUP_ID = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
-_MADE_ID = re.compile(r"[a-z]{2,4}_(0[0-9a-hjkmnp-tv-z]{9})[0-9a-hjkmnp-tv-z]{16}", re.ASCII)  # time, randomness
-_PLAIN_BASE_32 = str.maketrans("0123456789abcdefghjkmnpqrstvwxyz", "0123456789abcdefghijklmnopqrstuv")
-_SHORTEST_LIFE = timedelta(minutes=30)
-_LONGEST_LIFE = timedelta(hours=24)
-_ON_THE_WAY = timedelta(minutes=2)  # Stripe counts from when the request arrives, by its own clock
+_PUBLISHABLE_KEY = re.compile(r"pk_(test|live)_[A-Za-z0-9_]+", re.ASCII)
 
 
 class _Link:
@@ -95,27 +99,31 @@ class _Binding:
 
 @frozen(kw_only=True)
 class StripeGateway(BasicGateway):
-    """Takes payments on Stripe's hosted page.
+    """Takes payments on Stripe's hosted page, or in a form on the host's own.
 
     Attributes:
         secret_key: ``sk_test_…``, ``sk_live_…`` or a restricted ``rk_…``.
         webhook_secrets: ``whsec_…`` of our endpoint; two while one replaces
             the other.
+        publishable_key: ``pk_test_…`` or ``pk_live_…``, which the form on our
+            page shows to Stripe; needed for that flow only.
         name: Distinguishes two accounts; stands in URLs and accounts.
         label: What customers choose.
         timeout_s: Seconds that one call may take, retries included.
         api_base: Another base URL, for simulators, or None.
-        flow: How the customer pays; the hosted page is the only way yet.
+        flow: How the customer pays: ``"checkout"`` on Stripe's hosted page,
+            ``"payment_intent"`` in an embedded form.
         binding: Set by `bind`.
     """
 
     secret_key: Secret = field(converter=conceal, repr=False)
     webhook_secrets: tuple[Secret, ...] = field(converter=conceal_all, repr=False)
+    publishable_key: str | None = field(default=None, repr=False)  # a secret key may be given by mistake
     name: str = field(default="stripe", validator=check_name)
     label: str = "Card"
     timeout_s: int = field(default=20, validator=check_timeout)
     api_base: str | None = field(default=None, validator=check_api_base)
-    flow: Literal["checkout"] = field(default="checkout")
+    flow: Literal["checkout", "payment_intent"] = field(default="checkout")
     binding: _Binding | None = field(default=None, repr=False, eq=False)
 
     @property
@@ -125,31 +133,58 @@ class StripeGateway(BasicGateway):
 
     @flow.validator
     def _check_flow(self, attribute: object, value: object) -> None:
-        if value != "checkout":
-            raise ConfigurationError("flow of StripeGateway is 'checkout'.")
+        if value not in {"checkout", "payment_intent"}:
+            raise ConfigurationError("flow of StripeGateway is 'checkout' or 'payment_intent'.")
 
     def bind(self, mode: Mode, clock: Clock) -> StripeGateway:
         """Give this gateway for one mode, without touching the network.
 
         Raises:
-            ConfigurationError: The secret key is of the other mode or none of
-                Stripe's, a webhook secret is missing or not ``whsec_…``, or
-                live payments would go anywhere but to Stripe.
+            ConfigurationError: A key is of the other mode or none of Stripe's,
+                or is missing, a webhook secret is missing or not ``whsec_…``,
+                or live payments would go anywhere but to Stripe.
         """
         key = _KEY.fullmatch(self.secret_key.reveal())
         if key is None:
             raise ConfigurationError("secret_key of StripeGateway starts with sk_test_, rk_test_, sk_live_ or rk_live_")
         if key[1] != mode:
             raise ConfigurationError(f"secret_key of StripeGateway is a {key[1]} key, but the mode is {mode}.")
+        self._check_publishable_key(mode)
         if not self.webhook_secrets or not all(_is_webhook_secret(secret) for secret in self.webhook_secrets):
             raise ConfigurationError("webhook_secrets of StripeGateway holds at least one secret, each whsec_….")
         if mode == "live" and self.api_base not in {None, LIVE_BASE}:
             raise ConfigurationError("api_base of StripeGateway must be left out in live mode.")
         return attrs.evolve(self, binding=_Binding(mode, clock))
 
+    def _check_publishable_key(self, mode: Mode) -> None:
+        given: object = self.publishable_key
+        if given is None and self.flow == "checkout":
+            return
+        key = _PUBLISHABLE_KEY.fullmatch(given) if isinstance(given, str) else None
+        if key is None:
+            raise ConfigurationError("publishable_key of StripeGateway starts with pk_test_ or pk_live_.")
+        if key[1] != mode:
+            raise ConfigurationError(f"publishable_key of StripeGateway is a {key[1]} key, but the mode is {mode}.")
+
     def capabilities(self) -> Capabilities:
-        """Say what Stripe can do; no network."""
-        return Capabilities(currencies=LIMITS, create_key_valid_s=CREATE_KEY_VALID_S, asynchronous=True)
+        """Say what Stripe can do; no network.
+
+        Stripe captures by itself. A payment that was set up otherwise, in the
+        dashboard, is ours only once we capture it.
+        """
+        return Capabilities(
+            currencies=LIMITS,
+            interaction="redirect" if self.flow == "checkout" else "widget",
+            create_key_valid_s=KEY_VALID_S,
+            refund_key_valid_s=KEY_VALID_S,
+            needs_capture=True,
+            asynchronous=True,
+            partial_refund=True,
+            multiple_refunds=True,
+            lists_payments=True,
+            lists_refunds=True,
+            lists_disputes=True,
+        )
 
     def check_credentials(self) -> Health:
         """Ask Stripe for our balance, which needs a working key and tells the mode."""
@@ -162,25 +197,39 @@ class StripeGateway(BasicGateway):
         return Health(ok=reported == mode, mode=reported, detail=detail)
 
     def create_checkout(self, request: CheckoutRequest) -> Checkout:
-        """Create a Checkout Session; the same request again gives the same one for 24 hours.
+        """Create a Checkout Session or PaymentIntent; the same request again gives the same one for 24 hours.
+
+        A PaymentIntent stays payable until it is canceled, whatever the expiry
+        asked for. The widget's ``client_secret`` is for this customer alone.
 
         Raises:
             GatewayError: Refused, failed, or the outcome is unknown.
         """
+        return self._create_session(request) if self.flow == "checkout" else self._create_intent(request)
+
+    def _create_session(self, request: CheckoutRequest) -> Checkout:
         mode, api = self._bound()
-        number = to_wire(request.amount)
         session = api.create_session(session_params(request, mode=mode), key=request.key)
-        try:
+        with _in_doubt():
             return read_checkout(
                 session,
                 topup_id=request.topup_id,
                 mode=mode,
-                number=number,
+                number=to_wire(request.amount),
                 currency=request.amount.currency.lower(),
             )
-        except GatewayError as problem:
-            # Something was created; what it is, only a look-up can tell.
-            raise GatewayError(str(problem), retryable=True, outcome_unknown=True, code=problem.code) from None
+
+    def _create_intent(self, request: CheckoutRequest) -> Checkout:
+        mode, api = self._bound()
+        intent = api.create_intent(intent_params(request, mode=mode), key=request.key)
+        with _in_doubt():
+            return read_intent_checkout(
+                intent,
+                request,
+                mode=mode,
+                number=to_wire(request.amount),
+                publishable_key=self.publishable_key or "",
+            )
 
     def fetch_payment(self, ref: PaymentRef) -> PaymentSnapshot:
         """Re-read a payment from Stripe.
@@ -190,28 +239,140 @@ class StripeGateway(BasicGateway):
                 contradicts a field.
         """
         _, api = self._bound()
-        session_id = _checked(ref.checkout_id)
-        return read_payment(api.retrieve_session(session_id), session_id=session_id)
+        return _fetch(api, ref.checkout_id)
 
-    def cancel(self, ref: PaymentRef) -> PaymentSnapshot:
-        """Expire the session and give the payment as it is afterwards.
+    def capture(self, ref: PaymentRef, amount: Money, *, key: str) -> PaymentSnapshot:
+        """Take the whole of an authorised payment and give it as it is afterwards; taken before counts as taken.
 
         Raises:
-            GatewayError: As `fetch_payment`, or Stripe refused although the
-                session is still open.
+            GatewayError: Not authorised, another amount, refused, failed, or
+                the outcome is unknown.
         """
         _, api = self._bound()
-        session_id = _checked(ref.checkout_id)
+        before = _fetch(api, ref.checkout_id)
+        if before.state == "captured":
+            return before
+        if before.state != "authorised" or before.payment_id is None:
+            raise GatewayError("The payment is not authorised.", code="not-authorised")
+        if before.authorised != amount:
+            raise GatewayError("Another amount waits to be captured.", code="amount-differs")
         try:
-            return read_payment(api.expire_session(session_id), session_id=session_id)
+            api.capture_intent(before.payment_id, to_wire(amount), key=key)
         except GatewayError as problem:
             if problem.retryable:
                 raise
-            refusal = problem  # paid, expired before, or unknown: Stripe expires open sessions only
-        snapshot = self.fetch_payment(ref)
+            refusal = problem  # captured at the same moment, canceled or lapsed: Stripe captures once
+        else:
+            with _in_doubt():
+                return _fetch(api, ref.checkout_id)
+        after = _fetch(api, ref.checkout_id)
+        if after.state != "captured":
+            raise refusal
+        return after
+
+    def cancel(self, ref: PaymentRef) -> PaymentSnapshot:
+        """Expire the session or cancel the PaymentIntent, and give the payment as it is afterwards.
+
+        Raises:
+            GatewayError: As `fetch_payment`, or Stripe refused although the
+                payment is still open.
+        """
+        _, api = self._bound()
+        try:
+            return _close(api, ref.checkout_id)
+        except GatewayError as problem:
+            if problem.retryable:
+                raise
+            refusal = problem  # paid, closed before, or unknown: Stripe closes open ones only
+        snapshot = _fetch(api, ref.checkout_id)
         if snapshot.state == "open":
             raise refusal
         return snapshot
+
+    def refund(self, request: RefundRequest) -> RefundSnapshot:
+        """Give money back; the same request again gives the same refund for 24 hours.
+
+        Raises:
+            GatewayError: Refused, failed, or the outcome is unknown.
+        """
+        mode, api = self._bound()
+        payment_id = _payment_id(request.payment)
+        params = refund_params(request, payment_id=payment_id, mode=mode)
+        reply = api.create_refund(params, key=request.key)
+        with _in_doubt():
+            refund = read_refund(reply)
+            demand(refund.payment_id == payment_id, "the refund is of another payment")
+            demand(refund.refund_id == request.refund_id, "it is another refund")
+            demand(refund.amount == request.amount, "the amount is not what was asked for")
+            demand(refund.mode == mode, "livemode is not our mode")
+            return refund
+
+    def fetch_refund(self, ref: RefundRef) -> RefundSnapshot | None:
+        """Re-read a refund, by Stripe's id or among those of its payment by our reference; None if there is none.
+
+        Raises:
+            GatewayError: As `fetch_payment`.
+        """
+        _, api = self._bound()
+        payment_id = _payment_id(ref.payment)
+        if ref.gateway_refund_id is None:
+            return ours_among(listings.refunds_of(api, payment_id), ref.refund_id)
+        if not REFUND_ID.fullmatch(ref.gateway_refund_id):
+            raise GatewayError("This is no id of a refund of Stripe.", code="unknown-refund")
+        try:
+            refund = read_refund(api.retrieve_refund(ref.gateway_refund_id))
+        except GatewayError as problem:
+            if problem.code == "resource_missing":
+                return None
+            raise
+        demand(refund.gateway_refund_id == ref.gateway_refund_id, "id is not the one asked for")
+        demand(refund.payment_id == payment_id, "the refund is of another payment")
+        return refund
+
+    def refunds_of(self, ref: PaymentRef) -> Sequence[RefundSnapshot]:
+        """Read all refunds of a payment, whoever made them, the newest first.
+
+        Raises:
+            GatewayError: As `fetch_payment`.
+        """
+        _, api = self._bound()
+        return listings.refunds_of(api, _payment_id(ref))
+
+    def disputes_of(self, ref: PaymentRef) -> Sequence[DisputeSnapshot]:
+        """Read all disputes of a payment, the newest first.
+
+        Raises:
+            GatewayError: As `fetch_payment`.
+        """
+        _, api = self._bound()
+        return listings.disputes_of(api, _payment_id(ref))
+
+    def list_payments(self, since: datetime, until: datetime, *, cursor: str | None = None) -> Listing[PaymentSnapshot]:
+        """List the captured payments whose checkout was made in ``[since, until)``; pages may be empty.
+
+        Raises:
+            GatewayError: As `fetch_payment`, or no cursor of this list.
+        """
+        _, api = self._bound()
+        return listings.payments_page(api, listings.Period.between(since, until), cursor)
+
+    def list_refunds(self, since: datetime, until: datetime, *, cursor: str | None = None) -> Listing[RefundSnapshot]:
+        """List the refunds made in ``[since, until)``, whoever made them.
+
+        Raises:
+            GatewayError: As `list_payments`.
+        """
+        _, api = self._bound()
+        return listings.refunds_page(api, listings.Period.between(since, until), cursor)
+
+    def list_disputes(self, since: datetime, until: datetime, *, cursor: str | None = None) -> Listing[DisputeSnapshot]:
+        """List the disputes opened in ``[since, until)``.
+
+        Raises:
+            GatewayError: As `list_payments`.
+        """
+        _, api = self._bound()
+        return listings.disputes_page(api, listings.Period.between(since, until), cursor)
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[GatewayEvent]:
         """Verify a webhook over its raw bytes and say what to look up.
@@ -235,117 +396,51 @@ class StripeGateway(BasicGateway):
         return self.binding
 
     def _bound(self) -> tuple[Mode, StripeApi]:
+        """Begin a call, whose requests share its time."""
         binding = self._binding()
-        return binding.mode, binding.link.api(self)
+        return binding.mode, binding.link.api(self).start()
 
 
-def session_params(request: CheckoutRequest, *, mode: Mode) -> SessionCreateParams:
-    """Build the parameters of a Checkout Session, from the request alone: one key, one content.
-
-    Whatever could change the total (automatic tax, promotion codes, local
-    currencies) stays off.
-
-    Raises:
-        GatewayError: Stripe does not take the currency, or not so fine an amount.
-    """
-    metadata = {"topup_id": request.topup_id, "customer_id": request.customer_id, "env": mode}
-    params: SessionCreateParams = {
-        "mode": "payment",
-        "line_items": [
-            {
-                "quantity": 1,
-                "price_data": {
-                    "currency": request.amount.currency.lower(),
-                    "unit_amount": to_wire(request.amount),
-                    "product_data": {"name": request.description},
-                },
-            }
-        ],
-        "client_reference_id": request.topup_id,
-        "metadata": metadata,
-        "payment_intent_data": {"metadata": metadata},
-        "success_url": request.return_url,
-        "cancel_url": request.cancel_url,
-        "expires_at": to_micros(expiry(request)) // 1_000_000,
-        "adaptive_pricing": {"enabled": False},
-        "submit_type": "pay",
-        "locale": locale_of(request.locale),
-    }
-    if request.customer_email:
-        params["customer_email"] = request.customer_email
-    return params
+def _fetch(api: StripeApi, checkout_id: str) -> PaymentSnapshot:
+    if _is_session(checkout_id):
+        return read_payment(api.retrieve_session(checkout_id), session_id=checkout_id)
+    return read_intent(api.retrieve_intent(checkout_id), intent_id=checkout_id)
 
 
-def expiry(request: CheckoutRequest) -> datetime:
-    """Give the wanted expiry, moved to between 30 minutes and 24 hours after the top-up was started.
-
-    The start is read from the id, not from a clock: the same request must give
-    the same instant whenever it is sent again. An id that is not the library's
-    holds no time, and the wanted expiry is sent as it is.
-    """
-    made = _MADE_ID.fullmatch(request.topup_id)
-    if made is None:
-        return request.expires_at
-    started_at = from_micros(int(made[1].translate(_PLAIN_BASE_32), 32) * 1000)
-    earliest = started_at + _SHORTEST_LIFE + _ON_THE_WAY
-    return max(earliest, min(request.expires_at, started_at + _LONGEST_LIFE - _ON_THE_WAY))
+def _close(api: StripeApi, checkout_id: str) -> PaymentSnapshot:
+    if _is_session(checkout_id):
+        session = api.expire_session(checkout_id)
+        with _in_doubt():
+            return read_payment(session, session_id=checkout_id)
+    intent = api.cancel_intent(checkout_id)
+    with _in_doubt():
+        return read_intent(intent, intent_id=checkout_id)
 
 
-def locale_of(locale: str) -> str:
-    """Give Stripe's name of a language, or ``auto``.
-
-    >>> locale_of("pt_BR"), locale_of("de-AT"), locale_of("no"), locale_of("tlh")
-    ('pt-BR', 'de', 'nb', 'auto')
-    """
-    tag = locale.replace("_", "-")
-    language = tag.partition("-")[0].lower()
-    wanted = (tag, {"no": "nb", "nn": "nb", "hi": "hi-IN"}.get(language, language))
-    return next((known for known in wanted if known in LOCALES), "auto")
+def _is_session(checkout_id: str) -> bool:
+    # An empty id would ask for the list of all sessions.
+    if SESSION_ID.fullmatch(checkout_id):
+        return True
+    if INTENT_ID.fullmatch(checkout_id):
+        return False
+    raise GatewayError("This is no id of a Checkout Session or PaymentIntent of Stripe.", code="unknown-checkout")
 
 
-def read_event(event: dict[str, Any], *, mode: Mode) -> GatewayEvent:
-    """Read what a verified event is about; its amounts and states are not looked at.
-
-    Raises:
-        WebhookRejected: Not an event, or of the other mode.
-    """
-    if event.get("object") != "event" or not isinstance(event.get("livemode"), bool):
-        raise WebhookRejected("The body is no event of Stripe.")
-    if event["livemode"] != (mode == "live"):
-        raise WebhookRejected(f"The event is not of {mode} mode.", reason="wrong-mode")
-    envelope = event.get("data")
-    subject = envelope.get("object") if isinstance(envelope, dict) else None
-    if not isinstance(subject, dict):
-        raise WebhookRejected("The event is about nothing.")
-    checkout_id, topup_id = _session_in(subject), _topup_in(subject)
-    return GatewayEvent(
-        event_id=required_text(event, "id"),
-        kind="payment" if checkout_id or topup_id else "ignored",
-        type=required_text(event, "type"),
-        checkout_id=checkout_id,
-        topup_id=topup_id,
-        mode=mode,
-    )
+def _payment_id(ref: PaymentRef) -> str:
+    # Without one, Stripe would list the refunds and disputes of the whole account.
+    if ref.payment_id is None or not INTENT_ID.fullmatch(ref.payment_id):
+        raise GatewayError("This is no id of a PaymentIntent of Stripe.", code="unknown-payment")
+    return ref.payment_id
 
 
-def _session_in(subject: dict[str, Any]) -> str | None:
-    session_id = subject.get("id") if subject.get("object") == "checkout.session" else None
-    return session_id if isinstance(session_id, str) and SESSION_ID.fullmatch(session_id) else None
-
-
-def _topup_in(subject: dict[str, Any]) -> str | None:
-    metadata = subject.get("metadata")
-    topup_id = metadata.get("topup_id") if isinstance(metadata, dict) else None
-    echoed = subject.get("client_reference_id", topup_id)  # a session says it twice
-    return topup_id if isinstance(topup_id, str) and _TOPUP_ID.fullmatch(topup_id) and echoed == topup_id else None
+@contextmanager
+def _in_doubt() -> Iterator[None]:
+    """Read the answer to a request that was carried out: if it is unusable, only a look-up tells what was done."""
+    try:
+        yield
+    except GatewayError as problem:
+        raise GatewayError(str(problem), retryable=True, outcome_unknown=True, code=problem.code) from None
 
 
 def _is_webhook_secret(secret: Secret) -> bool:
     return re.fullmatch(r"whsec_.+", secret.reveal()) is not None
-
-
-def _checked(session_id: str) -> str:
-    # An empty id would ask for the list of all sessions.
-    if not SESSION_ID.fullmatch(session_id):
-        raise GatewayError("This is no id of a Checkout Session of Stripe.", code="unknown-checkout")
-    return session_id

@@ -1,130 +1,83 @@
 """The one module that imports Stripe's SDK: sends requests, and turns whatever goes wrong into `GatewayError`.
 
-The SDK is tamed here: replies become plain dicts at once, a call has one time
-budget for all its attempts, redirects are not followed, replies are bounded,
-telemetry is off, and nothing it logs below a warning gets through (it logs
-whole request and reply bodies).
+The SDK is tamed here: replies become plain dicts at once, a call of the adapter
+has one time budget for all its requests and their attempts, redirects are not
+followed, replies are bounded, telemetry is off, and nothing it logs below a
+warning gets through (it logs whole request and reply bodies).
 
 Sources: stripe 16.1 (``_http_client.py``: timeouts and retries,
 ``_api_requestor.py``: which reply becomes which exception);
-https://docs.stripe.com/api/idempotent_requests (what a key replays).
+https://docs.stripe.com/api/idempotent_requests (what a key replays, and the
+header of a replay); https://docs.stripe.com/rate-limits (``Retry-After``).
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-import requests
 import stripe
 from attrs import frozen
 
 from ..core.errors import GatewayError
+from .bounded import BoundedSession
 from .credentials import is_loopback
+from .signed import unique_names
 
 if TYPE_CHECKING:
+    import requests
     from stripe import StripeObject
-    from stripe.params.checkout import SessionCreateParams
+    from stripe.params import (
+        DisputeListParams,
+        PaymentIntentCancelParams,
+        PaymentIntentCaptureParams,
+        PaymentIntentCreateParams,
+        PaymentIntentListParams,
+        RefundCreateParams,
+        RefundListParams,
+    )
+    from stripe.params.checkout import SessionCreateParams, SessionListParams
 
 API_VERSION: Final = "2026-10-28.endive"
 """The version this adapter was written against; the account's own default must not matter."""
 CONNECT_TIMEOUT_S: Final = 5
 MAX_RETRIES: Final = 2
-MAX_REPLY: Final = 2_097_152
-"""Longest reply that is read, in bytes."""
+MAX_WAIT_S: Final = 86_400
+"""Longest wait that Stripe may ask us for."""
 
-_EXPANDED: Final = "payment_intent.latest_charge.balance_transaction"
-_CHUNK = 65_536
+_CHARGE: Final = "latest_charge.balance_transaction"
+_PAYMENT: Final = f"payment_intent.{_CHARGE}"
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,64}", re.ASCII)
-_SERVER_ERROR = 500
+_TOO_MANY = 429
+_SECONDS = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
-class _OutOfBounds(requests.RequestException):
-    """A call took too long or a reply was too large; not of a kind that the SDK sends again."""
-
-
-@frozen
-class _Reply:
-    """What the SDK reads of a response."""
-
-    status_code: int
-    headers: Mapping[str, str]
-    content: bytes
-
-
-class _Progress(threading.local):
-    """How far the call of this thread is.
+class _Call(threading.local):
+    """The call of the adapter that this thread is in.
 
     Attributes:
-        deadline: Monotonic time by which all attempts are over.
-        in_doubt: Attempts that Stripe may have carried out without our knowing.
-        session: Connections of this thread.
+        deadline: Monotonic time by which all its requests are over.
     """
 
-    def __init__(self, *, trust_env: bool) -> None:
-        self.deadline = 0.0
-        self.in_doubt = 0
-        self.session = requests.Session()
-        self.session.trust_env = trust_env
-
-
-class _BoundedSession:
-    """Stands in for the session the SDK sends with; keeps a call within its time and a reply within its size."""
-
-    def __init__(self, *, trust_env: bool) -> None:
-        self._progress = _Progress(trust_env=trust_env)
-
-    def begin(self, budget_s: float) -> None:
-        """Start a call of this thread, retries included."""
-        self._progress.deadline = time.monotonic() + budget_s
-        self._progress.in_doubt = 0
-
-    def in_doubt(self) -> bool:
-        """Tell whether an attempt of the call got no answer, or a failing one."""
-        return self._progress.in_doubt > 0
-
-    def request(self, method: str, url: str, *, timeout: tuple[float, float], **options: Any) -> _Reply:
-        """Send one attempt, with what is left of the call's time."""
-        left_s = self._left_s()
-        limits = tuple(min(limit, left_s) for limit in timeout)
-        self._progress.in_doubt += 1
-        options |= {"timeout": limits, "stream": True, "allow_redirects": False}
-        with self._progress.session.request(method, url, **options) as response:
-            reply = _Reply(response.status_code, response.headers, self._read(response))
-        if reply.status_code < _SERVER_ERROR:
-            self._progress.in_doubt -= 1
-        return reply
-
-    def _read(self, response: requests.Response) -> bytes:
-        content = bytearray()
-        for chunk in response.iter_content(_CHUNK):
-            content += chunk
-            self._left_s()
-            if len(content) > MAX_REPLY:
-                raise _OutOfBounds("the reply is too long")
-        return bytes(content)
-
-    def _left_s(self) -> float:
-        left_s = self._progress.deadline - time.monotonic()
-        if left_s <= 0:
-            raise _OutOfBounds("the call took too long")
-        return left_s
+    deadline = 0.0
 
 
 class StripeApi:
-    """Stripe's API with one key: the few calls of the adapter, giving plain dicts."""
+    """Stripe's API with one key: the few requests of the adapter, giving plain dicts."""
 
     def __init__(self, *, secret_key: str, api_base: str | None, timeout_s: int) -> None:
         _tame_sdk()
         self._timeout_s = timeout_s
+        self._call = _Call()
         # A proxy named in the environment stands between us and Stripe, not between us and a simulator.
-        self._session = _BoundedSession(trust_env=api_base is None or not is_loopback(api_base))
-        self._client = stripe.StripeClient(
+        self._session = BoundedSession(trust_env=api_base is None or not is_loopback(api_base))
+        client = stripe.StripeClient(
             secret_key,
             stripe_version=API_VERSION,
             max_network_retries=MAX_RETRIES,
@@ -133,33 +86,86 @@ class StripeApi:
                 timeout=(CONNECT_TIMEOUT_S, timeout_s), session=cast("requests.Session", self._session)
             ),
         )
+        self._v1 = client.v1
+
+    def start(self) -> Self:
+        """Start a call of the adapter: all requests that follow in this thread share its time."""
+        self._call.deadline = time.monotonic() + self._timeout_s
+        return self
 
     def create_session(self, params: SessionCreateParams, *, key: str) -> dict[str, Any]:
         """Create a Checkout Session under an idempotency key."""
-        sessions = self._client.v1.checkout.sessions
-        return self._send(lambda: sessions.create(params, {"idempotency_key": key}), writes=True)
+        return self._send(lambda: self._v1.checkout.sessions.create(params, {"idempotency_key": key}), key=key)
 
     def retrieve_session(self, session_id: str) -> dict[str, Any]:
         """Read a Checkout Session with its payment, charge and fee."""
-        sessions = self._client.v1.checkout.sessions
-        return self._send(lambda: sessions.retrieve(session_id, {"expand": [_EXPANDED]}), writes=False)
+        return self._send(lambda: self._v1.checkout.sessions.retrieve(session_id, {"expand": [_PAYMENT]}))
 
     def expire_session(self, session_id: str) -> dict[str, Any]:
         """Make an open Checkout Session unpayable, and read it as it is then."""
-        sessions = self._client.v1.checkout.sessions
-        return self._send(lambda: sessions.expire(session_id, {"expand": [_EXPANDED]}), writes=True)
+        return self._send(lambda: self._v1.checkout.sessions.expire(session_id, {"expand": [_PAYMENT]}), writes=True)
+
+    def list_sessions(self, params: SessionListParams) -> dict[str, Any]:
+        """Read a page of Checkout Sessions with their payments, charges and fees."""
+        expanded: SessionListParams = {**params, "expand": [f"data.{_PAYMENT}"]}
+        return self._send(lambda: self._v1.checkout.sessions.list(expanded))
+
+    def create_intent(self, params: PaymentIntentCreateParams, *, key: str) -> dict[str, Any]:
+        """Create a PaymentIntent under an idempotency key."""
+        return self._send(lambda: self._v1.payment_intents.create(params, {"idempotency_key": key}), key=key)
+
+    def retrieve_intent(self, intent_id: str) -> dict[str, Any]:
+        """Read a PaymentIntent with its charge and fee."""
+        return self._send(lambda: self._v1.payment_intents.retrieve(intent_id, {"expand": [_CHARGE]}))
+
+    def cancel_intent(self, intent_id: str) -> dict[str, Any]:
+        """Make a PaymentIntent unpayable, and read it as it is then."""
+        params: PaymentIntentCancelParams = {"cancellation_reason": "abandoned", "expand": [_CHARGE]}
+        return self._send(lambda: self._v1.payment_intents.cancel(intent_id, params), writes=True)
+
+    def capture_intent(self, intent_id: str, number: int, *, key: str) -> dict[str, Any]:
+        """Take ``number`` units of an authorised PaymentIntent under an idempotency key."""
+        params: PaymentIntentCaptureParams = {"amount_to_capture": number}
+        options: stripe.RequestOptions = {"idempotency_key": key}
+        return self._send(lambda: self._v1.payment_intents.capture(intent_id, params, options), key=key)
+
+    def list_intents(self, params: PaymentIntentListParams) -> dict[str, Any]:
+        """Read a page of PaymentIntents with their charges and fees."""
+        expanded: PaymentIntentListParams = {**params, "expand": [f"data.{_CHARGE}"]}
+        return self._send(lambda: self._v1.payment_intents.list(expanded))
+
+    def create_refund(self, params: RefundCreateParams, *, key: str) -> dict[str, Any]:
+        """Create a refund under an idempotency key, and read it with its payment."""
+        expanded: RefundCreateParams = {**params, "expand": ["payment_intent"]}
+        return self._send(lambda: self._v1.refunds.create(expanded, {"idempotency_key": key}), key=key)
+
+    def retrieve_refund(self, refund_id: str) -> dict[str, Any]:
+        """Read a refund with its payment, which alone tells the mode."""
+        return self._send(lambda: self._v1.refunds.retrieve(refund_id, {"expand": ["payment_intent"]}))
+
+    def list_refunds(self, params: RefundListParams) -> dict[str, Any]:
+        """Read a page of refunds with their payments."""
+        expanded: RefundListParams = {**params, "expand": ["data.payment_intent"]}
+        return self._send(lambda: self._v1.refunds.list(expanded))
+
+    def list_disputes(self, params: DisputeListParams) -> dict[str, Any]:
+        """Read a page of disputes."""
+        return self._send(lambda: self._v1.disputes.list(params))
 
     def retrieve_balance(self) -> dict[str, Any]:
         """Read the account's balance."""
-        return self._send(self._client.v1.balance.retrieve, writes=False)
+        return self._send(self._v1.balance.retrieve)
 
-    def _send(self, call: Callable[[], StripeObject], *, writes: bool) -> dict[str, Any]:
-        self._session.begin(self._timeout_s)
+    def _send(
+        self, request: Callable[[], StripeObject], *, writes: bool = False, key: str | None = None
+    ) -> dict[str, Any]:
+        self._session.begin(self._call.deadline - time.monotonic())
         try:
-            return call().to_dict()
+            return _plain(request())
         # Anything: what the SDK makes of a hostile or broken reply is not bounded by its own exceptions.
         except Exception as problem:
-            error = explain(problem, writes=writes, in_doubt=self._session.in_doubt())
+            in_doubt = self._session.in_doubt()
+            error = explain(problem, writes=writes or key is not None, in_doubt=in_doubt, keyed=key is not None)
         # Raised out here, so that the SDK's exception, which holds the whole reply, is not carried along.
         raise error
 
@@ -196,8 +202,17 @@ _MEANINGS: Final = (
     _Meaning(Exception, "Stripe's reply cannot be read", "unusable-reply", True, True),
 )
 
+_REPLAYED: Final = _Meaning(
+    # Stripe keeps a failure under its key and gives it again for as long as it keeps the key.
+    stripe.APIError,
+    "Stripe failed, and repeats that for this key",
+    "replayed-failure",
+    False,
+    True,
+)
 
-def explain(problem: Exception, *, writes: bool, in_doubt: bool) -> GatewayError:
+
+def explain(problem: Exception, *, writes: bool, in_doubt: bool, keyed: bool = False) -> GatewayError:
     """Say what a failed call means, in words that hold neither our key nor anybody's data.
 
     Args:
@@ -205,8 +220,14 @@ def explain(problem: Exception, *, writes: bool, in_doubt: bool) -> GatewayError
         writes: The call asked Stripe to change something.
         in_doubt: An attempt of the call got no answer, so that even a clear
             refusal of a later attempt does not tell what became of it.
+        keyed: The key is ours, so that the same call would send it again.
     """
     meaning = next(meaning for meaning in _MEANINGS if isinstance(problem, meaning.kind))
+    headers = _headers_of(problem)
+    if getattr(problem, "http_status", None) == _TOO_MANY:  # also without Stripe's body, from a proxy in front of it
+        meaning = _MEANINGS[0]
+    if keyed and isinstance(problem, stripe.APIError) and headers.get("Idempotent-Replayed") == "true":
+        meaning = _REPLAYED
     code = _matching(_WORD, getattr(problem, "code", None)) or meaning.code
     request_id = _matching(_REQUEST_ID, getattr(problem, "request_id", None))
     shown = ", ".join(part for part in (code, request_id) if part)
@@ -215,7 +236,25 @@ def explain(problem: Exception, *, writes: bool, in_doubt: bool) -> GatewayError
         retryable=meaning.retryable,
         outcome_unknown=writes and (meaning.outcome_unknown or in_doubt),
         code=code,
+        retry_after_s=_wait_of(headers) if meaning is _MEANINGS[0] else None,
     )
+
+
+def _plain(reply: StripeObject) -> dict[str, Any]:
+    # The SDK takes the last of several fields of one name; somebody else may have taken the first.
+    if reply.last_response is not None:
+        json.loads(reply.last_response.body, object_pairs_hook=unique_names)
+    return reply.to_dict()
+
+
+def _headers_of(problem: Exception) -> Mapping[str, str]:
+    headers = getattr(problem, "headers", None)
+    return headers if isinstance(headers, Mapping) else {}
+
+
+def _wait_of(headers: Mapping[str, str]) -> int | None:
+    written = _matching(_SECONDS, headers.get("Retry-After"))
+    return min(int(written), MAX_WAIT_S) if written else None
 
 
 def _matching(pattern: re.Pattern[str], value: object) -> str:

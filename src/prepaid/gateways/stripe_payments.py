@@ -2,7 +2,9 @@
 
 A session, its PaymentIntent and the charge must tell one story. Any other
 combination than those listed, known to us or not, is an unusable reply: it
-credits nothing and is asked again.
+credits nothing and is asked again. A session has one PaymentIntent, which
+succeeds at most once, so that a snapshot of Stripe never has ``further``
+payments.
 
 Sources: https://docs.stripe.com/api/checkout/sessions/object,
 https://docs.stripe.com/api/payment_intents/object,
@@ -13,10 +15,13 @@ https://docs.stripe.com/checkout/fulfillment (what counts as paid).
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any, Final
 
+import attrs
 from attrs import frozen
 
+from ..core.instants import from_micros
 from ..core.money import Money
 from ..ports import Checkout, Mode, PaymentSnapshot, PaymentState
 from .credentials import is_loopback
@@ -36,6 +41,10 @@ from .replies import (
 from .stripe_currencies import from_wire
 
 SESSION_ID: Final = re.compile(r"cs_[A-Za-z0-9_]{1,200}", re.ASCII)
+INTENT_ID: Final = re.compile(r"pi_[A-Za-z0-9]{1,200}", re.ASCII)
+"""Without an underscore: a client secret begins with the id of its PaymentIntent, and is none."""
+
+_LAST_SECOND = 253_402_300_799  # of the year 9999
 
 _STATES: Final[dict[tuple[str, str, str | None], PaymentState]] = {
     ("open", "unpaid", None): "open",
@@ -63,14 +72,19 @@ _STATES: Final[dict[tuple[str, str, str | None], PaymentState]] = {
 
 
 @frozen(kw_only=True)
-class _Charge:
-    """What the charge adds once money was taken."""
+class Taken:
+    """What was taken, or waits to be; nothing yet by default.
 
-    captured: Money
-    refunded: Money
-    fee: Money | None
-    disputed: bool
-    method: str
+    Attributes:
+        authorised: As in `PaymentSnapshot`, like all the others.
+    """
+
+    authorised: Money | None = None
+    captured: Money | None = None
+    refunded: Money | None = None
+    fee: Money | None = None
+    disputed: bool = False
+    method: str = ""
 
 
 def read_checkout(session: Reply, *, topup_id: str, mode: Mode, number: int, currency: str) -> Checkout:
@@ -113,20 +127,53 @@ def read_payment(session: Reply, *, session_id: str) -> PaymentSnapshot:
     demand(require_str(session, "mode") == "payment", "mode is not payment")
     intent = _intent_of(session)
     state = _state(session, intent)
-    charge = _charge_of(intent) if intent and state == "captured" else None
+    taken = read_taken(intent, state) if intent else Taken()
     return PaymentSnapshot(
         checkout_id=session_id,
-        payment_id=require_str(intent, "id") if intent else None,
+        payment_id=intent_id_of(intent) if intent else None,
         topup_id=echoed_topup(session),
         state=state,
-        captured=charge.captured if charge else None,
         mode=mode_of(session),
-        method=charge.method if charge else "",
         failure=_failure(intent) if state == "failed" else "",
-        fee=charge.fee if charge else None,
-        refunded=charge.refunded if charge else None,
-        disputed=charge.disputed if charge else False,
+        created_at=moment_of(session),
+        **attrs.asdict(taken, recurse=False),
     )
+
+
+def read_taken(intent: Reply, state: PaymentState) -> Taken:
+    """Read what a PaymentIntent took or could take, and the charge that it took it with.
+
+    Raises:
+        GatewayError: A field is missing, mistyped or contradicts another.
+    """
+    if state == "captured":
+        return _charged(intent)
+    if state != "authorised":
+        return Taken()
+    waiting = require_int(intent, "amount_capturable")
+    demand(waiting > 0, "nothing waits to be captured")
+    return Taken(authorised=from_wire(waiting, require_str(intent, "currency")))
+
+
+def intent_id_of(intent: Reply) -> str:
+    """Read the id of a PaymentIntent.
+
+    Raises:
+        GatewayError: It is no PaymentIntent, or its id is not that of one.
+    """
+    demand(intent.get("object") == "payment_intent", "it is no PaymentIntent")
+    intent_id = require_str(intent, "id")
+    demand(INTENT_ID.fullmatch(intent_id) is not None, "id is not that of a PaymentIntent")
+    return intent_id
+
+
+def moment_of(reply: Reply) -> datetime:
+    """Read when Stripe made an object.
+
+    Raises:
+        GatewayError: ``created`` is no Unix time of this age.
+    """
+    return from_micros(require_int(reply, "created", largest=_LAST_SECOND) * 1_000_000)
 
 
 def mode_of(reply: Reply) -> Mode:
@@ -159,7 +206,6 @@ def _session_id(session: Reply) -> str:
 def _intent_of(session: Reply) -> dict[str, Any] | None:
     intent = optional_object(session, "payment_intent")
     if intent is not None:
-        demand(intent.get("object") == "payment_intent", "payment_intent is no PaymentIntent")
         demand(mode_of(intent) == mode_of(session), "session and payment are of two modes")
     return intent
 
@@ -183,7 +229,7 @@ def _failure(intent: Reply | None) -> str:
     return optional_str(problem, "decline_code") or optional_str(problem, "code") or ""
 
 
-def _charge_of(intent: Reply) -> _Charge:
+def _charged(intent: Reply) -> Taken:
     charge = require_object(intent, "latest_charge")
     demand(charge.get("object") == "charge", "latest_charge is no charge")
     demand(mode_of(charge) == mode_of(intent), "payment and charge are of two modes")
@@ -197,7 +243,7 @@ def _charge_of(intent: Reply) -> _Charge:
         "payment and charge differ in amount",
     )
     demand(received > 0 and refunded <= received, "nothing was captured, or more refunded than captured")
-    return _Charge(
+    return Taken(
         captured=from_wire(received, currency),
         refunded=from_wire(refunded, currency),
         fee=_fee(charge),

@@ -1,14 +1,16 @@
-"""Stripe on a loopback port: Checkout Sessions, their payments, idempotency keys, webhooks and faults.
+"""Stripe on a loopback port: Checkout Sessions, PaymentIntents, refunds, disputes, lists, keys, webhooks and faults.
 
 Give `StripeSimulator.url` to ``StripeGateway(api_base=...)`` and play the
-customer with `StripeSimulator.pay` and its like. Amounts are whole numbers in
-Stripe's units, as on the wire.
+customer with `StripeSimulator.pay` and its like, which take the id of a session
+or of a PaymentIntent. Amounts are whole numbers in Stripe's units, as on the
+wire.
 
-Sources: https://docs.stripe.com/api/checkout/sessions,
-https://docs.stripe.com/api/errors, https://docs.stripe.com/api/idempotent_requests
-(what is stored under a key, and that a stored failure is replayed),
-https://docs.stripe.com/currencies (which amounts are refused),
-https://docs.stripe.com/webhooks (signature).
+Sources: https://docs.stripe.com/api (requests and their parameters),
+https://docs.stripe.com/api/errors, https://docs.stripe.com/api/pagination,
+https://docs.stripe.com/api/expanding_objects,
+https://docs.stripe.com/api/idempotent_requests (what is stored under a key, and
+that a stored failure is replayed), https://docs.stripe.com/rate-limits,
+https://docs.stripe.com/webhooks (signature, duplicates, order).
 """
 
 from __future__ import annotations
@@ -29,30 +31,31 @@ from ...core.instants import to_micros
 from ...ports import Clock, IdSource
 from ...system import RandomIds, SystemClock
 from .loopback import FAULTS, Answer, Fault, LoopbackServer, Request, rewriting
-from .stripe_objects import (
-    Object,
-    new_balance,
-    new_balance_transaction,
-    new_charge,
-    new_event,
-    new_intent,
-    new_session,
-    refusal,
+from .stripe_account import CANCELABLE, StripeAccount
+from .stripe_checks import (
+    INTENT_PARAMETERS,
+    KEY_KEPT_S,
+    LIST_PARAMETERS,
+    REFUND_PARAMETERS,
+    SESSION_PARAMETERS,
+    Refused,
+    check_intent,
+    check_known,
+    check_session,
+    whole_number,
 )
+from .stripe_objects import Object, new_balance, refusal
 
 TEST_KEY: Final = "sk_test_simulated"
-KEY_KEPT_S: Final = 86_400
-MAX_NUMBER: Final = 99_999_999
+MAX_LISTED: Final = 100
 
-_EXPANDABLE: Final = frozenset({"payment_intent", "latest_charge", "balance_transaction"})
-_PARAMETERS: Final = frozenset(
-    "adaptive_pricing.enabled cancel_url client_reference_id customer_email expand expires_at line_items.quantity "
-    "line_items.price_data.currency line_items.price_data.unit_amount line_items.price_data.product_data.name locale "
-    "metadata.* mode payment_intent_data.metadata.* submit_type success_url".split()
-)
-_SPECIAL_STEPS: Final = {"isk": 100, "ugx": 100} | dict.fromkeys(("bhd", "jod", "kwd", "omr", "tnd"), 10)
-_LEAST: Final = {"usd": 50, "eur": 50, "gbp": 30, "jpy": 50, "huf": 17_500}
+_PAYMENT: Final = "payment_intent.latest_charge.balance_transaction"
+_EXPANDABLE: Final = frozenset({"charge", "payment_intent", "latest_charge", "balance_transaction"})
 _SERVER_ERROR: Final = 500
+_WAIT_S: Final = 7
+
+Webhook = tuple[dict[str, str], bytes]
+"""Headers with names in lower case, and the raw body."""
 
 
 @frozen
@@ -64,20 +67,20 @@ class _Stored:
     at: int
 
 
-class _Refused(Exception):
-    """A request that Stripe refuses, with the answer it gives."""
-
-    def __init__(self, status: int, body: Object) -> None:
-        super().__init__(status)
-        self.answer = Answer.of_json(body, status=status)
-
-
 def _add_to_amounts(node: Any, extra: int) -> None:
     if isinstance(node, dict):
         for name, child in node.items():
             if name in {"amount", "amount_total", "amount_received", "amount_captured"} and isinstance(child, int):
                 node[name] = child + extra
             _add_to_amounts(child, extra)
+    elif isinstance(node, list):
+        for child in node:
+            _add_to_amounts(child, extra)
+
+
+def _misname(content: Any) -> None:
+    named = content["data"][0] if content["object"] == "list" else content
+    named["id"] = named["id"][:-4] + "zzzz"
 
 
 def _flip_mode(node: Any) -> None:
@@ -86,10 +89,13 @@ def _flip_mode(node: Any) -> None:
             _flip_mode(child)
         if "livemode" in node:
             node["livemode"] = not node["livemode"]
+    elif isinstance(node, list):
+        for child in node:
+            _flip_mode(child)
 
 
 class StripeSimulator(LoopbackServer):
-    """Stripe's API for one account, as far as payments by Checkout need it.
+    """Stripe's API for one account, as far as payments, refunds and disputes need it.
 
     Faults of `fault_next` beside the general ones: ``429``; ``500`` (nothing is
     done, and the failure is stored under the request's key and replayed, as
@@ -100,10 +106,12 @@ class StripeSimulator(LoopbackServer):
     faults: Mapping[str, Fault] = {
         **FAULTS,
         "429": Fault(
-            spoil=lambda answer: Answer.of_json(refusal("Too many requests.", code="rate_limit"), status=429),
+            spoil=lambda answer: Answer.of_json(
+                refusal("Too many requests.", code="rate_limit"), status=429, headers={"Retry-After": str(_WAIT_S)}
+            ),
             executed=False,
         ),
-        "wrong-id": rewriting(lambda content: content.update(id=content["id"][:-4] + "zzzz")),
+        "wrong-id": rewriting(_misname),
         "wrong-amount": rewriting(lambda content: _add_to_amounts(content, 1)),
         "wrong-mode": rewriting(_flip_mode),
     }
@@ -117,12 +125,9 @@ class StripeSimulator(LoopbackServer):
             ids: Random by default.
         """
         super().__init__()
+        clock = clock or SystemClock()
         self._secret_key = secret_key
-        self._livemode = "_live_" in secret_key
-        self._clock = clock or SystemClock()
-        self._ids = ids or RandomIds(self._clock)
-        self._objects: dict[str, Object] = {}
-        self._intent_metadata: dict[str, Object] = {}
+        self._account = StripeAccount(livemode="_live_" in secret_key, clock=clock, ids=ids or RandomIds(clock))
         self._stored: dict[str, _Stored] = {}
         self._failures = 0
 
@@ -130,114 +135,166 @@ class StripeSimulator(LoopbackServer):
 
     def pay(
         self,
-        session_id: str,
+        checkout_id: str,
         *,
         amount: int | None = None,
         currency: str | None = None,
         livemode: bool | None = None,
         method: str = "card",
     ) -> str:
-        """Pay an open session; ``amount``, ``currency`` and ``livemode`` make Stripe report something else.
+        """Pay an open checkout; ``amount``, ``currency`` and ``livemode`` make Stripe report something else.
 
         Returns:
             The id of the PaymentIntent.
         """
         with self.lock:
-            session = self._session(session_id, status="open")
-            lies = {"amount_total": amount, "currency": currency, "livemode": livemode}
-            session |= {name: lie for name, lie in lies.items() if lie is not None}
-            return self._succeed(session, method)
+            checkout = self._account.checkout(checkout_id, status="open")
+            sum_of = "amount_total" if checkout["object"] == "checkout.session" else "amount"
+            lies = {sum_of: amount, "currency": currency, "livemode": livemode}
+            checkout |= {name: lie for name, lie in lies.items() if lie is not None}
+            intent = self._account.reserve(checkout, method)
+            self._account.capture(intent, intent["amount"])
+            self._account.complete(checkout)
+            return str(intent["id"])
 
-    def decline(self, session_id: str, *, code: str = "insufficient_funds") -> None:
-        """Let the customer's card be declined; the session stays open for another."""
+    def decline(self, checkout_id: str, *, code: str = "insufficient_funds") -> None:
+        """Let the customer's card be declined; the checkout stays open for another."""
         with self.lock:
-            intent = self._intent(self._session(session_id, status="open"))
-            intent["status"] = "requires_payment_method"
-            intent["last_payment_error"] = _declined(code)
+            checkout = self._account.checkout(checkout_id, status="open")
+            self._account.decline(self._account.intent_of(checkout), code)
 
-    def complete_later(self, session_id: str, *, method: str = "sepa_debit", waits_for_customer: bool = False) -> None:
-        """Complete a session with a method whose money comes in days; then `succeed` or `fail`.
+    def challenge(self, checkout_id: str) -> None:
+        """Let the customer's bank ask a question, which the customer has not answered yet."""
+        with self.lock:
+            checkout = self._account.checkout(checkout_id, status="open")
+            self._account.challenge(self._account.intent_of(checkout))
+
+    def complete_later(self, checkout_id: str, *, method: str = "sepa_debit", waits_for_customer: bool = False) -> None:
+        """Complete a checkout with a method whose money comes in days; then `succeed` or `fail`.
 
         Args:
-            session_id: An open session.
+            checkout_id: An open checkout.
             method: Payment method.
             waits_for_customer: It is a voucher that is still to be paid in.
         """
         with self.lock:
-            session = self._session(session_id, status="open")
-            session |= {"status": "complete", "url": None, "payment_method_types": [method]}
-            self._intent(session)["status"] = "requires_action" if waits_for_customer else "processing"
+            checkout = self._account.checkout(checkout_id, status="open")
+            checkout["payment_method_types"] = [method]
+            self._account.wait(self._account.intent_of(checkout), voucher=waits_for_customer)
+            self._account.complete(checkout)
 
-    def succeed(self, session_id: str) -> str:
-        """Let the money of a session completed earlier come in; give the id of the PaymentIntent."""
+    def succeed(self, checkout_id: str) -> str:
+        """Let the money of a checkout completed earlier come in; give the id of the PaymentIntent."""
         with self.lock:
-            session = self._session(session_id, status="complete")
-            return self._succeed(session, session["payment_method_types"][0])
+            checkout = self._account.checkout(checkout_id, status="complete")
+            intent = self._account.reserve(checkout, checkout["payment_method_types"][0])
+            self._account.capture(intent, intent["amount"])
+            self._tell_later(checkout, "succeeded")
+            return str(intent["id"])
 
-    def fail(self, session_id: str, *, code: str = "debit_not_authorized") -> None:
-        """Let the money of a session completed earlier never come."""
+    def fail(self, checkout_id: str, *, code: str = "debit_not_authorized") -> None:
+        """Let the money of a checkout completed earlier never come."""
         with self.lock:
-            intent = self._intent(self._session(session_id, status="complete"))
-            intent["status"] = "requires_payment_method"
-            intent["last_payment_error"] = _declined(code)
+            checkout = self._account.checkout(checkout_id, status="complete")
+            self._account.decline(self._account.intent_of(checkout), code)
+            self._tell_later(checkout, "failed")
 
-    def authorise(self, session_id: str) -> None:
-        """Complete a session whose money is reserved but not taken."""
+    def _tell_later(self, checkout: Object, outcome: str) -> None:
+        if checkout["object"] == "checkout.session":
+            self._account.tell(f"checkout.session.async_payment_{outcome}", checkout)
+
+    def authorise(self, checkout_id: str) -> None:
+        """Complete a checkout whose money is reserved but not taken."""
         with self.lock:
-            session = self._session(session_id, status="open")
-            session |= {"status": "complete", "url": None}
-            intent = self._intent(session)
-            intent |= {"status": "requires_capture", "amount_capturable": intent["amount"]}
+            checkout = self._account.checkout(checkout_id, status="open")
+            self._account.reserve(checkout, "card")
+            self._account.complete(checkout)
 
-    def cancel_payment(self, session_id: str) -> None:
+    def cancel_payment(self, checkout_id: str) -> None:
         """Cancel the PaymentIntent, as can be done in Stripe's dashboard."""
         with self.lock:
-            intent = self._intent(self._session(session_id))
-            intent |= {"status": "canceled", "canceled_at": self._now(), "cancellation_reason": "abandoned"}
+            self._account.cancel(self._account.intent_of(self._account.checkout(checkout_id)), "abandoned")
 
     def expire(self, session_id: str) -> None:
         """Let an open session lapse."""
         with self.lock:
-            self._session(session_id, status="open").update(status="expired", url=None)
+            self._account.expire(self._account.checkout(session_id, status="open"))
 
-    def refund(self, session_id: str, amount: int) -> None:
-        """Give money of a paid session back, as can be done in Stripe's dashboard."""
+    def refund(self, checkout_id: str, amount: int, *, status: str = "succeeded") -> str:
+        """Give money of a paid checkout back, as can be done in Stripe's dashboard; give the refund's id."""
         with self.lock:
-            charge = self._charge(session_id)
-            charge["amount_refunded"] += amount
-            charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+            intent = self._account.intent_of(self._account.checkout(checkout_id))
+            return str(self._account.refund(intent, {"amount": str(amount)}, status=status)["id"])
 
-    def dispute(self, session_id: str) -> None:
-        """Let the customer's bank dispute a paid session."""
+    def settle_refund(self, refund_id: str, status: str, *, reason: str | None = None) -> None:
+        """Let a refund go on to ``succeeded``, ``failed``, ``canceled`` or ``requires_action``, also later."""
         with self.lock:
-            self._charge(session_id)["disputed"] = True
+            self._account.settle_refund(self._account.objects[refund_id], status, reason)
 
-    def webhook(self, event_type: str, session_id: str, *, secret: str, at: datetime) -> tuple[dict[str, str], bytes]:
-        """Make a signed webhook about a session, its PaymentIntent or its charge, as ``event_type`` says.
+    def dispute(
+        self,
+        checkout_id: str,
+        *,
+        amount: int | None = None,
+        status: str = "needs_response",
+        reason: str = "fraudulent",
+    ) -> str:
+        """Let the customer's bank dispute a paid checkout; one that begins with ``warning_`` takes no money."""
+        with self.lock:
+            charge = self._account.charge_of(self._account.checkout(checkout_id))
+            number = charge["amount_captured"] if amount is None else amount
+            return str(self._account.dispute(charge, number=number, status=status, reason=reason)["id"])
+
+    def advance_dispute(self, dispute_id: str, status: str) -> None:
+        """Take a dispute to another status; ``won`` gives back what it took."""
+        with self.lock:
+            self._account.advance(self._account.objects[dispute_id], status)
+
+    # What Stripe tells.
+
+    def webhook(self, event_type: str, object_id: str, *, secret: str, at: datetime) -> Webhook:
+        """Make a signed webhook about an object, or about that one of a checkout that ``event_type`` names.
 
         Returns:
-            Headers with names in lower case, and the raw body: deliver them
-            any number of times.
+            Headers and body: deliver them any number of times.
         """
         with self.lock:
-            subject = self._subject(event_type, self._session(session_id))
-            second = to_micros(at) // 1_000_000
-            event = new_event(subject, event_id=self._new("evt"), event_type=event_type, created=second)
-            body = json.dumps(event, separators=(",", ":")).encode()
-        digest = hmac.new(secret.encode(), b"%d.%s" % (second, body), hashlib.sha256).hexdigest()
-        return {"content-type": "application/json", "stripe-signature": f"t={second},v1={digest}"}, body
+            event = self._account.tell(event_type, self._subject(event_type, self._account.objects[object_id]))
+        return _signed({**event, "created": _second(at)}, secret, at)
+
+    def webhooks(
+        self, *, secret: str, at: datetime, after: int = 0, copies: int = 1, newest_first: bool = False
+    ) -> list[Webhook]:
+        """Sign all that Stripe had to tell, each with the id that it keeps over all its deliveries.
+
+        Args:
+            secret: Of the endpoint.
+            at: When it is delivered, which may be days later.
+            after: How many to leave out, from the first on.
+            copies: How often each is delivered.
+            newest_first: In the opposite order.
+        """
+        with self.lock:
+            events = [event for event in self._account.events[after:] for _ in range(copies)]
+        return [_signed(event, secret, at) for event in (reversed(events) if newest_first else events)]
 
     def session(self, session_id: str) -> Object:
-        """Give a copy of a session as it is now, with everything expanded."""
+        """Give a copy of a session or PaymentIntent as it is now, with everything expanded."""
         with self.lock:
-            self._lapse()
-            return self._expanded(self._session(session_id), ["payment_intent.latest_charge.balance_transaction"])
+            self._account.lapse()
+            found = self._account.checkout(session_id)
+            is_session = found["object"] == "checkout.session"
+            return self._expanded(found, [_PAYMENT if is_session else _PAYMENT.partition(".")[2]])
 
     def sessions(self) -> list[Object]:
         """Give copies of all sessions, the oldest first."""
+        return self.all_of("checkout.session")
+
+    def all_of(self, kind: str) -> list[Object]:
+        """Give copies of all objects of a kind, such as ``refund``, the oldest first."""
         with self.lock:
-            self._lapse()
-            return copy.deepcopy(self._all_sessions())
+            self._account.lapse()
+            return copy.deepcopy(self._account.all_of(kind))
 
     def fault_next(self, fault: str | Fault, *, times: int = 1) -> None:
         """Let the next ``times`` requests go wrong; see the class for names.
@@ -255,31 +312,32 @@ class StripeSimulator(LoopbackServer):
 
     def answer(self, request: Request) -> Answer:
         """Carry a request out as Stripe would."""
-        self._lapse()
+        self._account.lapse()
         try:
             self._check_key(request)
             answer = self._once(request) if request.method == "POST" else self._run(request)
-        except _Refused as refused:
+        except Refused as refused:
             answer = refused.answer
-        return evolve(answer, headers={**answer.headers, "Request-Id": self._new("req").replace("_", "_sim", 1)})
+        request_id = self._account.new_id("req").replace("_", "_sim", 1)
+        return evolve(answer, headers={**answer.headers, "Request-Id": request_id})
 
     def _check_key(self, request: Request) -> None:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(given.encode(), self._secret_key.encode()):
-            raise _Refused(401, refusal("Invalid API Key provided."))
+            raise Refused(401, refusal("Invalid API Key provided."))
 
     def _once(self, request: Request) -> Answer:
         key = request.headers.get("idempotency-key")
         if key is None:
             return self._run(request)
         content = (request.method, request.path, request.body)
-        stored = self._stored.get(key)
-        if stored is None or self._now() - stored.at >= KEY_KEPT_S:
+        stored, now = self._stored.get(key), self._account.now()
+        if stored is None or now - stored.at >= KEY_KEPT_S:
             answer = self._run(request)  # a refusal is raised, and so never stored
-            self._stored[key] = _Stored(content, answer, self._now())
+            self._stored[key] = _Stored(content, answer, now)
             return answer
         if stored.content != content:
-            raise _Refused(400, refusal("The key was first used with other parameters.", kind="idempotency_error"))
+            raise Refused(400, refusal("The key was first used with other parameters.", kind="idempotency_error"))
         return evolve(stored.answer, headers={"Idempotent-Replayed": "true"})
 
     def _run(self, request: Request) -> Answer:
@@ -290,107 +348,96 @@ class StripeSimulator(LoopbackServer):
             match = re.fullmatch(pattern, request.path)
             if match and method == request.method:
                 return self._carry_out(run, request, match.groups())
-        raise _Refused(404, refusal(f"Unrecognized request URL ({request.method}: {request.path})."))
+        raise Refused(404, refusal(f"Unrecognized request URL ({request.method}: {request.path})."))
 
     def _carry_out(self, run: Callable[..., Object], request: Request, names: tuple[str, ...]) -> Answer:
         try:
             params = request.form() if request.method == "POST" else dict(request.query)
             return Answer.of_json(self._expanded(run(params, *names), params.get("expand", [])))
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-            raise _Refused(400, refusal("A parameter has the wrong form.")) from None
+            raise Refused(400, refusal("A parameter has the wrong form.")) from None
 
     def _routes(self) -> Iterable[tuple[str, str, Callable[..., Object]]]:
-        sessions = "/v1/checkout/sessions"
-        return (
-            ("POST", sessions, self._create),
-            ("GET", sessions, self._list),
-            ("GET", rf"{sessions}/([^/]+)", lambda params, name: self._found("checkout.session", name)),
-            ("POST", rf"{sessions}/([^/]+)/expire", self._expire),
-            ("GET", "/v1/payment_intents/([^/]+)", lambda params, name: self._found("payment_intent", name)),
-            ("GET", "/v1/balance", lambda params: new_balance(livemode=self._livemode)),
-        )
-
-    def _create(self, params: Object) -> Object:
-        _check_known(params)
-        _check_payable(params, now=self._now())
-        session_id = self._new("cs_live" if self._livemode else "cs_test")
-        session = new_session(
-            params,
-            session_id=session_id,
-            url=f"{self.url}/c/pay/{session_id}",
-            livemode=self._livemode,
-            created=self._now(),
-        )
-        self._objects[session_id] = session
-        self._intent_metadata[session_id] = params.get("payment_intent_data", {}).get("metadata", {})
-        return session
-
-    def _list(self, params: Object) -> Object:
-        newest_first = self._all_sessions()[::-1]
-        ids = [session["id"] for session in newest_first]
-        after = params.get("starting_after")
-        start = ids.index(after) + 1 if after in ids else 0
-        end = start + int(params.get("limit", 10))
-        return {
-            "object": "list",
-            "data": newest_first[start:end],
-            "has_more": end < len(ids),
-            "url": "/v1/checkout/sessions",
+        kinds = {
+            "/v1/checkout/sessions": "checkout.session",
+            "/v1/payment_intents": "payment_intent",
+            "/v1/refunds": "refund",
+            "/v1/disputes": "dispute",
         }
+        for path, kind in kinds.items():
+            yield "GET", path, lambda params, path=path, kind=kind: self._page(params, kind, path)
+            yield "GET", f"{path}/([^/]+)", lambda params, name, kind=kind: self._account.found(kind, name)
+        yield "POST", "/v1/checkout/sessions", self._create_session
+        yield "POST", "/v1/checkout/sessions/([^/]+)/expire", self._expire
+        yield "POST", "/v1/payment_intents", self._create_intent
+        yield "POST", "/v1/payment_intents/([^/]+)/cancel", self._cancel
+        yield "POST", "/v1/payment_intents/([^/]+)/capture", self._capture
+        yield "POST", "/v1/refunds", self._create_refund
+        yield "GET", "/v1/balance", lambda params: new_balance(livemode=self._account.livemode)
+
+    def _create_session(self, params: Object) -> Object:
+        check_known(params, SESSION_PARAMETERS)
+        check_session(params, now=self._account.now())
+        return self._account.add_session(params, base_url=self.url)
 
     def _expire(self, params: Object, session_id: str) -> Object:
-        session = self._found("checkout.session", session_id)
+        session = self._account.found("checkout.session", session_id)
         if session["status"] != "open":
-            raise _Refused(400, refusal("Only Checkout Sessions that are open can be expired."))
-        session |= {"status": "expired", "url": None}
+            raise Refused(400, refusal("Only Checkout Sessions that are open can be expired."))
+        self._account.expire(session)
         return session
 
-    # What is kept.
+    def _create_intent(self, params: Object) -> Object:
+        check_known(params, INTENT_PARAMETERS)
+        check_intent(params)
+        return self._account.add_intent(params)
 
-    def _succeed(self, session: Object, method: str) -> str:
-        intent, now = self._intent(session), self._now()
-        intent |= {"amount": session["amount_total"], "currency": session["currency"]}
-        intent |= {"livemode": session["livemode"], "last_payment_error": None}
-        charge = new_charge(intent, charge_id=self._new("ch"), method=method, created=now)
-        settled = new_balance_transaction(charge, transaction_id=self._new("txn"), created=now)
-        charge["balance_transaction"] = settled["id"]
-        self._objects |= {charge["id"]: charge, settled["id"]: settled}
-        intent |= {"status": "succeeded", "amount_received": intent["amount"], "latest_charge": charge["id"]}
-        session |= {"status": "complete", "payment_status": "paid", "url": None}
-        return str(intent["id"])
+    def _cancel(self, params: Object, intent_id: str) -> Object:
+        check_known(params, frozenset({"cancellation_reason", "expand"}))
+        intent = self._account.found("payment_intent", intent_id)
+        if intent["status"] not in CANCELABLE or self._account.session_of(intent) is not None:
+            raise Refused(400, refusal("It cannot be canceled now.", code="payment_intent_unexpected_state"))
+        self._account.cancel(intent, params.get("cancellation_reason"))
+        return intent
 
-    def _session(self, session_id: str, *, status: str | None = None) -> Object:
-        session = self._objects[session_id]
-        if status not in {None, session["status"]}:
-            raise ValueError(f"The session is {session['status']}, not {status}.")
-        return session
+    def _capture(self, params: Object, intent_id: str) -> Object:
+        check_known(params, frozenset({"amount_to_capture", "expand"}))
+        intent = self._account.found("payment_intent", intent_id)
+        if intent["status"] != "requires_capture":
+            raise Refused(400, refusal("It cannot be captured now.", code="payment_intent_unexpected_state"))
+        waiting = intent["amount_capturable"]
+        number = whole_number(params.get("amount_to_capture", str(waiting)), param="amount_to_capture")
+        if number > waiting:
+            raise Refused(400, refusal("More than was authorised.", code="amount_too_large", param="amount_to_capture"))
+        self._account.capture(intent, number)
+        return intent
 
-    def _intent(self, session: Object) -> Object:
-        if session["payment_intent"] is None:
-            metadata = self._intent_metadata[session["id"]]
-            intent = new_intent(session, intent_id=self._new("pi"), metadata=metadata, created=self._now())
-            self._objects[intent["id"]] = intent
-            session["payment_intent"] = intent["id"]
-        return self._objects[session["payment_intent"]]
+    def _create_refund(self, params: Object) -> Object:
+        check_known(params, REFUND_PARAMETERS)
+        charge = self._account.found("charge", params["charge"]) if "charge" in params else {}
+        intent = self._account.found("payment_intent", charge.get("payment_intent") or params["payment_intent"])
+        return self._account.refund(intent, params, status="succeeded")
 
-    def _charge(self, session_id: str) -> Object:
-        intent = self._objects[self._session(session_id, status="complete")["payment_intent"]]
-        return self._objects[intent["latest_charge"]]
+    def _page(self, params: Object, kind: str, path: str) -> Object:
+        check_known(params, LIST_PARAMETERS)
+        limit = whole_number(params.get("limit", "10"), param="limit")
+        if limit > MAX_LISTED:
+            raise Refused(400, refusal("Invalid limit.", code="parameter_invalid_integer", param="limit"))
+        newest_first = [found for found in self._account.all_of(kind)[::-1] if _is_asked_for(found, params)]
+        after, start = params.get("starting_after"), 0
+        if after is not None:
+            start = newest_first.index(self._account.found(kind, after)) + 1
+        shown = newest_first[start : start + limit]
+        return {"object": "list", "data": shown, "has_more": start + limit < len(newest_first), "url": path}
 
-    def _subject(self, event_type: str, session: Object) -> Object:
+    def _subject(self, event_type: str, about: Object) -> Object:
+        if not {"checkout.session", "payment_intent"} & {about["object"]}:
+            return about
         if event_type.startswith("checkout.session."):
-            return session
-        return self._intent(session) if event_type.startswith("payment_intent.") else self._charge(session["id"])
-
-    def _all_sessions(self) -> list[Object]:
-        return [found for found in self._objects.values() if found["object"] == "checkout.session"]
-
-    def _found(self, kind: str, object_id: str) -> Object:
-        found = self._objects.get(object_id)
-        if found is None or found["object"] != kind:
-            message = f"No such {kind}: '{object_id}'"
-            raise _Refused(404, refusal(message, code="resource_missing", param="id"))
-        return found
+            return about
+        if event_type.startswith("payment_intent."):
+            return self._account.intent_of(about)
+        return self._account.charge_of(about)
 
     def _expanded(self, found: Object, paths: Iterable[str]) -> Object:
         shown = copy.deepcopy(found)
@@ -399,65 +446,34 @@ class StripeSimulator(LoopbackServer):
             name, _, rest = path.partition(".")
             deeper[name] += [rest] if rest else []
         for name, rests in deeper.items():
-            if name not in _EXPANDABLE or name not in shown:
-                raise _Refused(400, refusal(f"This property cannot be expanded ({name}).", param="expand"))
-            if shown[name] is not None:
-                shown[name] = self._expanded(self._objects[shown[name]], rests)
+            if name == "data" and shown["object"] == "list":
+                shown["data"] = [self._expanded(item, rests) for item in shown["data"]]
+            elif name not in _EXPANDABLE or name not in shown:
+                raise Refused(400, refusal(f"This property cannot be expanded ({name}).", param="expand"))
+            elif shown[name] is not None:
+                shown[name] = self._expanded(self._account.objects[shown[name]], rests)
         return shown
 
-    def _lapse(self) -> None:
-        for session in self._all_sessions():
-            if session["status"] == "open" and session["expires_at"] <= self._now():
-                session |= {"status": "expired", "url": None}
 
-    def _now(self) -> int:
-        return to_micros(self._clock.now()) // 1_000_000
-
-    def _new(self, prefix: str) -> str:
-        return f"{prefix}_{self._ids.new('sim').rpartition('_')[2]}"
-
-
-def _check_known(params: Object) -> None:
-    for path in _paths(params):
-        if path not in _PARAMETERS and f"{path.rpartition('.')[0]}.*" not in _PARAMETERS:
-            message = f"Received unknown parameter: {path}"
-            raise _Refused(400, refusal(message, code="parameter_unknown", param=path))
+def _is_asked_for(found: Object, params: Object) -> bool:
+    created = params.get("created", {})
+    bounds = created if isinstance(created, dict) else {"gte": created, "lte": created}
+    holds = {
+        "gt": lambda bound: found["created"] > bound,
+        "gte": lambda bound: found["created"] >= bound,
+        "lt": lambda bound: found["created"] < bound,
+        "lte": lambda bound: found["created"] <= bound,
+    }
+    if not all(holds[name](int(bound)) for name, bound in bounds.items()):
+        return False
+    return params.get("payment_intent") in {None, found.get("payment_intent")}
 
 
-def _paths(node: Any, above: str = "") -> Iterable[str]:
-    if isinstance(node, dict):
-        for name, child in node.items():
-            yield from _paths(child, f"{above}.{name}" if above else name)
-    elif isinstance(node, list):
-        for child in node:
-            yield from _paths(child, above)
-    else:
-        yield above
+def _second(at: datetime) -> int:
+    return to_micros(at) // 1_000_000
 
 
-def _check_payable(params: Object, *, now: int) -> None:
-    if params.get("mode") != "payment" or not params.get("success_url") or not params.get("line_items"):
-        raise _Refused(400, refusal("Missing required param.", code="parameter_missing"))
-    price = params["line_items"][0].get("price_data", {})
-    currency = price.get("currency", "")
-    if not re.fullmatch("[a-z]{3}", currency):
-        raise _Refused(400, refusal(f"Invalid currency: {currency}", param="line_items[0][price_data][currency]"))
-    _check_number(price.get("unit_amount", ""), currency)
-    expires_at = int(params.get("expires_at", now + KEY_KEPT_S))
-    if not now + 1800 <= expires_at <= now + KEY_KEPT_S:
-        message = "The `expires_at` timestamp must lie between 30 minutes and 24 hours from Checkout Session creation."
-        raise _Refused(400, refusal(message, param="expires_at"))
-
-
-def _check_number(number: str, currency: str) -> None:
-    param = "line_items[0][price_data][unit_amount]"
-    if not re.fullmatch("[0-9]{1,15}", number) or int(number) % _SPECIAL_STEPS.get(currency, 1):
-        raise _Refused(400, refusal(f"Invalid integer: {number}", code="parameter_invalid_integer", param=param))
-    if int(number) < _LEAST.get(currency, 1):
-        raise _Refused(400, refusal("The amount is too small.", code="amount_too_small", param=param))
-    if int(number) > MAX_NUMBER:
-        raise _Refused(400, refusal("The amount is too large.", code="amount_too_large", param=param))
-
-
-def _declined(code: str) -> Object:
-    return {"code": "card_declined", "decline_code": code, "message": "The payment was declined.", "type": "card_error"}
+def _signed(event: Object, secret: str, at: datetime) -> Webhook:
+    second, body = _second(at), json.dumps(event, separators=(",", ":")).encode()
+    digest = hmac.new(secret.encode(), b"%d.%s" % (second, body), hashlib.sha256).hexdigest()
+    return {"content-type": "application/json", "stripe-signature": f"t={second},v1={digest}"}, body

@@ -1,10 +1,10 @@
 """The objects of Stripe's API that `StripeSimulator` answers with, in the shape of version 2026-10-28.
 
-Plain dicts with the fields a payment by Checkout passes through; ids stand
-where Stripe puts ids, and are expanded on request.
+Plain dicts with the fields a payment, its refunds and its disputes pass
+through; ids stand where Stripe puts ids, and are expanded on request.
 
 Sources: https://docs.stripe.com/api (Checkout Session, PaymentIntent, Charge,
-Balance Transaction, Balance, Event).
+Refund, Dispute, Balance Transaction, Balance, Event).
 """
 
 from __future__ import annotations
@@ -54,47 +54,51 @@ def new_session(params: Object, *, session_id: str, url: str, livemode: bool, cr
     }
 
 
-def new_intent(session: Object, *, intent_id: str, metadata: Object, created: int) -> Object:
-    """Make the PaymentIntent of a session, as it is when the customer first tries to pay."""
+def new_intent(
+    *, intent_id: str, amount: int, currency: str, livemode: bool, metadata: Object, created: int, **shown: Any
+) -> Object:
+    """Make a PaymentIntent nobody has tried to pay; ``shown`` are further fields with their values."""
     return {
         "id": intent_id,
         "object": "payment_intent",
-        "amount": session["amount_total"],
+        "amount": amount,
         "amount_capturable": 0,
         "amount_received": 0,
+        "automatic_payment_methods": None,
         "canceled_at": None,
         "cancellation_reason": None,
         "capture_method": "automatic_async",
         "client_secret": f"{intent_id}_secret_simulated",
         "confirmation_method": "automatic",
         "created": created,
-        "currency": session["currency"],
+        "currency": currency,
         "customer": None,
         "description": None,
         "last_payment_error": None,
         "latest_charge": None,
-        "livemode": session["livemode"],
+        "livemode": livemode,
         "metadata": metadata,
         "next_action": None,
         "payment_method": None,
         "payment_method_types": ["card"],
         "processing": None,
-        "receipt_email": session["customer_email"],
+        "receipt_email": None,
         "status": "requires_payment_method",
+        **shown,
     }
 
 
 def new_charge(intent: Object, *, charge_id: str, method: str, created: int) -> Object:
-    """Make the charge that took the whole amount of a PaymentIntent."""
+    """Make the charge that reserves the whole amount of a PaymentIntent."""
     return {
         "id": charge_id,
         "object": "charge",
         "amount": intent["amount"],
-        "amount_captured": intent["amount"],
+        "amount_captured": 0,
         "amount_refunded": 0,
         "balance_transaction": None,
         "billing_details": {"address": None, "email": None, "name": None, "phone": None, "tax_id": None},
-        "captured": True,
+        "captured": False,
         "created": created,
         "currency": intent["currency"],
         "customer": None,
@@ -112,34 +116,95 @@ def new_charge(intent: Object, *, charge_id: str, method: str, created: int) -> 
     }
 
 
-def new_balance_transaction(charge: Object, *, transaction_id: str, created: int) -> Object:
-    """Make the settlement of a charge, with a fee of 2.9 % and 30 units, at most the amount."""
-    fee = min(charge["amount"], charge["amount"] * 29 // 1000 + 30)
+def new_refund(
+    charge: Object, *, refund_id: str, number: int, status: str, metadata: Object, reason: str | None, created: int
+) -> Object:
+    """Make a refund of ``number`` units of a charge."""
+    method = charge["payment_method_details"]["type"]
+    return {
+        "id": refund_id,
+        "object": "refund",
+        "amount": number,
+        "balance_transaction": None,
+        "charge": charge["id"],
+        "created": created,
+        "currency": charge["currency"],
+        "destination_details": {"type": method, "card": {"type": "refund"}} if method == "card" else {"type": method},
+        "metadata": metadata,
+        "payment_intent": charge["payment_intent"],
+        "reason": reason,
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": status,
+        "transfer_reversal": None,
+    }
+
+
+def new_dispute(charge: Object, *, dispute_id: str, number: int, status: str, reason: str, created: int) -> Object:
+    """Make a dispute of ``number`` units of a charge."""
+    inquiry = status.startswith("warning_")
+    return {
+        "id": dispute_id,
+        "object": "dispute",
+        "amount": number,
+        "balance_transactions": [],
+        "charge": charge["id"],
+        "created": created,
+        "currency": charge["currency"],
+        "enhanced_eligibility_types": [],
+        "evidence": dict.fromkeys(("customer_email_address", "product_description", "uncategorized_text")),
+        "evidence_details": {
+            "due_by": created + 7 * 86_400,
+            "enhanced_eligibility": {},
+            "has_evidence": False,
+            "past_due": False,
+            "submission_count": 0,
+        },
+        "is_charge_refundable": inquiry,
+        "livemode": charge["livemode"],
+        "metadata": {},
+        "payment_intent": charge["payment_intent"],
+        "payment_method_details": {
+            "type": "card",
+            "card": {
+                "brand": "visa",
+                "case_type": "inquiry" if inquiry else "chargeback",
+                "network_reason_code": "10.4",
+            },
+        },
+        "reason": reason,
+        "status": status,
+    }
+
+
+def new_balance_transaction(source: Object, *, transaction_id: str, number: int, fee: int, created: int) -> Object:
+    """Make the entry of ``number`` units, less ``fee``, in our balance for a charge, refund or dispute."""
+    kinds = {"charge": ("charge", "charge"), "refund": ("refund", "refund"), "dispute": ("adjustment", "dispute")}
+    kind, category = kinds[source["object"]]
+    details = {
+        "amount": fee,
+        "application": None,
+        "currency": source["currency"],
+        "description": "Stripe processing fees",
+        "type": "stripe_fee",
+    }
     return {
         "id": transaction_id,
         "object": "balance_transaction",
-        "amount": charge["amount"],
+        "amount": number,
         "available_on": created + 2 * 86_400,
         "balance_type": "payments",
         "created": created,
-        "currency": charge["currency"],
+        "currency": source["currency"],
         "description": None,
         "exchange_rate": None,
         "fee": fee,
-        "fee_details": [
-            {
-                "amount": fee,
-                "application": None,
-                "currency": charge["currency"],
-                "description": "Stripe processing fees",
-                "type": "stripe_fee",
-            }
-        ],
-        "net": charge["amount"] - fee,
-        "reporting_category": "charge",
-        "source": charge["id"],
+        "fee_details": [details] if fee else [],
+        "net": number - fee,
+        "reporting_category": category,
+        "source": source["id"],
         "status": "pending",
-        "type": "charge",
+        "type": kind,
     }
 
 
@@ -149,7 +214,7 @@ def new_balance(*, livemode: bool) -> Object:
     return {"object": "balance", "available": nothing, "livemode": livemode, "pending": nothing}
 
 
-def new_event(subject: Object, *, event_id: str, event_type: str, created: int) -> Object:
+def new_event(subject: Object, *, event_id: str, event_type: str, livemode: bool, created: int) -> Object:
     """Make the event that tells of an object as it is now."""
     return {
         "id": event_id,
@@ -157,7 +222,7 @@ def new_event(subject: Object, *, event_id: str, event_type: str, created: int) 
         "api_version": API_VERSION,
         "created": created,
         "data": {"object": subject},
-        "livemode": subject["livemode"],
+        "livemode": livemode,
         "pending_webhooks": 1,
         "request": {"id": None, "idempotency_key": None},
         "type": event_type,
