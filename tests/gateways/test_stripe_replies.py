@@ -308,7 +308,9 @@ SPOILT = [
 OPTIONAL = {("metadata",), ("metadata", "topup_id"), ("metadata", "refund_id"), FORM_SETTLED}
 
 
-@pytest.mark.parametrize(("look", "inner", "path", "bad"), SPOILT, ids=lambda part: repr(part)[:40])
+@pytest.mark.parametrize(
+    ("look", "inner", "path", "bad"), SPOILT, ids=lambda part: getattr(part, "__name__", repr(part)[:40])
+)
 def test_a_spoilt_field_of_any_other_reply_makes_it_unusable(given_back, look, inner, path, bad):
     simulator, looks = given_back
     simulator.rewrite_next(lambda content: put(inner(content), path, bad))

@@ -16,7 +16,7 @@ TopupState = Literal[
 TOPUP_STEPS: Final[dict[TopupState, frozenset[TopupState]]] = {
     "starting": frozenset({"pending", "processing", "credited", "failed", "expired", "canceled", "review"}),
     "pending": frozenset({"processing", "credited", "failed", "expired", "canceled", "review"}),
-    "processing": frozenset({"pending", "credited", "failed", "expired", "canceled", "review"}),
+    "processing": frozenset({"credited", "failed", "expired", "canceled", "review"}),
     "failed": frozenset({"credited", "review"}),
     "expired": frozenset({"credited", "review"}),
     "canceled": frozenset({"credited", "review"}),
