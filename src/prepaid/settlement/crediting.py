@@ -124,7 +124,9 @@ def suspend(
         topup=topup.id,
         reason=reason,
     )
-    audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=f"{topup.id}/{reason}")
+    # Not the name of what may have been told before it was paid.
+    about = f"{topup.id}/review/{reason}"
+    audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=about)
 
 
 def _suspense_header(context: Context, topup: Topup) -> Header:

@@ -73,9 +73,12 @@ def given_back(tx: Tx) -> Iterator[Any]:
 
 
 def refunded_topups(tx: Tx, scope: Scope) -> Iterator[Any]:
-    """Give every top-up that says it was given back, with what of it really was, by review."""
+    """Give every top-up that says it was given back, with what of it really was, by review.
+
+    Each such refund is of all of it; one that came back is followed by another.
+    """
     back = (
-        select(_refund.c.topup_id, func.sum(_refund.c.amount).label("amount"))
+        select(_refund.c.topup_id, func.max(_refund.c.amount).label("amount"))
         .where(_refund.c.book_id == tx.book_id, _refund.c.origin == "review", _refund.c.settled_at.is_not(None))
         .group_by(_refund.c.topup_id)
         .subquery()
