@@ -13,7 +13,7 @@ from prepaid.gateways import SimulatedGateway
 from prepaid.system import IN_TIME
 from prepaid.waking import MOST_ATTEMPTS
 from tests.use_cases.providers import event, receive, signed
-from tests.use_cases.steps import ADA, SQLITE, checkout_of, deliver, eur, rows, start
+from tests.use_cases.steps import ADA, SQLITE, checkout_of, deliver, eur, rows, start, value
 
 UNKNOWN = "top_01m82v7m000000000000000000"
 
@@ -202,3 +202,42 @@ def test_a_reply_lost_at_the_start_is_found_by_the_event(billing, ada, simulated
         start(billing)
     [page] = [row[0] for row in rows(billing, "SELECT id FROM prepaid_topup WHERE book_id = :book")]
     assert page == lost.value.topup_id
+
+
+@SQLITE
+def test_an_event_of_a_gateway_that_is_gone_is_not_handled_for_ever(open_billing, billing, simulated, tmp_path, clock):
+    topup = start(billing)
+    simulated.pay(checkout_of(topup))
+    simulated.fault_next("fetch_payment", "unavailable")
+    assert deliver(billing, simulated.events()[0]).outcome == "recorded"
+    other = open_billing(gateways=[SimulatedGateway(state=tmp_path / "o.db", clock=clock, name="other")])
+
+    tries = 0
+    for _ in range(6 * 24):
+        clock.advance(hours=1)
+        tries += other.run_due(only="webhooks")[0].count
+
+    assert tries < 40
+    assert value(billing, "SELECT next_at FROM prepaid_webhook_event WHERE book_id = :book") is None
+
+
+@SQLITE
+def test_an_event_that_cannot_be_handled_is_tried_less_and_less_often_and_then_left(
+    billing, simulated, clock, monkeypatch
+):
+    from prepaid import settlement
+
+    topup = start(billing)
+    simulated.pay(checkout_of(topup))
+
+    def broken(*parts, **named):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(settlement, "try_settle", broken)
+    assert deliver(billing, simulated.events()[0]).status == 500
+    tries = 0
+    for _ in range(6 * 24 * 4):
+        clock.advance(minutes=15)
+        tries += billing.run_due(only="webhooks")[0].status == "failed"
+
+    assert tries < 40
