@@ -13,6 +13,7 @@ from tests.use_cases.steps import (
     BILLING,
     EVE,
     SQLITE,
+    change,
     checkout_of,
     eur,
     give,
@@ -195,9 +196,38 @@ def test_limits_are_set_all_anew_and_audited(billing):
 
 @SQLITE
 def test_the_check_sees_a_count_that_is_wrong(billing, simulated):
-    from tests.use_cases.steps import change
-
     start(billing, "50")
     change(billing, "UPDATE prepaid_topup_allowance SET pending = pending + 1")
 
     assert [finding.invariant for finding in billing.check().findings] == ["L4"]
+
+
+@SQLITE
+def test_captured_money_is_credited_though_its_count_was_lost(billing, ada, simulated):
+    topup = start(billing)
+    change(billing, "UPDATE prepaid_topup_allowance SET pending = 0, of_day = 0")
+    simulated.pay(checkout_of(topup))
+
+    assert ada.topups.confirm(topup.id).state == "credited"
+    assert billing.check().ok
+
+
+@SQLITE
+def test_a_top_up_ends_though_a_clock_went_back_over_midnight(billing, ada, clock):
+    first = start(billing, "60")
+    today = clock.now()
+    clock.advance(days=1)
+    ada.topups.cancel(start(billing, "5").id)
+    clock.set(today)
+    start(billing, "10")
+
+    assert ada.topups.cancel(first.id).state == "canceled"
+    assert billing.check().ok
+
+
+@SQLITE
+def test_the_check_sees_a_top_up_that_is_not_counted_at_all(billing):
+    start(billing)
+    change(billing, "DELETE FROM prepaid_topup_allowance")
+
+    assert {finding.invariant for finding in billing.check().findings} == {"L4"}
