@@ -4,7 +4,8 @@ Importing this package imports no provider's SDK.
 """
 
 from .basic import BasicGateway
+from .paypal import PayPalGateway
 from .simulated import SimulatedGateway
 from .stripe import StripeGateway
 
-__all__ = ["BasicGateway", "SimulatedGateway", "StripeGateway"]
+__all__ = ["BasicGateway", "PayPalGateway", "SimulatedGateway", "StripeGateway"]
