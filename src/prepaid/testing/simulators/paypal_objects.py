@@ -22,6 +22,12 @@ CURRENCIES: Final = frozenset(
 )
 NO_DECIMALS: Final = frozenset({"HUF", "JPY", "TWD"})
 
+_TURNS: Final = {
+    "WAITING_FOR_SELLER_RESPONSE": "REQUIRED_ACTION",
+    "UNDER_REVIEW": "UNDER_PAYPAL_REVIEW",
+    "RESOLVED": "RESOLVED",
+}
+
 SCOPE: Final = " ".join(
     f"https://uri.paypal.com/services/{service}"
     for service in (
@@ -140,12 +146,10 @@ def new_dispute(capture: Object, *, dispute_id: str, amount: Object, reason: str
                 "buyer_transaction_id": capture["id"][::-1],
                 "gross_amount": capture["amount"],
                 "custom": capture["custom_id"],
-                "invoice_number": capture["invoice_id"],
             }
         ],
         "reason": reason,
         "status": "WAITING_FOR_SELLER_RESPONSE",
-        "dispute_state": "REQUIRED_ACTION",
         "dispute_amount": amount,
         "dispute_life_cycle_stage": "INQUIRY",
         "dispute_channel": "INTERNAL",
@@ -153,9 +157,10 @@ def new_dispute(capture: Object, *, dispute_id: str, amount: Object, reason: str
 
 
 def shown_in_list(dispute: Object) -> Object:
-    """Give a dispute as a list shows it: without payment and outcome."""
+    """Give a dispute as a list shows it: without payment and outcome, but with whose turn it is."""
     left_out = {"disputed_transactions", "dispute_outcome", "money_movements"}
-    return {name: value for name, value in dispute.items() if name not in left_out}
+    shown = {name: value for name, value in dispute.items() if name not in left_out}
+    return {**shown, "dispute_state": _TURNS[dispute["status"]]}
 
 
 def payment_row(capture: Object) -> Object:
@@ -186,7 +191,7 @@ def refund_row(refund: Object, capture_id: str) -> Object:
 
 
 def _row(source: Object, *, code: str, amount: Object, **further: Any) -> Object:
-    at = source["create_time"].replace("Z", "+0000")
+    at = source["create_time"]
     named = {"custom_field": source.get("custom_id"), "invoice_id": source.get("invoice_id")}
     return {
         "transaction_info": {
