@@ -140,6 +140,7 @@ REPORT = {
     "page": int,
     "total_items": int,
     "total_pages": int,
+    **links(),
 }
 EVENT = {
     "id": ANY,

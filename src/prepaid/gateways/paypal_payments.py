@@ -79,7 +79,7 @@ class Capture:
         status: PayPal's word.
         amount: What was, or will be, taken.
         fee: What PayPal keeps of it, or None while it does not say.
-        reference: Ours, as echoed, or None.
+        references: What it echoes of ours.
         reason: Why it is in this status, in PayPal's word, or empty.
         created_at: When it was made, or None.
     """
@@ -88,7 +88,7 @@ class Capture:
     status: str
     amount: Money
     fee: Money | None
-    reference: str | None
+    references: frozenset[str]
     reason: str
     created_at: datetime | None
 
@@ -130,7 +130,7 @@ def read_payment(order: Reply, *, order_id: str) -> PaymentSnapshot:
     capture = capture_in(order)
     state = _state(order, capture)
     total, topup_id = read_money(unit, "amount"), reference_of(unit)
-    demand(capture is None or capture.reference in {None, topup_id}, "order and capture differ in reference")
+    demand(capture is None or capture.references <= _references(unit), "order and capture differ in reference")
     taken = capture if capture and state == "captured" else None
     return PaymentSnapshot(
         checkout_id=order_id,
@@ -169,7 +169,7 @@ def read_listed(capture: Reply, *, capture_id: str) -> PaymentSnapshot:
     return PaymentSnapshot(
         checkout_id=optional_str(related, "order_id") or "",
         payment_id=capture_id,
-        topup_id=read.reference,
+        topup_id=either_reference(capture),
         state="captured",
         captured=read.amount,
         account=optional_str(payee, "merchant_id"),
@@ -265,8 +265,8 @@ def either_reference(resource: Reply) -> str | None:
     Raises:
         GatewayError: A field is mistyped.
     """
-    named = {optional_str(resource, "custom_id"), optional_str(resource, "invoice_id")} - {None}
-    return named.pop() if len(named) == 1 else None
+    named = _references(resource)
+    return next(iter(named)) if len(named) == 1 else None
 
 
 def read_time(reply: Reply, name: str) -> datetime | None:
@@ -334,7 +334,7 @@ def _capture(capture: Reply) -> Capture:
         status=status,
         amount=amount,
         fee=read_money(breakdown, "paypal_fee") if breakdown and breakdown.get("paypal_fee") is not None else None,
-        reference=either_reference(capture),
+        references=_references(capture),
         reason=_reason(capture),
         created_at=read_time(capture, "create_time"),
     )
@@ -362,6 +362,11 @@ def _refunded(unit: Reply, capture: Capture) -> Money:
         case _:
             demand(all(refund.state != "succeeded" for refund in alive), "refunds and capture contradict each other")
     return total
+
+
+def _references(resource: Reply) -> frozenset[str]:
+    named = optional_str(resource, "custom_id"), optional_str(resource, "invoice_id")
+    return frozenset(reference for reference in named if reference is not None)
 
 
 def _reason(resource: Reply) -> str:

@@ -330,8 +330,10 @@ class PayPalSimulator(PayPalAccount):
             and dispute["create_time"] >= since[:19]
         ]
         start, size = int(request.query.get("next_page_token", 0)), int(request.query.get("page_size", 10))
-        following = f"{self.url}/v1/customer/disputes?next_page_token={start + size}"
-        links = [{"href": following, "rel": "next", "method": "GET"}] if start + size < len(found) else []
+        here = f"{self.url}/v1/customer/disputes"
+        links = [{"href": here, "rel": "self", "method": "GET"}]
+        if start + size < len(found):
+            links.append({"href": f"{here}?next_page_token={start + size}", "rel": "next", "method": "GET"})
         return {"items": [shown_in_list(dispute) for dispute in found[start : start + size]], "links": links}
 
     def _report(self, request: Request) -> Object:
@@ -348,7 +350,7 @@ class PayPalSimulator(PayPalAccount):
             "page": page,
             "total_items": len(rows),
             "total_pages": -(-len(rows) // size),
-            "links": [],
+            "links": [{"href": f"{self.url}{request.path}", "rel": "self", "method": "GET"}],
         }
 
     def _rows(self) -> list[Object]:
