@@ -430,6 +430,24 @@ def test_a_call_that_waits_for_another_ones_token_ends_in_time_too(simulator, cl
     assert max(took) < 2
 
 
+def test_time_spent_before_waiting_for_a_token_counts(simulator, clock):
+    gateway = bound(simulator, clock, timeout_s=1)
+    ref = created(gateway)
+    simulator.approve(ref.checkout_id)
+    transport = gateway._open()
+    clock.advance(hours=9)  # the token has ended
+    time.sleep(0.5)
+    simulator.fault_next_token("stall")
+    other = threading.Thread(target=lambda: refused(gateway.fetch_payment, ref))
+    other.start()
+    while tokens_asked(simulator) < 2:
+        time.sleep(0.01)
+    started = time.monotonic()
+    assert not refused(transport.request, "POST", "/v2/checkout/orders", content={}, writes=True).outcome_unknown
+    assert time.monotonic() - started < 0.6, "the wait began with a second of its own"
+    other.join()
+
+
 def drip(server):
     """Answer with a byte now and then, for ever."""
     connection, _ = server.accept()

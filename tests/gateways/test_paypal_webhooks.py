@@ -369,6 +369,12 @@ def test_a_refund_or_reversal_names_the_capture_and_not_itself(gateway, simulato
     assert (event.kind, event.payment_id) == (kind, ref.payment_id)
 
 
+def test_a_reversal_that_speaks_of_the_capture_itself_names_it():
+    resource = {"id": "2GG279541U471931P", "links": [{"rel": "up", "href": "https://x/v2/checkout/orders/A"}]}
+    [event] = read_events({"id": "WH-1", "event_type": "PAYMENT.CAPTURE.REVERSED", "resource": resource})
+    assert (event.kind, event.payment_id) == ("dispute", "2GG279541U471931P")
+
+
 def test_a_refund_made_in_the_dashboard_names_the_top_up_too(gateway, simulator):
     ref = paid(gateway, simulator)
     refund_id = simulator.refund(ref.checkout_id, "1.00")

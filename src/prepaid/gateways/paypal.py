@@ -57,7 +57,7 @@ from .paypal_payments import (
     refunds_in,
     vanished,
 )
-from .paypal_reports import REFUND_CODE, Row, read_rows, window_of
+from .paypal_reports import PAYMENTS_PER_PAGE, REFUND_CODE, REFUNDS_PER_PAGE, Row, read_rows, window_of
 from .paypal_requests import MAX_LINE, order_body, refund_body, under_key
 from .paypal_webhooks import check_body, check_headers, read_events, verification
 from .paypal_wire import Refusal, Transport, done_but_unusable
@@ -331,7 +331,7 @@ class PayPalGateway(BasicGateway):
             GatewayError: As `fetch_payment`, or the app may not search.
         """
         api, window = self._open(), window_of(since, until, cursor)
-        rows, pages = read_rows(api.request("GET", window.query()), window)
+        rows, pages = read_rows(api.request("GET", window.query(page_size=PAYMENTS_PER_PAGE)), window)
         items = tuple(_listed_payment(api, row) for row in rows if row.is_payment)
         return Listing(items=items, next=window.following(pages))
 
@@ -342,7 +342,8 @@ class PayPalGateway(BasicGateway):
             GatewayError: As `list_payments`.
         """
         api, window = self._open(), window_of(since, until, cursor)
-        rows, pages = read_rows(api.request("GET", window.query(transaction_type=REFUND_CODE)), window)
+        path = window.query(page_size=REFUNDS_PER_PAGE, transaction_type=REFUND_CODE)
+        rows, pages = read_rows(api.request("GET", path), window)
         items = tuple(_listed_refund(api, row) for row in rows if row.code == REFUND_CODE)
         return Listing(items=items, next=window.following(pages))
 

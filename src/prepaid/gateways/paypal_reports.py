@@ -30,8 +30,9 @@ from .replies import Reply, demand, optional_str, require_int, require_object, r
 TRANSACTIONS: Final = "/v1/reporting/transactions"
 REFUND_CODE: Final = "T1107"
 WINDOW: Final = timedelta(days=7)
-PAGE_SIZE: Final = 20
-"""Rows of a page: each that may be ours is read by itself, within the time of one call."""
+PAYMENTS_PER_PAGE: Final = 20
+REFUNDS_PER_PAGE: Final = 10
+"""Rows of a page: those that may be ours are read by themselves, with their payment, within the time of one call."""
 
 _SECOND: Final = timedelta(seconds=1)
 _CURSOR = re.compile(r"([0-9]{1,17}):([0-9]{1,5})", re.ASCII)
@@ -65,14 +66,14 @@ class Window:
             return f"{to_micros(self.since)}:{self.page + 1}"
         return f"{to_micros(self.until)}:1" if self.until < self.end else None
 
-    def query(self, **further: str) -> str:
+    def query(self, *, page_size: int, **further: str) -> str:
         """Give the path of the search; its times are whole seconds around the window."""
         return f"{TRANSACTIONS}?" + urlencode(
             {
                 "start_date": _written(self.since),
                 "end_date": _written(self.until + _SECOND),
                 "fields": "transaction_info",
-                "page_size": str(PAGE_SIZE),
+                "page_size": str(page_size),
                 "page": str(self.page),
                 **further,
             }

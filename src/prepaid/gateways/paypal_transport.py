@@ -16,6 +16,7 @@ import json
 import logging
 import re
 import threading
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -39,6 +40,12 @@ _UNAUTHORISED: Final = 401
 _TOKEN = re.compile(r"[!-~]+", re.ASCII)
 
 
+class _Call(threading.local):
+    """When the call of this thread has to be over, in monotonic time."""
+
+    ends_at = 0.0
+
+
 class _Api(paypalrestsdk.Api):  # type: ignore[misc]
     """The SDK's client of OAuth, with our time, our bounds and our reading of answers."""
 
@@ -55,14 +62,20 @@ class _Api(paypalrestsdk.Api):  # type: ignore[misc]
         self.timeout_s = timeout_s
         self._clock = clock
         self._lock = threading.Lock()
+        self._call = _Call()
         self._ends_at: datetime | None = None
+
+    def begin(self) -> None:
+        """Start a call of this thread: all its requests, and its waits for another's, keep to the timeout."""
+        self._call.ends_at = time.monotonic() + self.timeout_s
+        self.session.begin(self.timeout_s)
 
     def get_token_hash(self, *_: object, **__: object) -> dict[str, Any]:
         """Give the token, asking for one if there is none or it ends; one thread asks, the others wait for it.
 
         The SDK passes the headers of the request in hand: they are not the token's, and stay here.
         """
-        if not self._lock.acquire(timeout=self.timeout_s):
+        if not self._lock.acquire(timeout=max(0, self._call.ends_at - time.monotonic())):
             raise unanswered(writes=False)
         try:
             self.validate_token_hash()
@@ -168,7 +181,7 @@ class PayPalTransport:
 
     def begin(self) -> None:
         """Start a call of this thread: all its requests together keep to the timeout."""
-        self._api.session.begin(self._api.timeout_s)
+        self._api.begin()
 
     def request(
         self,

@@ -164,8 +164,10 @@ def _ids(event_type: str, resource: dict[str, Any], kind: Kind) -> tuple[str | N
     if event_type.startswith("CHECKOUT."):
         return _object_id(resource.get("order_id")), None, _reference(_first(resource.get("purchase_units")))
     order_id = _object_id(_dict(_dict(resource.get("supplementary_data")).get("related_ids")).get("order_id"))
-    # The resource of a refund or a reversal is itself no payment: its link leads to the one it is of.
-    payment_id = linked_capture(resource) if kind != "payment" else _object_id(resource.get("id"))
+    # The resource of a refund is itself no payment: its link leads to the one it is of. That of a reversal may be.
+    payment_id = linked_capture(resource) if kind != "payment" else None
+    if payment_id is None and kind != "refund":
+        payment_id = _object_id(resource.get("id"))
     return order_id, payment_id, _reference(resource)
 
 
