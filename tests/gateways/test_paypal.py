@@ -12,6 +12,7 @@ from prepaid.core.errors import GatewayError
 from prepaid.core.money import Money
 from prepaid.gateways.paypal_currencies import LIMITS, from_wire, to_wire
 from prepaid.gateways.paypal_requests import locale_of, order_body, request_id
+from prepaid.gateways.processes import PerProcess
 from prepaid.ports import PaymentRef
 from prepaid.testing.clock import MovableClock
 from tests.gateways.paypal_world import (
@@ -470,8 +471,8 @@ def approved(gateway, simulator):
     return ref
 
 
-def meanwhile(gateway, simulator, ref, happens):
-    """Let something happen between the look at an order and its capture."""
+def meanwhile(gateway, happens):
+    """Give a gateway to which something happens between its look at an order and its capture."""
     transport = gateway.binding.link.get(gateway._connect)
 
     class Interrupted:
@@ -483,14 +484,14 @@ def meanwhile(gateway, simulator, ref, happens):
                 happens()
             return transport.request(method, path, **options)
 
-    interrupted = attrs.evolve(gateway)
-    object.__setattr__(interrupted.binding.link, "_held", (gateway.binding.link._held[0], Interrupted()))
-    return interrupted
+    slower = attrs.evolve(gateway, binding=attrs.evolve(gateway.binding, link=PerProcess()))
+    slower.binding.link.get(Interrupted)
+    return slower
 
 
 def test_a_capture_that_another_caller_was_faster_with_gives_the_payment(gateway, simulator):
     ref = approved(gateway, simulator)
-    slower = meanwhile(gateway, simulator, ref, lambda: simulator.pay(ref.checkout_id))
+    slower = meanwhile(gateway, lambda: simulator.pay(ref.checkout_id))
     snapshot = slower.capture(ref, TEN, key=CAPTURE_KEY)
     assert (snapshot.state, snapshot.captured) == ("captured", TEN)
 
@@ -507,7 +508,7 @@ def test_a_capture_that_another_caller_was_faster_with_gives_the_payment(gateway
 def test_a_capture_that_is_under_way_elsewhere_leaves_the_outcome_open(gateway, simulator, status, issue):
     ref = approved(gateway, simulator)
     body = json.dumps({"name": "UNPROCESSABLE_ENTITY", "details": [{"issue": issue}]}).encode()
-    interrupted = meanwhile(gateway, simulator, ref, lambda: simulator.fault_next(answering(status, body)))
+    interrupted = meanwhile(gateway, lambda: simulator.fault_next(answering(status, body)))
     error = refused(interrupted.capture, ref, TEN, key=CAPTURE_KEY)
     assert (error.code, error.retryable, error.outcome_unknown) == (issue, True, True)
 
@@ -520,7 +521,7 @@ def test_a_capture_under_way_whose_order_cannot_be_read_leaves_the_outcome_open(
         simulator.fault_next(answering(422, body))
         simulator.fault_next("drop")
 
-    error = refused(meanwhile(gateway, simulator, ref, both_fail).capture, ref, TEN, key=CAPTURE_KEY)
+    error = refused(meanwhile(gateway, both_fail).capture, ref, TEN, key=CAPTURE_KEY)
     assert (error.code, error.retryable, error.outcome_unknown) == ("connection", True, True)
 
 
@@ -545,7 +546,7 @@ def test_a_decline_that_another_caller_overtook_gives_the_payment(gateway, simul
         simulator.pay(ref.checkout_id)
         simulator.fault_next(answering(422, body))
 
-    assert meanwhile(gateway, simulator, ref, overtaken).capture(ref, TEN, key=CAPTURE_KEY).captured == TEN
+    assert meanwhile(gateway, overtaken).capture(ref, TEN, key=CAPTURE_KEY).captured == TEN
 
 
 @pytest.mark.parametrize(
@@ -571,7 +572,7 @@ def test_paypal_itself_refuses_to_capture_a_second_order_for_one_top_up(gateway,
 
 def test_an_unreadable_answer_to_a_capture_leaves_the_outcome_open_and_is_repaired(gateway, simulator):
     ref = approved(gateway, simulator)
-    interrupted = meanwhile(gateway, simulator, ref, lambda: simulator.fault_next("truncated"))
+    interrupted = meanwhile(gateway, lambda: simulator.fault_next("truncated"))
     error = refused(interrupted.capture, ref, TEN, key=CAPTURE_KEY)
     assert (error.retryable, error.outcome_unknown) == (True, True)
     assert gateway.fetch_payment(ref).captured == TEN

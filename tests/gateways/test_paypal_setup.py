@@ -18,7 +18,7 @@ import pytest
 from prepaid.core.errors import ConfigurationError
 from prepaid.gateways import BasicGateway
 from prepaid.gateways.paypal import BASES
-from prepaid.gateways.per_process import PerProcess
+from prepaid.gateways.processes import PerProcess
 from prepaid.ports import Gateway, PaymentRef, ReturnHint
 from prepaid.testing.clock import MovableClock
 from tests.gateways.paypal_world import (

@@ -217,9 +217,10 @@ def test_certificates_lie_on_the_hosts_of_our_mode(simulator, clock, mode, host,
 def test_a_certificate_of_this_machine_is_for_simulators_only(simulator, clock):
     headers = simulator.signed(BODY, at=NOW)
     assert check_headers(headers, mode="test", api_base=simulator.url, now=NOW)
-    for api_base in (None, "https://proxy.example"):
+    elsewhere = {**headers, "paypal-cert-url": "https://proxy.example/v1/notifications/certs/C-1"}
+    for api_base, given in ((None, headers), ("https://proxy.example", headers), ("https://proxy.example", elsewhere)):
         with pytest.raises(WebhookRejected, match="certificate"):
-            check_headers(headers, mode="test", api_base=api_base, now=NOW)
+            check_headers(given, mode="test", api_base=api_base, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -306,6 +307,13 @@ def test_a_refusal_that_does_not_speak_of_the_webhook_is_not_its_rejection(gatew
 def test_a_webhook_that_paypal_cannot_even_read_is_rejected(gateway, simulator, clock, status):
     simulator.fault_next(answering(status, b'{"name": "VALIDATION_ERROR"}'))
     with pytest.raises(WebhookRejected):
+        gateway.parse_webhook(simulator.signed(BODY, at=clock.now()), BODY)
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_refusal_that_is_not_in_paypals_words_is_no_rejection(gateway, simulator, clock, status):
+    simulator.fault_next(answering(status, b"<html>Bad Request</html>"))
+    with pytest.raises(GatewayError):
         gateway.parse_webhook(simulator.signed(BODY, at=clock.now()), BODY)
 
 

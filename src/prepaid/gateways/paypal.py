@@ -61,7 +61,7 @@ from .paypal_reports import PAYMENTS_PER_PAGE, REFUND_CODE, REFUNDS_PER_PAGE, Ro
 from .paypal_requests import MAX_LINE, order_body, refund_body, under_key
 from .paypal_webhooks import check_body, check_headers, read_events, verification
 from .paypal_wire import Refusal, Transport, done_but_unusable
-from .per_process import PerProcess
+from .processes import PerProcess
 from .replies import demand, optional_str, require_word, unusable
 
 BASES: Final[Mapping[Mode, str]] = {
