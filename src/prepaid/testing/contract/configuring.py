@@ -21,7 +21,7 @@ from ...core.money import MINOR_DIGITS, Money, minor_unit
 from ...ports import CurrencyLimits, Gateway, Mode, PaymentRef, RefundRef
 from .base import ContractBase, no_network
 from .driver import NotOffered
-from .rules import demand, rule
+from .rules import broken, demand, rule
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _SECONDS_AND_DAYS: Final = ("create_key_valid_s", "refund_key_valid_s", "failed_final_after_s", "list_delay_s")
@@ -60,14 +60,14 @@ class Configuring(ContractBase):
                 continue
             with suppress(ConfigurationError):
                 self.gateway().bind(cast(Mode, mode), self.clock)
-                demand(False, f"bind({mode!r}, clock) raises ConfigurationError")
+                broken(f"bind({mode!r}, clock) raises ConfigurationError")
 
     @rule(4)
     def test_g04_webhook_secret(self) -> None:
         """A configuration without a webhook secret is refused when it is made or bound."""
         with suppress(ConfigurationError):
             self.without_webhook_secret().bind(self.mode, self.clock)
-            demand(False, "a missing webhook secret is a ConfigurationError, not a gateway that believes everybody")
+            broken("a missing webhook secret is a ConfigurationError, not a gateway that believes everybody")
 
     @rule(5)
     def test_g05_offline(self) -> None:
@@ -88,7 +88,7 @@ class Configuring(ContractBase):
         for call in calls:
             with suppress(ConfigurationError):
                 call()
-                demand(False, "raise ConfigurationError in every call before bind gave a mode and a clock")
+                broken("raise ConfigurationError in every call before bind gave a mode and a clock")
 
     @rule(7)
     def test_g07_immutable(self) -> None:
@@ -152,7 +152,7 @@ class Configuring(ContractBase):
         try:
             health = self.bound.check_credentials()
         except GatewayError:
-            demand(False, "catch GatewayError in check_credentials and give Health(ok=False, detail=...)")
+            broken("catch GatewayError in check_credentials and give Health(ok=False, detail=...)")
         demand(not health.ok, "a provider that cannot be asked is not ok")
 
     def _claims(self) -> list[tuple[str, str, Callable[[], Any]]]:
@@ -217,7 +217,9 @@ def _is_count(value: object) -> bool:
     return type(value) is int and value >= 0
 
 
-def _is_possible(code: str, limits: CurrencyLimits) -> bool:
+def _is_possible(code: str, limits: object) -> bool:
+    if not isinstance(limits, CurrencyLimits):
+        return False
     amounts = (limits.minimum, limits.maximum, limits.step)
     if code not in MINOR_DIGITS or not all(isinstance(amount, Money) and amount.currency == code for amount in amounts):
         return False

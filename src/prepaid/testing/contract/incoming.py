@@ -11,7 +11,7 @@ from ...core.errors import WebhookRejected
 from ...ports import GatewayEvent, PaymentRef
 from .base import ContractBase, no_network
 from .driver import NotOffered
-from .rules import demand, rule
+from .rules import broken, demand, rule
 
 _DAY: Final = timedelta(days=1)
 _HEADERS: Final[tuple[dict[str, str], ...]] = (
@@ -99,7 +99,7 @@ class Incoming(ContractBase):
                 rejected.reason == "wrong-mode", "say reason='wrong-mode', so that the host sees what is set up wrong"
             )
             return
-        demand(False, "compare the event's mode with the one given to bind, and raise WebhookRejected")
+        broken("compare the event's mode with the one given to bind, and raise WebhookRejected")
 
     @rule(51)
     def test_g51_return(self) -> None:
@@ -130,8 +130,7 @@ class Incoming(ContractBase):
         try:
             return self.bound.parse_webhook(headers, body)
         except WebhookRejected as rejected:
-            demand(False, f"a genuine webhook was rejected: {rejected}")
-            raise
+            broken(f"a genuine webhook was rejected: {rejected}")
 
     @staticmethod
     def _is_about(event: GatewayEvent, ref: PaymentRef) -> bool:
@@ -152,7 +151,7 @@ class Incoming(ContractBase):
         except WebhookRejected:
             return
         except Exception as problem:
-            demand(False, f"raise WebhookRejected, not {type(problem).__name__}, for {what}")
+            broken(f"raise WebhookRejected, not {type(problem).__name__}, for {what}")
         else:
             ignored = empty and all(event.kind == "ignored" for event in events)
             demand(ignored, f"raise WebhookRejected for {what}")

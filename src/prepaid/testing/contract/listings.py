@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from ...ports import DisputeSnapshot, Listing, PaymentSnapshot, RefundSnapshot
 from .base import ContractBase
-from .rules import demand, rule
+from .rules import broken, demand, rule
 
 S = TypeVar("S", PaymentSnapshot, RefundSnapshot, DisputeSnapshot)
 
@@ -74,5 +74,4 @@ def _all_of(list_page: Callable[..., Listing[Any]], since: datetime, until: date
             return items
         page = list_page(since, until, cursor=page.next)
         items += page.items
-    demand(False, "the last page has next=None")
-    return items
+    broken("the last page has next=None")

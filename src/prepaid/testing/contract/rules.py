@@ -7,7 +7,7 @@ import inspect
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 from unittest import SkipTest
 
 from ...core.errors import GatewayError
@@ -47,6 +47,11 @@ def demand(holds: object, fix: str) -> None:
     """Go on only if ``holds`` is true; else the rule is broken, and ``fix`` says what to do."""
     if not holds:
         raise NotMet(fix)
+
+
+def broken(fix: str) -> NoReturn:
+    """Say that the rule is broken, and what to do."""
+    raise NotMet(fix)
 
 
 def rule(number: int) -> Callable[[Callable[[C], None]], Callable[[C], None]]:
