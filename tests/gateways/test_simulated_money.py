@@ -6,6 +6,8 @@ import sqlite3
 import time
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import attrs
 import pytest
@@ -16,6 +18,7 @@ from prepaid.gateways import SimulatedGateway
 from prepaid.ports import CheckoutRequest, PaymentRef, RefundRef, RefundRequest, ReturnHint
 from prepaid.testing.clock import START, MovableClock
 
+MEMORY = Path("/dev/shm")
 TEN = Money.of("10.00", "EUR")
 HOUR = timedelta(hours=1)
 REQUEST = CheckoutRequest(
@@ -40,13 +43,20 @@ def clock():
 
 
 @pytest.fixture
-def gateway(tmp_path, clock):
-    return SimulatedGateway(state=tmp_path / "sim.db", timeout_s=1, page_size=2).bind("test", clock)
+def folder():
+    # Every call would wait for a disk, otherwise.
+    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as made:
+        yield Path(made)
 
 
 @pytest.fixture
-def manual(tmp_path, clock):
-    return SimulatedGateway(state=tmp_path / "manual.db", capture="manual").bind("test", clock)
+def gateway(folder, clock):
+    return SimulatedGateway(state=folder / "sim.db", timeout_s=1, page_size=2).bind("test", clock)
+
+
+@pytest.fixture
+def manual(folder, clock):
+    return SimulatedGateway(state=folder / "manual.db", capture="manual").bind("test", clock)
 
 
 def created(gateway, number=1):
@@ -380,8 +390,8 @@ def test_a_cursor_of_somebody_else_is_refused(gateway, cursor):
     assert refusal(gateway.list_refunds, START, START + HOUR, cursor=cursor).code == "invalid-cursor"
 
 
-def test_nothing_of_another_gateway_in_the_file_is_seen(gateway, clock, tmp_path):
-    other = SimulatedGateway(state=tmp_path / "sim.db", name="second").bind("test", clock)
+def test_nothing_of_another_gateway_in_the_file_is_seen(gateway, clock, folder):
+    other = SimulatedGateway(state=folder / "sim.db", name="second").bind("test", clock)
     ref = paid(gateway)
     refund = gateway.refund(wanted(ref, "1.00"))
     dispute_id = gateway.dispute(ref.checkout_id, amount=eur("1.00"))
@@ -484,9 +494,9 @@ def test_what_the_browser_brings_back_is_not_signed(gateway):
     assert gateway.parse_return(created(gateway), {"status": "paid"}) == ReturnHint()
 
 
-def test_a_state_file_of_an_older_version_is_refused_with_what_to_do(gateway, tmp_path):
+def test_a_state_file_of_an_older_version_is_refused_with_what_to_do(gateway, folder):
     created(gateway)
-    with closing(sqlite3.connect(tmp_path / "sim.db")) as db:
+    with closing(sqlite3.connect(folder / "sim.db")) as db:
         db.execute("PRAGMA user_version = 1")
     with pytest.raises(ConfigurationError, match="version 1, not 2: remove it"):
         created(gateway)
