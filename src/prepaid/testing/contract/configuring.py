@@ -140,7 +140,10 @@ class Configuring(ContractBase):
             seen = [repr(self.bound), str(self.bound), repr(gateway), *self._said(gateway)]
         seen += [log.getvalue(), *_pickled(gateway), *_pickled(self.bound)]
         for place in seen:
-            demand(not any(secret in place for secret in self.secrets), "wrap secrets in prepaid.gateways' Secret")
+            demand(
+                not any(secret in place for secret in self.secrets),
+                "wrap secrets in prepaid.gateways.credentials.Secret, and say neither key nor body",
+            )
 
     @rule(11)
     def test_g11_health(self) -> None:
