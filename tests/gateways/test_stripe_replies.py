@@ -6,8 +6,8 @@ import attrs
 import pytest
 
 from prepaid.core.errors import GatewayError
+from prepaid.gateways.bounded import MAX_REPLY
 from prepaid.gateways.replies import optional_str, require_int, require_str
-from prepaid.gateways.stripe_client import MAX_REPLY
 from prepaid.testing.clock import MovableClock
 from prepaid.testing.simulators.loopback import Fault
 from prepaid.testing.simulators.stripe import StripeSimulator

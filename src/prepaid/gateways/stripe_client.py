@@ -14,106 +14,28 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import requests
 import stripe
 from attrs import frozen
 
 from ..core.errors import GatewayError
+from .bounded import CONNECT_TIMEOUT_S, BoundedSession
 from .credentials import is_loopback
 
 if TYPE_CHECKING:
+    import requests
     from stripe import StripeObject
     from stripe.params.checkout import SessionCreateParams
 
 API_VERSION: Final = "2026-10-28.endive"
 """The version this adapter was written against; the account's own default must not matter."""
-CONNECT_TIMEOUT_S: Final = 5
 MAX_RETRIES: Final = 2
-MAX_REPLY: Final = 2_097_152
-"""Longest reply that is read, in bytes."""
 
 _EXPANDED: Final = "payment_intent.latest_charge.balance_transaction"
-_CHUNK = 65_536
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,64}", re.ASCII)
-_SERVER_ERROR = 500
-
-
-class _OutOfBounds(requests.RequestException):
-    """A call took too long or a reply was too large; not of a kind that the SDK sends again."""
-
-
-@frozen
-class _Reply:
-    """What the SDK reads of a response."""
-
-    status_code: int
-    headers: Mapping[str, str]
-    content: bytes
-
-
-class _Progress(threading.local):
-    """How far the call of this thread is.
-
-    Attributes:
-        deadline: Monotonic time by which all attempts are over.
-        in_doubt: Attempts that Stripe may have carried out without our knowing.
-        session: Connections of this thread.
-    """
-
-    def __init__(self, *, trust_env: bool) -> None:
-        self.deadline = 0.0
-        self.in_doubt = 0
-        self.session = requests.Session()
-        self.session.trust_env = trust_env
-
-
-class _BoundedSession:
-    """Stands in for the session the SDK sends with; keeps a call within its time and a reply within its size."""
-
-    def __init__(self, *, trust_env: bool) -> None:
-        self._progress = _Progress(trust_env=trust_env)
-
-    def begin(self, budget_s: float) -> None:
-        """Start a call of this thread, retries included."""
-        self._progress.deadline = time.monotonic() + budget_s
-        self._progress.in_doubt = 0
-
-    def in_doubt(self) -> bool:
-        """Tell whether an attempt of the call got no answer, or a failing one."""
-        return self._progress.in_doubt > 0
-
-    def request(self, method: str, url: str, *, timeout: tuple[float, float], **options: Any) -> _Reply:
-        """Send one attempt, with what is left of the call's time."""
-        left_s = self._left_s()
-        limits = tuple(min(limit, left_s) for limit in timeout)
-        self._progress.in_doubt += 1
-        options |= {"timeout": limits, "stream": True, "allow_redirects": False}
-        with self._progress.session.request(method, url, **options) as response:
-            reply = _Reply(response.status_code, response.headers, self._read(response))
-        if reply.status_code < _SERVER_ERROR:
-            self._progress.in_doubt -= 1
-        return reply
-
-    def _read(self, response: requests.Response) -> bytes:
-        content = bytearray()
-        for chunk in response.iter_content(_CHUNK):
-            content += chunk
-            self._left_s()
-            if len(content) > MAX_REPLY:
-                raise _OutOfBounds("the reply is too long")
-        return bytes(content)
-
-    def _left_s(self) -> float:
-        left_s = self._progress.deadline - time.monotonic()
-        if left_s <= 0:
-            raise _OutOfBounds("the call took too long")
-        return left_s
 
 
 class StripeApi:
@@ -123,7 +45,7 @@ class StripeApi:
         _tame_sdk()
         self._timeout_s = timeout_s
         # A proxy named in the environment stands between us and Stripe, not between us and a simulator.
-        self._session = _BoundedSession(trust_env=api_base is None or not is_loopback(api_base))
+        self._session = BoundedSession(trust_env=api_base is None or not is_loopback(api_base))
         self._client = stripe.StripeClient(
             secret_key,
             stripe_version=API_VERSION,
