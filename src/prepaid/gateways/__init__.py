@@ -4,7 +4,8 @@ Importing this package imports no provider's SDK.
 """
 
 from .basic import BasicGateway
+from .razorpay import RazorpayGateway
 from .simulated import SimulatedGateway
 from .stripe import StripeGateway
 
-__all__ = ["BasicGateway", "SimulatedGateway", "StripeGateway"]
+__all__ = ["BasicGateway", "RazorpayGateway", "SimulatedGateway", "StripeGateway"]

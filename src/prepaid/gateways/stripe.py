@@ -11,9 +11,7 @@ https://docs.stripe.com/keys (prefixes); https://docs.stripe.com/webhooks.
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -36,6 +34,7 @@ from ..ports import (
 )
 from .basic import BasicGateway
 from .credentials import Secret, check_api_base, check_name, check_timeout, conceal, conceal_all
+from .processes import PerProcess
 from .signed import required_text, strict_json_object, verify_signed
 from .stripe_currencies import LIMITS, to_wire
 from .stripe_payments import SESSION_ID, mode_of, read_checkout, read_payment
@@ -63,25 +62,20 @@ _LONGEST_LIFE = timedelta(hours=24)
 _ON_THE_WAY = timedelta(minutes=2)  # Stripe counts from when the request arrives, by its own clock
 
 
-class _Link:
+class _Link(PerProcess["StripeApi"]):
     """The connection of one bound gateway, made when it is first needed."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._api: StripeApi | None = None
-        self._pid = 0
-
     def api(self, gateway: StripeGateway) -> StripeApi:
-        """Give the one client of this process; a forked child must not write into its parent's sockets."""
-        with self._lock:
-            if self._api is None or self._pid != os.getpid():
-                from .stripe_client import StripeApi
+        """Give the one client of this process."""
 
-                self._api = StripeApi(
-                    secret_key=gateway.secret_key.reveal(), api_base=gateway.api_base, timeout_s=gateway.timeout_s
-                )
-                self._pid = os.getpid()
-            return self._api
+        def make() -> StripeApi:
+            from .stripe_client import StripeApi
+
+            return StripeApi(
+                secret_key=gateway.secret_key.reveal(), api_base=gateway.api_base, timeout_s=gateway.timeout_s
+            )
+
+        return self.get(make)
 
 
 @frozen(eq=False)
