@@ -92,6 +92,21 @@ def test_a_call_ends_with_its_budget_however_slowly_the_peer_answers(serve):
     assert session.in_doubt()
 
 
+def test_a_peer_that_falls_silent_late_has_only_what_is_left():
+    def says_something_late(connection, stopping):
+        if not stopping.wait(0.7):
+            connection.sendall(HEAD[:20])
+            stopping.wait(60)
+
+    session = BoundedSession(trust_env=False)
+    with a_peer(says_something_late) as url:
+        session.begin(0.8)
+        started = time.monotonic()
+        with pytest.raises(requests.RequestException):
+            session.request("get", url, timeout=(5, 20))
+        assert time.monotonic() - started < 1.2
+
+
 def test_a_second_request_of_a_call_has_only_what_the_first_left():
     session = BoundedSession(trust_env=False)
     with a_peer(says_nothing) as url:

@@ -197,6 +197,14 @@ def test_the_answer_about_another_refund_leaves_the_outcome_open(gateway, simula
     assert (error.code, error.retryable, error.outcome_unknown) == ("unusable-reply", True, True)
 
 
+@pytest.mark.parametrize("change", [{"id": "rfnd_other"}, {"payment_id": "pay_other"}])
+def test_another_refund_than_the_one_asked_for_is_not_taken(gateway, simulator, ref, change):
+    by_hand = simulator.refund(ref.payment_id, 1000)
+    simulator.rewrite_next(lambda refund: refund.update(change))
+    error = refused(gateway.fetch_refund, found(ref, gateway_refund_id=by_hand))
+    assert (error.code, error.retryable, error.outcome_unknown) == ("unusable-reply", True, False)
+
+
 def test_a_refund_of_another_payment_among_those_of_ours_is_not_taken(gateway, simulator, ref):
     simulator.refund(ref.payment_id, 1000)
     simulator.fault_next("wrong-id")

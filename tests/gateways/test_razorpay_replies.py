@@ -231,6 +231,13 @@ def test_the_answer_about_another_object_is_not_taken(world, after):
     assert_unusable(gateway.fetch_payment, ref)
 
 
+def test_the_whole_of_another_unpaid_order_is_not_taken_for_ours(world):
+    gateway, simulator, _ = world
+    ours, other = created(gateway, topup_id="mine"), created(gateway, topup_id="theirs")
+    simulator.rewrite_next(lambda order: order.update(simulator.one(other.checkout_id)))
+    assert_unusable(gateway.fetch_payment, ours)
+
+
 def test_the_whole_of_another_paid_order_is_not_taken_for_ours(world):
     gateway, simulator, ref = world
     ours = created(gateway, topup_id="ours")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from prepaid.core.errors import WebhookRejected
 from prepaid.gateways import RazorpayGateway
+from prepaid.gateways.razorpay_signatures import read_webhook
 from prepaid.ports import PaymentRef, ReturnHint
 from prepaid.testing.clock import MovableClock
 from tests.gateways.razorpay_world import KEY_ID, KEY_SECRET, NOW, TOPUP, bound, created, paid, simulated
@@ -221,6 +222,12 @@ def test_either_of_two_secrets_may_sign_while_one_replaces_the_other():
 def test_another_secret_is_refused(secret):
     with pytest.raises(WebhookRejected, match="not signed"):
         parse(an_event(), secret=secret)
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_blank_secret_signs_nothing(blank):
+    with pytest.raises(WebhookRejected, match="not signed"):
+        read_webhook(headers_of(BODY, secret=blank), BODY, secrets=[blank], now=HERE)
 
 
 def test_a_body_changed_by_one_byte_is_refused():
