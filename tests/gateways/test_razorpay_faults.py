@@ -113,9 +113,10 @@ def test_a_capture_that_cannot_be_read_again_leaves_the_outcome_open(gateway, si
     simulator.authorise(ref.checkout_id)
     for _ in range(3):
         simulator.fault_next(HONEST)
-    simulator.fault_next("drop")
+    simulator.fault_next("429")
     error = refused(gateway.capture, ref, FIVE_HUNDRED, key="k")
-    assert (error.code, error.retryable, error.outcome_unknown) == ("connection", True, True)
+    assert (error.code, error.retryable, error.outcome_unknown) == ("rate-limit", True, True)
+    assert error.retry_after_s == 7
     assert gateway.fetch_payment(ref).state == "captured"
 
 

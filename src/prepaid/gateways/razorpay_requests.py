@@ -130,5 +130,5 @@ def after_writing(read: Callable[[], T]) -> T:
     try:
         return read()
     except GatewayError as problem:
-        code, message = problem.code, str(problem)
-    raise GatewayError(message, retryable=True, outcome_unknown=True, code=code)
+        code, message, wait_s = problem.code, str(problem), problem.retry_after_s
+    raise GatewayError(message, retryable=True, outcome_unknown=True, code=code, retry_after_s=wait_s)
