@@ -38,11 +38,13 @@ from .core.errors import (
 from .core.events import Event
 from .core.grants import BurnOrder, CreditGrant
 from .core.holds import Hold
+from .core.limits import TopupLimits
 from .core.money import Money
 from .core.pages import Page
 from .core.parties import Address, Customer, Seller, TaxProfile
 from .core.quotes import Quote
 from .core.rates import Rate
+from .core.refunds import Dispute, Refund
 from .core.taxation import TaxComponent, TaxDecision, TaxLine, TaxRule
 from .core.thresholds import Thresholds
 from .core.topups import CheckoutLink, Topup
@@ -58,12 +60,15 @@ from .core.usage import (
     UsageStatement,
 )
 from .doors.host import ReturnResult
+from .gateway_facts import TopupFacts
+from .gateway_status import GatewayStatus
 from .hookspecs import PluginSetup, hookimpl
 from .integrity import Finding, IntegrityReport
 from .jobs import JobRun
 from .mail import SmtpMailer
 from .offering import GatewayOffer
 from .plugins import PluginInfo
+from .reconciliation import ReconciliationItem, ReconciliationReport
 from .reporting.summary import Summary
 from .store import configure_sqlite
 from .webhooks import WebhookResult
@@ -84,10 +89,12 @@ __all__ = [
     "CurrencyMismatch",
     "Customer",
     "CustomerFrozen",
+    "Dispute",
     "Event",
     "Finding",
     "GatewayError",
     "GatewayOffer",
+    "GatewayStatus",
     "GatewayUnavailable",
     "Hold",
     "InsufficientCredit",
@@ -115,6 +122,9 @@ __all__ = [
     "QuoteChanged",
     "QuoteExpired",
     "Rate",
+    "ReconciliationItem",
+    "ReconciliationReport",
+    "Refund",
     "RequestRefused",
     "ReturnResult",
     "Seller",
@@ -128,6 +138,8 @@ __all__ = [
     "TaxRule",
     "Thresholds",
     "Topup",
+    "TopupFacts",
+    "TopupLimits",
     "Transaction",
     "TransactionAborted",
     "UsageLine",

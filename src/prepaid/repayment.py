@@ -32,6 +32,9 @@ log = logging.getLogger("prepaid.repayment")
 
 _FIRST_TRY: Final = timedelta(minutes=1)
 
+_NOT_ABOUT_IT: Final = ("authentication", "permission")
+"""Codes of refusals that say nothing of the refund itself: it is sent again once they are mended."""
+
 
 def open_accounts(context: Context, gateway: str, currency: str) -> wallets.Accounts:
     """Open the accounts that a refund moves between, before the transaction that intends it."""
@@ -134,8 +137,7 @@ def _find_or_send(context: Context, gateway: Gateway, stored: StoredRefund) -> R
     kept_for = timedelta(seconds=gateway.capabilities().refund_key_valid_s)
     is_forgotten = context.now() - refund.created_at > max(kept_for, _FIRST_TRY)
     if refund.state != "starting" or stored.polls or is_forgotten:
-        ref = RefundRef(payment=payment, refund_id=refund.id, gateway_refund_id=refund.gateway_refund_id)
-        found = gateway.fetch_refund(ref)
+        found = _look_up(gateway, refund, payment)
         if found is not None or refund.state == "pending":
             return found
     if is_forgotten:
@@ -156,11 +158,19 @@ def _send(context: Context, gateway: Gateway, stored: StoredRefund, payment: Pay
         if error.outcome_unknown:
             context.database.write(lambda tx: refunds.step(tx, refund.id, "unknown"))
             raise
-        if error.retryable:
+        if error.retryable or error.code in _NOT_ABOUT_IT:
             raise
         log.warning("refund %s was refused: %s", refund.id, error)
-        _lose(context, refund, "failed", failure=error.code or "refused-by-gateway")
-        return None
+        # An earlier request, of which nothing was heard, may have been carried out all the same.
+        found = _look_up(gateway, refund, payment)
+        if found is None:
+            _lose(context, refund, "failed", failure=error.code or "refused-by-gateway")
+        return found
+
+
+def _look_up(gateway: Gateway, refund: Refund, payment: PaymentRef) -> RefundSnapshot | None:
+    ref = RefundRef(payment=payment, refund_id=refund.id, gateway_refund_id=refund.gateway_refund_id)
+    return gateway.fetch_refund(ref)
 
 
 def apply(context: Context, refund: Refund, snapshot: RefundSnapshot) -> Refund:

@@ -33,6 +33,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyM
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
+CONNECT_TIMEOUT_S: Final = 5
 MAX_REPLY: Final = 2_097_152
 """Longest reply that is read, in bytes."""
 

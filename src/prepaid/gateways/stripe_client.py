@@ -25,7 +25,7 @@ import stripe
 from attrs import frozen
 
 from ..core.errors import GatewayError
-from .bounded import BoundedSession
+from .bounded import CONNECT_TIMEOUT_S, BoundedSession
 from .credentials import is_loopback
 from .signed import unique_names
 
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 API_VERSION: Final = "2026-10-28.endive"
 """The version this adapter was written against; the account's own default must not matter."""
-CONNECT_TIMEOUT_S: Final = 5
 MAX_RETRIES: Final = 2
 MAX_WAIT_S: Final = 86_400
 """Longest wait that Stripe may ask us for."""
