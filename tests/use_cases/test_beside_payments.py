@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from prepaid import gateway_facts
+from prepaid.ports import PaymentRef, RefundRequest
 from prepaid.settlement import settling
 from tests.use_cases.steps import (
     SQLITE,
@@ -63,6 +65,24 @@ def test_what_stands_beside_a_payment_is_recorded_though_the_process_ends_after_
     assert found == {"payment": (1, 0, 0), "refund": (0, 1, 0), "dispute": (0, 0, 1)}[beside]
     clock.advance(days=2)
     assert [run.count for run in billing.run_due(only="topups")] == [0]
+
+
+def test_a_refund_of_a_second_payment_that_is_first_seen_with_it_is_recorded(billing, simulated, clock):
+    first = top_up(billing, simulated)
+    checkout_id = checkout_of(start_again(billing, first))
+    simulated.pay_again(checkout_id)
+    known = PaymentRef(topup_id=first.id, checkout_id=checkout_id)
+    [second] = simulated.fetch_payment(known).further
+    known = attrs.evolve(known, payment_id=second.payment_id)
+    simulated.refund(RefundRequest(refund_id="by-hand", payment=known, amount=eur("20"), key="by-hand"))
+    operator(billing).topups.recheck(first.id)
+
+    clock.advance(minutes=2)
+    billing.run_due(only="topups")
+
+    [waiting] = operator(billing).topups.review().items
+    assert [refund.amount for refund in operator(billing).topups.facts(waiting.id).refunds] == [eur("20")]
+    assert billing.check().ok
 
 
 # Disputes

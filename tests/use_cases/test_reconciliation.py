@@ -9,6 +9,7 @@ import pytest
 
 from prepaid import GatewayError, InvalidRequest
 from prepaid.gateways import BankTransferGateway, SimulatedGateway
+from prepaid.ports import Listing
 from tests.use_cases.providers import NarrowGateway
 from tests.use_cases.steps import (
     ADA,
@@ -221,7 +222,6 @@ def test_what_cannot_be_compared_is_refused(billing, clock, gateway, days, field
 @SQLITE
 def test_a_list_that_does_not_end_is_not_believed(open_billing, tmp_path, clock, monkeypatch):
     from prepaid import reconciliation
-    from prepaid.ports import Listing
 
     @attrs.frozen(kw_only=True)
     class Endless(NarrowGateway):
@@ -292,3 +292,27 @@ def test_a_refund_that_failed_later_than_it_was_listed_is_looked_up(billing, sim
     simulated.finish_refund(refund.gateway_refund_id, succeed=False)
 
     assert [item.detail for item in reconcile(billing, clock).different] == ["succeeded-here-failed-there"]
+
+
+@SQLITE
+def test_credentials_that_are_not_accepted_end_the_comparison(open_billing, tmp_path, clock):
+    @attrs.frozen(kw_only=True)
+    class LockedOut(SimulatedGateway):
+        locks: list = attrs.field(factory=list)
+
+        def list_payments(self, since, until, *, cursor=None):
+            return Listing(items=())
+
+        def fetch_payment(self, ref):
+            if self.locks:
+                raise GatewayError("Wrong key.", code="authentication")
+            return super().fetch_payment(ref)
+
+    gateway = LockedOut(state=tmp_path / "locked.db", clock=clock)
+    billing = open_billing(gateways=[gateway])
+    billing.customers.register(ADA, currency="EUR")
+    top_up(billing, gateway)
+    gateway.locks.append(1)
+
+    with pytest.raises(GatewayError):
+        reconcile(billing, clock)

@@ -156,7 +156,7 @@ def keep_further(context: Context, first: Topup, payment: PaymentSnapshot) -> No
     def work(tx: Tx) -> None:
         selling.add_further(tx, context, further, payment)
         suspend(tx, context, further, payment, system=system, reason=SECOND_PAYMENT)
-        topups.step_settled(tx, further.id, now)
+        topups.step_settled(tx, further.id, now, look_at=_look_at(payment, now))
 
     try:
         context.database.write(work)

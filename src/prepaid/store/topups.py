@@ -274,9 +274,10 @@ def keep_checkout(tx: Tx, topup_id: str, checkout: Checkout) -> bool:
     return bool(changed.rowcount)
 
 
-def step_settled(tx: Tx, topup_id: str, at: datetime) -> None:
-    """Say since when a top-up that was kept as paid is so."""
-    tx.execute(update(_topup).where(_topup.c.book_id == tx.book_id, _topup.c.id == topup_id).values(settled_at=at))
+def step_settled(tx: Tx, topup_id: str, at: datetime, *, look_at: datetime | None) -> None:
+    """Say since when a top-up that was kept as paid is so, and when a job looks at what stands beside its payment."""
+    statement = update(_topup).where(_topup.c.book_id == tx.book_id, _topup.c.id == topup_id)
+    tx.execute(statement.values(settled_at=at, next_poll_at=look_at))
 
 
 def resolve(
