@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
 from prepaid import AmountOutOfRange, InvalidAmount, InvalidRequest, Money
+from prepaid.core.limits import TopupLimits
+from prepaid.settlement import selling
+from prepaid.store import allowances
 from tests.use_cases.steps import (
     ADA,
     BACK,
@@ -15,6 +19,7 @@ from tests.use_cases.steps import (
     SQLITE,
     change,
     checkout_of,
+    database,
     eur,
     give,
     operator,
@@ -231,3 +236,25 @@ def test_the_check_sees_a_top_up_that_is_not_counted_at_all(billing):
     change(billing, "DELETE FROM prepaid_topup_allowance")
 
     assert {finding.invariant for finding in billing.check().findings} == {"L4"}
+
+
+def test_a_start_that_waited_for_a_settlement_sees_the_balance_that_it_left(billing, ada, simulated, monkeypatch):
+    topup = start(billing, "60")
+    simulated.pay(checkout_of(topup))
+    holding, post = threading.Event(), selling.post
+
+    def slow(*parts, **named):
+        holding.set()
+        time.sleep(0.4)  # the count is released by now, and the other one waits for its row
+        return post(*parts, **named)
+
+    monkeypatch.setattr(selling, "post", slow)
+    settling = threading.Thread(target=ada.topups.confirm, args=(topup.id,))
+    settling.start()
+    assert holding.wait(10)
+    limits = TopupLimits(maximum_balance=eur("100")).of("EUR")
+
+    room = database(billing).write(lambda tx: allowances.reserve(tx, ADA, eur("60"), day="2026-11-23", limits=limits))
+
+    settling.join()
+    assert (room, ada.balance().settled) == (False, eur("60"))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import attrs
 import pytest
 
-from prepaid import Money, WrongState, reviewing
+from prepaid import GatewayError, Money, WrongState, repayment, reviewing
 from prepaid.gateways import SimulatedGateway
 from prepaid.settlement import settling
 from tests.use_cases.steps import (
@@ -15,6 +18,7 @@ from tests.use_cases.steps import (
     checkout_of,
     deliver,
     eur,
+    flow,
     operator,
     start,
     top_up,
@@ -167,3 +171,58 @@ def test_money_that_came_back_after_the_review_ended_can_be_sent_again(billing, 
     assert ada.balance().settled == before
     assert operator(billing).topups.review().items == ()
     assert billing.check().ok
+
+
+def test_a_refund_that_one_worker_settles_while_another_hears_that_it_failed_is_accounted_for(
+    billing, simulated, monkeypatch
+):
+    simulated.script_refund("pending")
+    topup = resolve(billing, in_review(billing, simulated), "refund")
+    [refund] = refunds_of(billing, topup)
+    [pending] = simulated.refunds_of(repayment._ref(billing._context, refund))
+    told = {state: attrs.evolve(pending, state=state) for state in ("succeeded", "failed")}
+    holding, move = threading.Event(), repayment._move
+
+    def slow(*parts, **named):
+        if not holding.is_set():
+            holding.set()
+            time.sleep(0.4)  # the row is held by now, and the other worker waits for it
+        return move(*parts, **named)
+
+    monkeypatch.setattr(repayment, "_move", slow)
+    settling = threading.Thread(target=repayment.apply, args=(billing._context, refund, told["succeeded"]))
+    settling.start()
+    assert holding.wait(10)
+    repayment.apply(billing._context, refund, told["failed"])
+    settling.join()
+
+    assert states(billing, topup) == ["failed"]
+    assert flow(billing, "clearing", "refunds_in_transit") == "45.00"
+    assert billing.check().ok
+
+
+# Two workers at one start
+
+
+@SQLITE
+def test_a_refusal_to_one_worker_does_not_end_the_checkout_that_another_opened(open_billing, tmp_path, clock):
+    @attrs.frozen(kw_only=True)
+    class Once(SimulatedGateway):
+        again: list = attrs.field(factory=list)
+
+        def create_checkout(self, request):
+            if self.again:
+                self.again.pop()()
+                raise GatewayError("The key is in use.", code="refused")
+            return super().create_checkout(request)
+
+    gateway = Once(state=tmp_path / "once.db", clock=clock)
+    billing = open_billing(gateways=[gateway])
+    billing.customers.register(ADA, currency="EUR")
+    started = []
+    gateway.again.append(lambda: started.append(start(billing, key="the-same")))
+
+    with pytest.raises(GatewayError):
+        start(billing, key="the-same")
+
+    assert billing.customer(ADA).topups.get(started[0].id).state == "pending"
