@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 
 from . import audit, outbox, repayment
 from .config import Context
+from .core.errors import GatewayError
 from .core.refunds import Dispute, Refund
 from .core.topups import Topup
 from .ports import DisputeSnapshot, Gateway, RefundSnapshot
@@ -56,12 +57,18 @@ def record(context: Context, gateway: Gateway, topup: Topup) -> None:
         return
     # As they are before the gateway is asked: what changes meanwhile was told by a newer answer.
     known = {dispute.dispute_id: dispute for dispute in facts_of(context, topup.id).disputes}
+    odd: GatewayError | None = None
     for refund in gateway.refunds_of(ref):
         if refund.payment_id == ref.payment_id and refund.mode in (None, context.mode):
-            _record_refund(context, topup, refund)
+            try:
+                _record_refund(context, topup, refund)
+            except GatewayError as error:
+                odd = error  # it must not keep the others from being recorded
     for dispute in gateway.disputes_of(ref):
         if dispute.payment_id == ref.payment_id and dispute.mode in (None, context.mode):
             _record_dispute(context, topup, dispute, known=known.get(dispute.dispute_id))
+    if odd is not None:
+        raise odd
 
 
 def _record_refund(context: Context, topup: Topup, told: RefundSnapshot) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from prepaid import gateway_facts
+from prepaid import GatewayError, gateway_facts, repayment
 from prepaid.ports import PaymentRef, RefundRequest
 from prepaid.settlement import settling
 from tests.use_cases.steps import (
@@ -83,6 +83,20 @@ def test_a_refund_of_a_second_payment_that_is_first_seen_with_it_is_recorded(bil
     [waiting] = operator(billing).topups.review().items
     assert [refund.amount for refund in operator(billing).topups.facts(waiting.id).refunds] == [eur("20")]
     assert billing.check().ok
+
+
+@SQLITE
+def test_a_refund_that_cannot_be_ours_keeps_no_other_fact_from_being_recorded(billing, simulated):
+    topup = resolve(billing, in_review(billing, simulated, paid="70.00"), "credit_quoted")
+    [ours] = operator(billing).topups.facts(topup.id).refunds
+    ref = repayment._ref(billing._context, ours)
+    simulated.refund(RefundRequest(refund_id=ours.id, payment=ref, amount=eur("3"), key="a-copy"))
+    simulated.dispute(ref.checkout_id, amount=eur("5"))
+
+    with pytest.raises(GatewayError):
+        operator(billing).topups.recheck(topup.id)
+
+    assert [dispute.amount for dispute in operator(billing).topups.facts(topup.id).disputes] == [eur("5")]
 
 
 # Disputes
