@@ -218,7 +218,8 @@ def _succeed(context: Context, refund: Refund, gateway_refund_id: str) -> None:
             return
         _move(tx, context, refund, "settled", way=(IN_TRANSIT, clearing(refund.gateway)), system=system)
         # A top-up that was credited keeps its state: only what was too much went back.
-        topups.step(tx, refund.topup_id, "refunded", failure="")
+        if not topups.step(tx, refund.topup_id, "refunded", failure=""):
+            topups.mark_paid(tx, refund.topup_id, "")
         _tell(tx, context, refund, "refund-settled")
 
     context.database.write(work)
@@ -232,11 +233,12 @@ def _lose(
     known = gateway_refund_id or refund.gateway_refund_id
 
     def work(tx: Tx) -> None:
-        before = refunds.find(tx, refund.id)
         values = {"failure": failure[:32], "gateway_refund_id": known, "next_poll_at": None}
-        if before is None or not refunds.step(tx, refund.id, state, **values):
+        if not refunds.step(tx, refund.id, state, **values):
             return
-        if before.refund.settled_at is not None:
+        # Read now that its row is held: another worker may just have settled it.
+        held = refunds.find(tx, refund.id)
+        if held is not None and held.refund.settled_at is not None:
             _move(tx, context, refund, "returned", way=(clearing(refund.gateway), IN_TRANSIT), system=system)
         _move(tx, context, refund, "lost", way=(IN_TRANSIT, SUSPENSE), system=system)
         topups.mark_paid(tx, refund.topup_id, "refund-failed")
