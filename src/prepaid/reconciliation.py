@@ -42,9 +42,6 @@ ROWS_AT_ONCE = 200
 MOST_PAGES = 100_000
 """A gateway whose list does not end is not believed."""
 
-_NOT_ABOUT_IT = ("authentication", "permission")
-"""Codes of refusals that say nothing of the payment."""
-
 
 @frozen(kw_only=True)
 class ReconciliationItem:
@@ -297,7 +294,7 @@ def _fetch(run: _Run, ref: PaymentRef) -> tuple[PaymentSnapshot | None, str]:
     try:
         return run.gateway.fetch_payment(ref), ""
     except GatewayError as error:
-        if error.retryable or error.outcome_unknown or error.code in _NOT_ABOUT_IT:
+        if error.retryable or error.outcome_unknown or error.is_of_credentials:
             raise
         return None, error.code or "refused"
 

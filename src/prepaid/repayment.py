@@ -32,9 +32,6 @@ log = logging.getLogger("prepaid.repayment")
 
 _FIRST_TRY: Final = timedelta(minutes=1)
 
-_NOT_ABOUT_IT: Final = ("authentication", "permission")
-"""Codes of refusals that say nothing of the refund itself: it is sent again once they are mended."""
-
 
 def open_accounts(context: Context, gateway: str, currency: str) -> wallets.Accounts:
     """Open the accounts that a refund moves between, before the transaction that intends it."""
@@ -158,7 +155,7 @@ def _send(context: Context, gateway: Gateway, stored: StoredRefund, payment: Pay
         if error.outcome_unknown:
             context.database.write(lambda tx: refunds.step(tx, refund.id, "unknown"))
             raise
-        if error.retryable or error.code in _NOT_ABOUT_IT:
+        if error.retryable or error.is_of_credentials:
             raise
         log.warning("refund %s was refused: %s", refund.id, error)
         # An earlier request, of which nothing was heard, may have been carried out all the same.

@@ -482,6 +482,23 @@ def test_a_second_payment_of_one_checkout_waits_in_review_as_a_top_up_of_its_own
     assert billing.check().ok
 
 
+def test_the_invoice_of_a_second_payment_names_the_buyer_of_the_first(billing, ada, simulated):
+    add_rule(billing)
+    live_in(billing, "FR")
+    first = top_up(billing, simulated)
+    live_in(billing, "DE")
+    simulated.pay_again(checkout_of(start_again(billing, first)))
+    deliver(billing, simulated.events()[-1])
+    [waiting] = operator(billing).topups.review().items
+
+    topup = resolve(billing, waiting, "credit_received")
+
+    one, two = (ada.invoices.get(each.invoice_number) for each in (first, topup))
+    assert two.buyer == one.buyer
+    assert (two.net, two.total) == (one.net, one.total)
+    assert billing.check().ok
+
+
 @pytest.mark.parametrize("again", range(3))
 def test_a_second_payment_is_kept_once_however_often_it_is_told(billing, simulated, again):
     first = top_up(billing, simulated)

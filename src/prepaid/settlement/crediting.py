@@ -150,11 +150,11 @@ def keep_further(context: Context, first: Topup, payment: PaymentSnapshot) -> No
     """
     if owner_of(context, first.gateway, payment) is not None:
         return
-    further = selling.further_topup(context, first, payment)
+    further, version = selling.further_topup(context, first, payment), _profile(context, first)
     system, now = _suspense(context, further, payment), context.now()
 
     def work(tx: Tx) -> None:
-        selling.add_further(tx, context, further, payment)
+        selling.add_further(tx, context, further, payment, profile_version=version)
         suspend(tx, context, further, payment, system=system, reason=SECOND_PAYMENT)
         topups.step_settled(tx, further.id, now, look_at=_look_at(payment, now))
 

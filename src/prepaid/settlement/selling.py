@@ -190,7 +190,9 @@ def _decision_of(context: Context, first: Topup, captured: Money) -> TaxDecision
     )
 
 
-def add_further(tx: Tx, context: Context, further: Topup, payment: PaymentSnapshot) -> None:
+def add_further(
+    tx: Tx, context: Context, further: Topup, payment: PaymentSnapshot, *, profile_version: int | None
+) -> None:
     """Keep such a top-up, under a key that its payment has alone.
 
     Raises:
@@ -212,4 +214,4 @@ def add_further(tx: Tx, context: Context, further: Topup, payment: PaymentSnapsh
         payment_id=payment.payment_id or "",
         first=further.further_of or "",
     )
-    topups.add(tx, further, request, profile_version=None, **identity._asdict())
+    topups.add(tx, further, request, profile_version=profile_version, **identity._asdict())
