@@ -214,12 +214,35 @@ def _succeed(context: Context, refund: Refund, gateway_refund_id: str) -> None:
         ):
             return
         _move(tx, context, refund, "settled", way=(IN_TRANSIT, clearing(refund.gateway)), system=system)
-        # A top-up that was credited keeps its state: only what was too much went back.
-        if not topups.step(tx, refund.topup_id, "refunded", failure=""):
-            topups.mark_paid(tx, refund.topup_id, "")
+        end_review(tx, refund.topup_id)
         _tell(tx, context, refund, "refund-settled")
 
     context.database.write(work)
+
+
+def adopt(tx: Tx, context: Context, refund: Refund, *, system: wallets.Accounts) -> bool:
+    """Take a refund that was made at the gateway out of suspense; False if it is not as it was any more."""
+    if not refunds.adopt(tx, refund):
+        return False
+    _move(tx, context, refund, "intended", way=(SUSPENSE, IN_TRANSIT), system=system)
+    if refund.settled_at is not None:
+        _move(tx, context, refund, "settled", way=(IN_TRANSIT, clearing(refund.gateway)), system=system)
+        _tell(tx, context, refund, "refund-settled")
+    return True
+
+
+def end_review(tx: Tx, topup_id: str) -> None:
+    """End the review of a payment that went back whole.
+
+    A top-up that was credited keeps its state: only what was too much went back.
+    """
+    stored = topups.find(tx, topup_id)
+    if stored is None or stored.captured is None:
+        return
+    if stored.topup.state != "review":
+        topups.mark_paid(tx, topup_id, "")
+    elif refunds.back_from_suspense(tx, topup_id) >= stored.captured.units:
+        topups.step(tx, topup_id, "refunded", failure="")
 
 
 def _lose(

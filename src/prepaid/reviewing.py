@@ -165,12 +165,12 @@ def resolve(context: Context, topup_id: object, *, action: object, reason: objec
     act = _Act(key=hashed, print=fingerprint("resolve", stored.topup.id, wanted))
     if act.is_among(stored):
         return stored.topup
-    waiting = _require_waiting(context, stored, wanted)
+    waiting, made = _require_waiting(context, stored, wanted)
     resolution = resolved_as(stored.topup, waiting, wanted, rounding=context.seller.rounding)
     _require_refunds(context, stored, resolution)
     record = act.record(stored) | _record(stored, resolution, wanted, actor=actor)
     try:
-        done = _end(context, stored, resolution, record, action=wanted, actor=actor, reason=why)
+        done = _end(context, stored, resolution, record, action=wanted, actor=actor, reason=why, made=made)
     except WrongState:
         ended = settlement.load(context, stored.topup.id)
         if act.is_among(ended):  # the same act, at the same moment
@@ -214,18 +214,24 @@ def _load(context: Context, topup_id: object) -> StoredTopup:
     return settlement.load(context, object_id(topup_id, field="topup"))
 
 
-def _require_waiting(context: Context, stored: StoredTopup, action: ResolveAction) -> Money:
-    """Give what waits in suspense for an operator.
+def _require_waiting(context: Context, stored: StoredTopup, action: ResolveAction) -> tuple[Money, list[Refund]]:
+    """Give what waits in suspense for an operator, and what of it was given back at the gateway meanwhile.
 
     Raises:
         WrongState: Nothing does, or not for this.
     """
     back = context.database.read(lambda tx: refunds.of_topup(tx, stored.topup.id))
-    on_the_way = [refund for refund in back if refund.origin == "review" and refund.state not in LOST_REFUNDS]
-    waiting = None if on_the_way else _in_suspense(stored)
+    alive = [refund for refund in back if refund.state not in LOST_REFUNDS]
+    made = [refund for refund in alive if refund.is_made_at_gateway] if stored.topup.state == "review" else []
+    sent = [refund for refund in alive if refund.origin == "review" and not refund.is_made_at_gateway]
+    waiting = None if sent else _in_suspense(stored)
     if waiting is None or (stored.topup.state != "review" and action != "refund"):
         raise WrongState("This top-up does not wait in review.", field="topup", state=stored.topup.state)
-    return waiting
+    if made and action != "refund":
+        raise WrongState("A part of this payment went back at its gateway; the rest can only follow.", field="action")
+    for refund in made:
+        waiting -= refund.amount
+    return waiting, [refund for refund in made if refund.origin == "gateway"]
 
 
 def _in_suspense(stored: StoredTopup) -> Money | None:
@@ -269,8 +275,12 @@ def _end(
     action: ResolveAction,
     actor: str,
     reason: str,
+    made: list[Refund],
 ) -> list[Refund]:
-    """Post a resolution in one transaction, and give the refunds that it intends."""
+    """Post a resolution in one transaction, and give the refunds that it intends.
+
+    What was ``made`` at the gateway meanwhile is taken out of suspense with it.
+    """
     topup, before = stored.topup, stored.resolved
     sold = topup if action == "refund" else _sold(topup, resolution)
     back = repayment.open_accounts(context, topup.gateway, resolution.refund.currency)
@@ -291,7 +301,11 @@ def _end(
         if prepared is not None:
             selling.post(tx, context, sold, prepared, actor=actor, payment_id=stored.payment_id or "")
         audit.record(tx, context, actor=actor, action=f"resolve-{action}", target=topup.id, reason=reason, after=record)
+        if not all(repayment.adopt(tx, context, refund, system=back) for refund in made):
+            raise WrongState("A refund at the gateway changed just now; look again.", field="topup")
         if not resolution.refund:
+            if made:
+                repayment.end_review(tx, topup.id)
             return []
         refund = repayment.intend(
             tx,

@@ -390,6 +390,63 @@ def test_credentials_that_are_not_accepted_say_nothing_of_the_refund(open_billin
     assert states(billing, topup) == ["succeeded"]
 
 
+# What was given back in the gateway's dashboard while a payment waited
+
+
+def given_back_meanwhile(billing, simulated, amount):
+    """Give a part of a payment in review back at the gateway, and hear of it."""
+    waiting = in_review(billing, simulated)
+    simulated.refund_at_provider(checkout_of(start_again(billing, waiting)), eur(amount))
+    deliver(billing, simulated.events()[-1])
+    return waiting
+
+
+@pytest.mark.parametrize("action", ["credit_received", "credit_quoted"])
+def test_money_that_went_back_at_the_gateway_is_not_credited(billing, ada, simulated, action):
+    waiting = given_back_meanwhile(billing, simulated, "20")
+
+    with pytest.raises(WrongState, match="went back"):
+        resolve(billing, waiting, action)
+
+    assert ada.balance().settled == eur("0")
+    assert billing.check().ok
+
+
+def test_the_rest_of_such_a_payment_is_sent_after_it(billing, simulated):
+    waiting = given_back_meanwhile(billing, simulated, "20")
+
+    topup = resolve(billing, waiting, "refund")
+
+    assert topup.state == "refunded"
+    assert sorted(str(refund.amount.amount) for refund in refunds_of(billing, topup)) == ["20.00", "25.00"]
+    assert flow(billing, "refunds_in_transit", "clearing") == "45.00"
+    assert sum(refund.amount.minor for refund in simulated.refunds_of(_ref(billing, topup))) == 4500
+    assert billing.check().ok
+
+
+def test_a_payment_that_went_back_whole_at_the_gateway_ends_its_review_with_nothing_sent(billing, simulated):
+    waiting = given_back_meanwhile(billing, simulated, "45")
+
+    topup = resolve(billing, waiting, "refund")
+
+    assert (topup.state, states(billing, topup)) == ("refunded", ["succeeded"])
+    assert flow(billing, "suspense", "refunds_in_transit") == "45.00"
+    assert operator(billing).topups.review().items == ()
+    assert billing.check().ok
+
+
+def test_the_rest_that_fails_can_be_sent_again(billing, simulated, clock):
+    waiting = given_back_meanwhile(billing, simulated, "20")
+    simulated.script_refund("failed")
+    assert resolve(billing, waiting, "refund").state == "review"
+    assert billing.check().ok
+
+    topup = resolve(billing, waiting, "refund", key="act-2")
+
+    assert (topup.state, states(billing, topup)) == ("refunded", ["succeeded", "failed", "succeeded"])
+    assert billing.check().ok
+
+
 # Keys, states, refusals
 
 

@@ -49,8 +49,8 @@ class Refund:
         gateway: Name of the gateway.
         payment_id: The gateway's id of the payment that it comes from.
         amount: How much.
-        origin: ``"review"`` for a payment that an operator gave back from
-            suspense; ``"gateway"`` for one made in the gateway's dashboard.
+        origin: ``"review"`` for what went back out of suspense;
+            ``"gateway"`` for a fact that nothing is posted for.
         state: How far it is.
         gateway_refund_id: The gateway's id of it, once known.
         actor: Who made it.
@@ -73,6 +73,11 @@ class Refund:
     failure: str = ""
     created_at: datetime
     settled_at: datetime | None = None
+
+    @property
+    def is_made_at_gateway(self) -> bool:
+        """It was made in the gateway's dashboard, and only told to us."""
+        return self.actor == f"gateway:{self.gateway}"
 
 
 @frozen(kw_only=True)

@@ -35,7 +35,7 @@ def _facts(tx: Tx) -> Iterator[Finding]:
     for row in stored.foreign(tx):
         yield contradiction("B2", (row.what, row.id), f"of the payment {row.paid}", f"of {row.payment_id}")
     for row in stored.unended_reviews(tx):
-        yield contradiction("B6", ("topup", row.id), f"no review after the refund {row.refund}", "review")
+        yield contradiction("B6", ("topup", row.id), f"no review after {row.amount} went back", "review")
     for row in stored.unknown_disputes(tx):
         yield contradiction("B6", ("dispute", row.id), "a state that disputes have", row.state)
     for row in stored.untold(tx):

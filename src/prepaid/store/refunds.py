@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from attrs import frozen
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import case, func, insert, select, update
 
 from ..core.money import Money
 from ..core.refunds import LOST_REFUNDS, OPEN_REFUNDS, Refund, RefundOrigin, RefundStep, refund_sources
@@ -93,6 +93,35 @@ def schedule_look(tx: Tx, refund_id: str, at: datetime, polls: int) -> None:
         _refund.c.book_id == tx.book_id, _refund.c.id == refund_id, _refund.c.state.in_(OPEN_REFUNDS)
     )
     tx.execute(statement.values(next_poll_at=at, polls=polls))
+
+
+def adopt(tx: Tx, refund: Refund) -> bool:
+    """Take a refund that the gateway told of as one out of suspense; False if it is not as it was any more."""
+    statement = update(_refund).where(
+        _refund.c.book_id == tx.book_id,
+        _refund.c.id == refund.id,
+        _refund.c.origin == "gateway",
+        _refund.c.state == refund.state,
+    )
+    return bool(tx.execute(statement.values(origin="review")).rowcount)
+
+
+def back_from_suspense(tx: Tx, topup_id: str) -> int:
+    """Give what of a payment in suspense reached the customer, in ledger units.
+
+    What was made at the gateway adds up; of ours each is of all the rest, and
+    one that came back is followed by another.
+    """
+    ours = _refund.c.gateway_key != ""
+    at_gateway = func.coalesce(func.sum(case((ours, 0), else_=_refund.c.amount)), 0)
+    sent = func.coalesce(func.max(case((ours, _refund.c.amount), else_=0)), 0)
+    wanted = select(at_gateway + sent).where(
+        _refund.c.book_id == tx.book_id,
+        _refund.c.topup_id == topup_id,
+        _refund.c.origin == "review",
+        _refund.c.settled_at.is_not(None),
+    )
+    return int(tx.execute(wanted).scalar_one())
 
 
 def given_back(tx: Tx, topup_id: str) -> int:

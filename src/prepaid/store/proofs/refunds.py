@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, get_args
 
-from sqlalchemy import FromClause, Select, and_, func, literal, not_, null, or_, select, union_all
+from sqlalchemy import FromClause, Select, Subquery, and_, case, func, literal, not_, null, or_, select, union_all
 
 from ...core.payments import DisputeState
 from ...core.refunds import LOST_REFUNDS
@@ -123,14 +123,10 @@ def given_back(tx: Tx) -> Iterator[Any]:
 def refunded_topups(tx: Tx, scope: Scope) -> Iterator[Any]:
     """Give every top-up that says it was given back, with what of it really was, by review.
 
-    Each such refund is of all of it; one that came back is followed by another.
+    What was made at the gateway adds up; of ours each is of all the rest, and
+    one that came back is followed by another.
     """
-    back = (
-        select(_refund.c.topup_id, func.max(_refund.c.amount).label("amount"))
-        .where(_refund.c.book_id == tx.book_id, _refund.c.origin == "review", _refund.c.settled_at.is_not(None))
-        .group_by(_refund.c.topup_id)
-        .subquery()
-    )
+    back = _back_from_suspense(tx)
     paid = and_(_payment.c.book_id == tx.book_id, _payment.c.topup_id == _topup.c.id)
     wanted = select(_topup.c.id, back.c.amount, _payment.c.captured).select_from(
         _topup.outerjoin(back, back.c.topup_id == _topup.c.id).outerjoin(_payment, paid)
@@ -139,16 +135,27 @@ def refunded_topups(tx: Tx, scope: Scope) -> Iterator[Any]:
     return stream(tx, wanted.where(_topup.c.book_id == tx.book_id, _topup.c.state == "refunded", *limits))
 
 
-def unended_reviews(tx: Tx) -> Iterator[Any]:
-    """Give top-ups in review although what they were paid went back."""
-    back = and_(
-        _refund.c.book_id == _topup.c.book_id,
-        _refund.c.topup_id == _topup.c.id,
-        _refund.c.origin == "review",
-        _refund.c.settled_at.is_not(None),
+def _back_from_suspense(tx: Tx) -> Subquery:
+    ours = _refund.c.gateway_key != ""
+    at_gateway = func.sum(case((ours, 0), else_=_refund.c.amount))
+    amount = (at_gateway + func.max(case((ours, _refund.c.amount), else_=0))).label("amount")
+    return (
+        select(_refund.c.topup_id, amount)
+        .where(_refund.c.book_id == tx.book_id, _refund.c.origin == "review", _refund.c.settled_at.is_not(None))
+        .group_by(_refund.c.topup_id)
+        .subquery()
     )
-    wanted = select(_topup.c.id, _refund.c.id.label("refund")).select_from(_topup.join(_refund, back))
-    return stream(tx, wanted.where(_topup.c.book_id == tx.book_id, _topup.c.state == "review"))
+
+
+def unended_reviews(tx: Tx) -> Iterator[Any]:
+    """Give top-ups in review although all that they were paid went back."""
+    back = _back_from_suspense(tx)
+    paid = and_(_payment.c.book_id == tx.book_id, _payment.c.topup_id == _topup.c.id)
+    wanted = select(_topup.c.id, back.c.amount).select_from(
+        _topup.join(back, back.c.topup_id == _topup.c.id).join(_payment, paid)
+    )
+    of_book = (_topup.c.book_id == tx.book_id, _topup.c.state == "review")
+    return stream(tx, wanted.where(*of_book, back.c.amount >= _payment.c.captured))
 
 
 def allowances(tx: Tx) -> Iterator[Any]:
