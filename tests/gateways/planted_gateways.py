@@ -400,6 +400,12 @@ class InquiriesAreWon(SimulatedGateway):
         return tuple(attrs.evolve(dispute, state="won") for dispute in super().disputes_of(ref))
 
 
+@breaks("G60")
+class HidesDisputes(SimulatedGateway):
+    def fetch_payment(self, ref):
+        return attrs.evolve(super().fetch_payment(ref), disputed=False)
+
+
 # Lists
 
 

@@ -21,6 +21,7 @@ from tests.gateways.razorpay_world import (
     KEY_SECRET,
     NOW,
     TOPUP,
+    a_refund,
     a_request,
     bound,
     created,
@@ -190,6 +191,13 @@ def test_an_amount_that_razorpay_cannot_write_is_refused_before_anything_is_sent
     error = refused(gateway.create_checkout, a_request(amount=Money.of(amount, currency)))
     assert (error.code, error.retryable, error.outcome_unknown) == (code, False, False)
     assert simulator.requests == []
+
+
+def test_an_amount_that_razorpay_itself_refuses_is_a_refusal_for_good(gateway, simulator):
+    ref = paid(gateway, simulator)
+    error = refused(gateway.refund, a_refund(ref, "0.99"))
+    assert (error.code, error.retryable, error.outcome_unknown) == ("invalid-request", False, False)
+    assert "input_validation_failed, amount" in str(error)
 
 
 def test_every_limit_can_be_written_on_the_wire_and_read_back():
