@@ -169,6 +169,7 @@ class StripeDriver(ProviderDriver):
         "stall": ("stall", retries),
         "rate-limit": ("429", 1),
     }
+    look_ups: ClassVar = {"capture": 1}  # how many requests look what there is, before one writes
 
     def __init__(self, clock):
         self.clock = clock
@@ -225,6 +226,7 @@ class StripeDriver(ProviderDriver):
 
     def break_next(self, kind, operation):
         name, times = self.faults[kind]
+        self.simulator.fault_next(HONEST, times=self.look_ups.get(operation, 0))
         self.simulator.fault_next(name, times=times)
 
 
@@ -265,7 +267,7 @@ class RazorpayDriver(ProviderDriver):
         "stall": "stall",
         "rate-limit": "429",
     }
-    look_ups: ClassVar = {"create_checkout", "refund"}  # these look for what there is, before they write
+    look_ups: ClassVar = {"create_checkout": 1, "refund": 1, "capture": 2}
 
     def __init__(self, clock):
         self.clock = clock
@@ -317,8 +319,7 @@ class RazorpayDriver(ProviderDriver):
         return self.simulator.callback(checkout_id)
 
     def break_next(self, kind, operation):
-        if operation in self.look_ups:
-            self.simulator.fault_next(HONEST)
+        self.simulator.fault_next(HONEST, times=self.look_ups.get(operation, 0))
         self.simulator.fault_next(self.faults[kind])
 
 
@@ -351,6 +352,7 @@ class PayPalDriver(ProviderDriver):
     client_secret = "EClientSecretNotARealOne"
     webhook_id = "8PT597110X687430LKGECATA"
     faults = RazorpayDriver.faults
+    look_ups: ClassVar = {"capture": 1}
 
     def __init__(self, clock):
         self.clock, self.told = clock, {}
@@ -403,9 +405,9 @@ class PayPalDriver(ProviderDriver):
 
     def break_next(self, kind, operation):
         if operation == "check_credentials":
-            self.simulator.fault_next_token(self.faults[kind])
-        else:
-            self.simulator.fault_next(self.faults[kind])
+            return self.simulator.fault_next_token(self.faults[kind])
+        self.simulator.fault_next(HONEST, times=self.look_ups.get(operation, 0))
+        return self.simulator.fault_next(self.faults[kind])
 
 
 class PayPalContract(GatewayContract):

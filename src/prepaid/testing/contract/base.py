@@ -28,7 +28,7 @@ from ...ports import (
 )
 from ...system import RandomIds
 from ..clock import MovableClock
-from .driver import ProviderDriver
+from .driver import ProviderDriver, offers
 from .rules import broken, demand
 
 SAMPLE: Final = ("EUR", "USD", "INR", "JPY", "KWD", "ISK", "HUF", "UGX")
@@ -153,6 +153,14 @@ class ContractBase:
         payment = self.read(ref)
         demand(payment.state == "captured", f"a paid checkout is captured, not {payment.state}")
         return attrs.evolve(ref, payment_id=payment.payment_id)
+
+    def authorised(self) -> PaymentRef:
+        """Create a checkout and let its money wait for our call; the reference names the payment."""
+        self.claimed("needs_capture")
+        ref = self.opened()
+        act = self.driver.authorise if offers(self.driver, "authorise") else self.driver.pay
+        act(ref.checkout_id)
+        return attrs.evolve(ref, payment_id=self.read(ref).payment_id)
 
     def refunded_once(self, ref: PaymentRef) -> None:
         """Demand that a payment that was refunded has one refund."""
