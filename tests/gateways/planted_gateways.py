@@ -303,9 +303,9 @@ class HidesWhatWaits(SimulatedGateway):
 
 
 @breaks("G32", **MANUAL)
-class CapturesOnce(SimulatedGateway):
+class CapturesUnderOneKey(SimulatedGateway):
     def capture(self, ref, amount, *, key):
-        if self.fetch_payment(ref).state == "captured":
+        if key == "another-key" and self.fetch_payment(ref).state == "captured":
             raise GatewayError("It was captured already.")
         return super().capture(ref, amount, key=key)
 
@@ -398,6 +398,12 @@ class OwnRefundsOnly(SimulatedGateway):
 class InquiriesAreWon(SimulatedGateway):
     def disputes_of(self, ref):
         return tuple(attrs.evolve(dispute, state="won") for dispute in super().disputes_of(ref))
+
+
+@breaks("G60")
+class HidesDisputes(SimulatedGateway):
+    def fetch_payment(self, ref):
+        return attrs.evolve(super().fetch_payment(ref), disputed=False)
 
 
 # Lists
@@ -549,6 +555,13 @@ class SureOfLostRefunds(SimulatedGateway):
     def refund(self, request):
         with telling("timeout", retryable=True):
             return super().refund(request)
+
+
+@breaks("G61", **MANUAL)
+class SureOfLostCaptures(SimulatedGateway):
+    def capture(self, ref, amount, *, key):
+        with telling("timeout", retryable=True):
+            return super().capture(ref, amount, key=key)
 
 
 @breaks("G56")

@@ -228,7 +228,7 @@ def test_a_checkout_tells_where_to_pay(gateway):
     [
         (Money.of("50.00", "USD"), "currency-not-supported"),
         (Money.of("0.00", "EUR"), "amount-invalid"),
-        (Money.of("50.001", "EUR"), "amount-invalid"),
+        (Money.of("50.001", "EUR"), "amount-too-fine"),
         (Money.of("9.99", "EUR"), "amount-invalid"),
         (Money.of("100.01", "EUR"), "amount-invalid"),
     ],

@@ -14,8 +14,8 @@ from attrs import frozen
 
 from prepaid.core.errors import GatewayError, WebhookRejected
 from prepaid.core.money import Money
-from prepaid.gateways import BankTransferGateway, SimulatedGateway
-from prepaid.ports import Capabilities, Checkout, GatewayEvent, Listing, RefundSnapshot
+from prepaid.gateways import BankTransferGateway, BasicGateway, SimulatedGateway
+from prepaid.ports import Capabilities, Checkout, GatewayEvent, Listing, PaymentSnapshot, RefundSnapshot
 from prepaid.testing import GatewayContract, ProviderDriver
 from prepaid.testing.contract import RULES, NotOffered, check_contract
 from prepaid.testing.contract.rules import rule
@@ -168,6 +168,7 @@ def test_a_driver_that_fails_is_named_as_the_place():
     contract = type("ClumsyContract", (SimulatedContract,), {"provider": lambda self: Clumsy(self.gateway())})
     fix = check_contract(contract, only=("G25",)).broken["G25"].fix
     assert fix.startswith("LookupError escaped from pay (test_contract_kit.py, line ")
+    assert fix.endswith("), in an act of the driver: repair that first")
 
 
 def test_a_refusal_where_none_may_be_is_shown_with_its_code():
@@ -175,7 +176,28 @@ def test_a_refusal_where_none_may_be_is_shown_with_its_code():
         def fetch_payment(self, ref):
             raise GatewayError("No.", code="moody")
 
-    assert broken_by("G17", Refuses) == "the gateway refused where it should not: No. (code moody)"
+    assert broken_by("G17", Refuses) == "fetch_payment refused where it should not: No. (code moody)"
+
+
+class OfAForgetfulProvider(SimulatedContract):
+    forgets_checkouts = True
+
+
+@pytest.mark.parametrize("change", [{}, {"state": "failed"}, {"captured": Money.of("1.00", "EUR")}])
+def test_what_a_provider_may_have_forgotten_is_expired_at_most(change):
+    class Expires(SimulatedGateway):
+        def fetch_payment(self, ref):
+            try:
+                return super().fetch_payment(ref)
+            except GatewayError:
+                if not ref.checkout_id.startswith("sim"):
+                    raise
+                gone = PaymentSnapshot(checkout_id=ref.checkout_id, state="expired")
+                return attrs.evolve(gone, **change)
+
+    report = check_contract(type("Forgetful", (OfAForgetfulProvider,), {"kind": Expires}), only=("G20",))
+    assert list(report.broken) == (["G20"] if change else [])
+    assert check_contract(OfAForgetfulProvider, only=("G20",)).kept == ("G20",)
 
 
 # Further defects
@@ -265,6 +287,29 @@ class WrongReason(SimulatedGateway):
             raise WebhookRejected(str(rejected)) from None
 
 
+class ClaimsRefundsOnly(SimulatedGateway):
+    refunds_of = BasicGateway.refunds_of
+
+
+class ClaimsDisputesOnly(SimulatedGateway):
+    disputes_of = BasicGateway.disputes_of
+
+
+class FindsNoRefunds(SimulatedGateway):
+    def refunds_of(self, ref):
+        return ()
+
+
+class RenamesRefunds(SimulatedGateway):
+    def refunds_of(self, ref):
+        return [attrs.evolve(refund, gateway_refund_id=f"{refund.refund_id}") for refund in super().refunds_of(ref)]
+
+
+class FindsNoDisputes(SimulatedGateway):
+    def disputes_of(self, ref):
+        return ()
+
+
 class NeverEnds(SimulatedGateway):
     def list_payments(self, since, until, *, cursor=None):
         return attrs.evolve(super().list_payments(since, until), next="1")
@@ -315,6 +360,8 @@ class TypoInEvidence(BankTransferGateway):
         ("G08", able(currencies={}), "currencies"),
         ("G08", able(currencies={"BTC": None}), "BTC"),
         ("G09", able(needs_capture=True), "needs_capture is claimed"),
+        ("G09", ClaimsRefundsOnly, "write refunds_of"),
+        ("G09", ClaimsDisputesOnly, "write disputes_of"),
         ("G12", creating(lambda self, made: Checkout(checkout_id=made.checkout_id, widget={"price": 9.5})), "redirect"),
         ("G12", creating(lambda self, made: attrs.evolve(made, redirect_url="/a\nb")), "printable"),
         ("G17", fetching(lambda payment: attrs.evolve(payment, captured=Money.of("12.34", "EUR"))), "None before"),
@@ -326,6 +373,13 @@ class TypoInEvidence(BankTransferGateway):
         ("G29", fetching(lambda payment: attrs.evolve(payment, further=[])), "further of a payment is a tuple"),
         ("G35", KeepsAnyFloat, "amount is what"),
         ("G40", InventsRefunds, "never made is None"),
+        ("G36", FindsNoRefunds, "none of the one that was just made"),
+        ("G41", FindsNoRefunds, "every refund of a payment"),
+        ("G41", RenamesRefunds, "as refund() gave it"),
+        ("G55", FindsNoRefunds, "none of the one that was just made"),
+        ("G42", FindsNoDisputes, "list the disputes"),
+        ("G45", FindsNoDisputes, "every dispute of a payment"),
+        ("G60", fetching(lambda payment: attrs.evolve(payment, disputed=True)), "until somebody disputes it"),
         ("G43", NeverEnds, "twice|next=None"),
         ("G44", ListsWithoutTime, "created_at"),
         ("G46", TwoEventsForNothing, "of what the event is about"),

@@ -176,6 +176,12 @@ def test_binding_leaves_the_configuration_as_it_was(clock):
     assert isinstance(copy_of_it, BasicGateway)
 
 
+@pytest.mark.parametrize("mode", ["", "TEST", "sandbox", None])
+def test_there_are_two_modes(clock, mode):
+    with pytest.raises(ConfigurationError, match="test or live"):
+        configured().bind(mode, clock)
+
+
 def test_what_the_browser_brings_back_proves_nothing(gateway, simulator):
     ref = PaymentRef(topup_id=TOPUP, checkout_id="A1")
     assert gateway.parse_return(ref, {"token": "A1", "PayerID": "X"}) == ReturnHint()

@@ -210,8 +210,18 @@ def test_certificates_lie_on_the_hosts_of_our_mode(simulator, clock, mode, host,
     if allowed:
         assert check_headers(headers, mode=mode, api_base=None, now=NOW)["cert_url"] == headers["paypal-cert-url"]
     else:
-        with pytest.raises(WebhookRejected, match="certificate"):
+        with pytest.raises(WebhookRejected, match="certificate") as rejected:
             check_headers(headers, mode=mode, api_base=None, now=NOW)
+        assert rejected.value.reason == "wrong-mode"
+
+
+@pytest.mark.parametrize("mode", ["test", "live"])
+def test_a_certificate_of_nobody_is_of_no_mode(simulator, clock, mode):
+    for host in ("evil.example", "api.paypal.com.evil.example", "www.paypal.com"):
+        headers = {**simulator.signed(BODY, at=NOW), "paypal-cert-url": f"https://{host}/v1/notifications/certs/C-1"}
+        with pytest.raises(WebhookRejected, match="certificate") as rejected:
+            check_headers(headers, mode=mode, api_base=None, now=NOW)
+        assert rejected.value.reason == "not-genuine"
 
 
 def test_a_certificate_of_this_machine_is_for_simulators_only(simulator, clock):

@@ -21,6 +21,7 @@ from tests.gateways.razorpay_world import (
     KEY_SECRET,
     NOW,
     TOPUP,
+    a_refund,
     a_request,
     bound,
     created,
@@ -111,16 +112,25 @@ def test_of_two_orders_made_at_once_the_older_is_everyones(gateway, simulator, c
     assert gateway.create_checkout(a_request()).checkout_id == first.checkout_id
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"amount": Money.of("500.01", "INR")},
-        {"amount": Money.of("500.00", "USD")},
-        {"customer_id": "another"},
-    ],
-)
-def test_an_order_of_our_reference_that_is_not_exactly_ours_is_not_taken(gateway, simulator, changes):
-    other = gateway.create_checkout(a_request(**changes))
+@pytest.mark.parametrize("amount", [Money.of("500.01", "INR"), Money.of("500.00", "USD")])
+def test_an_order_of_our_reference_and_of_another_amount_is_a_conflict_and_no_second_one_is_made(
+    gateway, simulator, amount
+):
+    gateway.create_checkout(a_request(amount=amount))
+    error = refused(gateway.create_checkout, a_request())
+    assert (error.code, error.retryable, error.outcome_unknown) == ("conflict", False, False)
+    assert len(posted(simulator)) == 1
+
+
+@pytest.mark.parametrize("notes", [{}, {"topup_id": "another"}])
+def test_an_order_of_our_receipt_that_is_not_of_our_topup_is_no_conflict(gateway, simulator, notes):
+    theirs = gateway.create_checkout(a_request(amount=Money.of("7.00", "INR")))
+    simulator.rewrite_next(lambda found: found["items"][0].update(notes=notes))
+    assert gateway.create_checkout(a_request()).checkout_id != theirs.checkout_id
+
+
+def test_an_order_of_our_reference_that_is_not_exactly_ours_is_not_taken(gateway, simulator):
+    other = gateway.create_checkout(a_request(customer_id="another"))
     ours = gateway.create_checkout(a_request())
     assert ours.checkout_id != other.checkout_id
     assert simulator.one(ours.checkout_id)["amount"] == 50_000
@@ -170,6 +180,8 @@ def test_amounts_are_written_and_read_by_razorpays_own_table(gateway, simulator,
         ("99.991", "KWD", "amount-too-fine"),
         ("5.001", "INR", "amount-too-fine"),
         ("5.5", "JPY", "amount-too-fine"),
+        ("0.99", "INR", "amount-invalid"),
+        ("10000000000.00", "INR", "amount-invalid"),
         ("5.00", "KPW", "currency-not-supported"),
     ],
 )
@@ -181,8 +193,9 @@ def test_an_amount_that_razorpay_cannot_write_is_refused_before_anything_is_sent
     assert simulator.requests == []
 
 
-def test_an_amount_below_the_minimum_is_a_refusal_for_good(gateway):
-    error = refused(gateway.create_checkout, a_request(amount=Money.of("0.99", "INR")))
+def test_an_amount_that_razorpay_itself_refuses_is_a_refusal_for_good(gateway, simulator):
+    ref = paid(gateway, simulator)
+    error = refused(gateway.refund, a_refund(ref, "0.99"))
     assert (error.code, error.retryable, error.outcome_unknown) == ("invalid-request", False, False)
     assert "input_validation_failed, amount" in str(error)
 

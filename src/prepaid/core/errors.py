@@ -232,7 +232,7 @@ class WebhookRejected(PrepaidError):
     """A webhook that is not signed by the gateway, is stale or cannot be read.
 
     Attributes:
-        reason: ``"not-genuine"``, or ``"wrong-mode"`` for a genuine event of the other mode.
+        reason: ``"not-genuine"``, or ``"wrong-mode"`` for an event of the other mode.
     """
 
     def __init__(self, message: str, *, reason: str = "not-genuine") -> None:

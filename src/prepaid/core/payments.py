@@ -118,7 +118,8 @@ class PaymentSnapshot:
         failure: Why it failed, in the gateway's word, or empty.
         fee: What the gateway keeps, in its own currency, or None.
         refunded: What was already refunded, or None.
-        disputed: There is, or was, a dispute.
+        disputed: There is, or was, a dispute; False too where a payment does
+            not tell, and only webhooks and the disputes themselves do.
         created_at: When the gateway made it, or None if it does not say.
         further: Other captured payments of the same checkout, if the gateway
             lets one be paid twice; they have none in turn.

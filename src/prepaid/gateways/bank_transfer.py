@@ -30,7 +30,7 @@ from typing import Final, Literal
 import attrs
 from attrs import field, frozen
 
-from ..core.errors import ConfigurationError, GatewayError, InvalidAmount, InvalidRequest, WebhookRejected
+from ..core.errors import ConfigurationError, GatewayError, InvalidRequest, WebhookRejected
 from ..core.hashing import fingerprint
 from ..core.ids import check_text
 from ..core.instants import check_instant
@@ -49,6 +49,7 @@ from ..ports import (
 )
 from .basic import BasicGateway
 from .credentials import check_name
+from .limits import check_amount
 
 MAX_EVIDENCE: Final = 191
 
@@ -215,7 +216,7 @@ class BankTransferGateway(BasicGateway):
             GatewayError: The currency or the amount is not taken.
         """
         self._bound()
-        self._check_taken(request.amount)
+        check_amount(request.amount, self.capabilities().currencies)
         reference = reference_of(request.topup_id)
         instructions = {
             "Account holder": self.account_holder,
@@ -291,17 +292,6 @@ class BankTransferGateway(BasicGateway):
             maximum=next((limit for limit in self.maximum if limit.currency == currency), most),
             step=step,
         )
-
-    def _check_taken(self, amount: Money) -> None:
-        if amount.currency not in self.currencies:
-            raise GatewayError(f"This account does not take {amount.currency}.", code="currency-not-supported")
-        try:
-            require_whole_minor(amount)
-        except InvalidAmount:
-            raise GatewayError("The amount is not in whole minor units above zero.", code="amount-invalid") from None
-        limits = self._limits(amount.currency)
-        if not limits.minimum <= amount <= limits.maximum:
-            raise GatewayError("The amount is out of range.", code="amount-invalid")
 
 
 def _is_fine(limits: CurrencyLimits) -> bool:

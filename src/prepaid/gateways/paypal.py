@@ -173,9 +173,12 @@ class PayPalGateway(BasicGateway):
         """Give this gateway for one mode, without touching the network.
 
         Raises:
-            ConfigurationError: In live mode, ``merchant_id`` is missing, or
-                payments would go anywhere but to PayPal.
+            ConfigurationError: There is no such mode; or in live mode,
+                ``merchant_id`` is missing, or payments would go anywhere but to
+                PayPal.
         """
+        if mode not in BASES:
+            raise ConfigurationError("The mode of PayPalGateway is test or live.")
         if mode == "live" and self.merchant_id is None:
             raise ConfigurationError("merchant_id of PayPalGateway is compulsory in live mode.")
         if mode == "live" and self.api_base not in {None, BASES["live"]}:

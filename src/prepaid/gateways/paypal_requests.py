@@ -11,7 +11,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from ..ports import CheckoutRequest, RefundRequest
-from .paypal_currencies import money_on_wire
+from .limits import check_amount
+from .paypal_currencies import LIMITS, money_on_wire
 
 MAX_LINE: Final = 127
 MAX_NOTE: Final = 255
@@ -41,8 +42,9 @@ def order_body(request: CheckoutRequest, *, brand_name: str) -> dict[str, Any]:
     second guard against paying one top-up twice.
 
     Raises:
-        GatewayError: PayPal does not take the currency, or not so fine an amount.
+        GatewayError: PayPal does not take the currency, or the amount.
     """
+    check_amount(request.amount, LIMITS)
     unit: dict[str, Any] = {
         "reference_id": "default",
         "custom_id": request.topup_id,

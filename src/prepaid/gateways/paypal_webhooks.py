@@ -74,7 +74,13 @@ def check_headers(headers: Mapping[str, str], *, mode: Mode, api_base: str | Non
     """
     fields = {name: _header(headers, *rule) for name, rule in _HEADERS.items()}
     if not _is_host_of_certificates(fields["cert_url"], mode=mode, api_base=api_base):
-        raise WebhookRejected(f"The certificate of the webhook is not on a host of PayPal's in {mode} mode.")
+        # Nothing is believed of it; but whoever set the other mode's webhook up for this address is to be told.
+        other: Mode = "test" if mode == "live" else "live"
+        strayed = _is_host_of_certificates(fields["cert_url"], mode=other, api_base=None)
+        raise WebhookRejected(
+            f"The certificate of the webhook is not on a host of PayPal's in {mode} mode.",
+            reason="wrong-mode" if strayed else "not-genuine",
+        )
     try:
         sent_at = parse_time(fields["transmission_time"])
     except ValueError:

@@ -65,6 +65,7 @@ from .razorpay_payments import (
 from .razorpay_requests import (
     after_writing,
     checkout_options,
+    contradicts,
     created_order,
     is_wanted,
     made_refund,
@@ -206,7 +207,8 @@ class RazorpayGateway(BasicGateway):
         """Find the order of the top-up, or create it; the same request again gives the same order.
 
         Raises:
-            GatewayError: Refused, failed, or the outcome is unknown.
+            GatewayError: Refused, failed, the outcome is unknown, or the order
+                of the top-up is of another amount.
         """
         mode, api = self._begin()
         wanted = order_params(request, mode=mode)
@@ -214,6 +216,8 @@ class RazorpayGateway(BasicGateway):
         ours = [order for order in found if is_wanted(order, wanted)]
         if ours:  # several only if two of us asked at once; both find the same one afterwards
             return self._checkout(min(ours, key=lambda order: (order.created_at, order.id)), request, wanted)
+        if any(contradicts(order, wanted) for order in found):
+            raise GatewayError("An order of this reference is of another amount.", code="conflict")
         created = api.create_order(wanted)
         return self._checkout(after_writing(lambda: created_order(created, wanted)), request, wanted)
 

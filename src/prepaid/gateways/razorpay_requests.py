@@ -18,7 +18,8 @@ from typing import Any, Final, TypeVar
 
 from ..core.errors import GatewayError
 from ..ports import CheckoutRequest, Mode, RefundRequest, RefundSnapshot
-from .razorpay_currencies import to_wire
+from .limits import check_amount
+from .razorpay_currencies import LIMITS, to_wire
 from .razorpay_payments import OUR_ID, Order, read_order, read_refund
 from .replies import Reply, demand
 
@@ -33,9 +34,10 @@ def order_params(request: CheckoutRequest, *, mode: Mode) -> dict[str, Any]:
     """Build the parameters of an order, from the request alone.
 
     Raises:
-        GatewayError: Razorpay does not take the currency, so fine an amount, or
-            our reference.
+        GatewayError: Razorpay does not take the currency, the amount, or our
+            reference.
     """
+    check_amount(request.amount, LIMITS)
     if not OUR_ID.fullmatch(request.topup_id):
         raise GatewayError("The top-up's id does not fit into a receipt of Razorpay.", code="invalid-request")
     return {
@@ -64,7 +66,8 @@ def refund_params(request: RefundRequest) -> dict[str, Any]:
     """Build the parameters of a refund, from the request alone: one key, one content.
 
     Raises:
-        GatewayError: As `order_params`.
+        GatewayError: Razorpay does not take the currency, so fine an amount, or
+            our reference.
     """
     if not OUR_ID.fullmatch(request.refund_id):
         raise GatewayError("The refund's id does not fit into a receipt of Razorpay.", code="invalid-request")
@@ -92,6 +95,14 @@ def is_wanted(order: Order, wanted: Mapping[str, Any]) -> bool:
     """Tell whether an order that was found is exactly the one that would be created."""
     same = (order.amount, order.currency, order.topup_id) == (wanted["amount"], wanted["currency"], wanted["receipt"])
     return same and order.notes == wanted["notes"]
+
+
+def contradicts(order: Order, wanted: Mapping[str, Any]) -> bool:
+    """Tell whether an order that was found asks for another sum under our reference."""
+    return order.topup_id == wanted["receipt"] and (order.amount, order.currency) != (
+        wanted["amount"],
+        wanted["currency"],
+    )
 
 
 def created_order(reply: Reply, wanted: Mapping[str, Any]) -> Order:

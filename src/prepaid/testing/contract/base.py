@@ -28,7 +28,7 @@ from ...ports import (
 )
 from ...system import RandomIds
 from ..clock import MovableClock
-from .driver import ProviderDriver
+from .driver import ProviderDriver, offers
 from .rules import broken, demand
 
 SAMPLE: Final = ("EUR", "USD", "INR", "JPY", "KWD", "ISK", "HUF", "UGX")
@@ -45,6 +45,8 @@ class ContractBase:
         modes: The modes that the configuration is good for.
         secrets: Strings of the configuration that must never be seen.
         exemptions: Reasons by number of rule, for those that cannot apply.
+        forgets_checkouts: The provider answers for a checkout that lapsed as
+            for one that never was, so that either may be read as ``expired``.
         folder_in: Where `folder` is made; the system's place for such by default.
         clock: The clock that the gateway is bound with.
         folder: Empty at the beginning of each rule, removed at its end.
@@ -56,6 +58,7 @@ class ContractBase:
     modes: tuple[Mode, ...] = ("test",)
     secrets: ClassVar[tuple[str, ...]] = ()
     exemptions: Mapping[str, str] = {}
+    forgets_checkouts: bool = False
     folder_in: str | None = None
 
     clock: MovableClock
@@ -150,6 +153,20 @@ class ContractBase:
         payment = self.read(ref)
         demand(payment.state == "captured", f"a paid checkout is captured, not {payment.state}")
         return attrs.evolve(ref, payment_id=payment.payment_id)
+
+    def authorised(self) -> PaymentRef:
+        """Create a checkout and let its money wait for our call; the reference names the payment."""
+        self.claimed("needs_capture")
+        ref = self.opened()
+        act = self.driver.authorise if offers(self.driver, "authorise") else self.driver.pay
+        act(ref.checkout_id)
+        return attrs.evolve(ref, payment_id=self.read(ref).payment_id)
+
+    def refunded_once(self, ref: PaymentRef) -> None:
+        """Demand that a payment that was refunded has one refund."""
+        made = len(self.bound.refunds_of(ref))
+        demand(made, "refunds_of gives every refund of a payment, but has none of the one that was just made")
+        demand(made == 1, "one request made two refunds, so that money went back twice: send request.key with it")
 
     def refund_request(self, ref: PaymentRef, amount: Money | None = None, **changes: Any) -> RefundRequest:
         """Give a request to give back all of a payment, or less."""

@@ -18,6 +18,7 @@ from attrs import evolve
 
 from ...core.errors import ConfigurationError, GatewayError, WebhookRejected
 from ...core.money import MINOR_DIGITS, Money, minor_unit
+from ...gateways.basic import BasicGateway
 from ...ports import CurrencyLimits, Gateway, Mode, PaymentRef, RefundRef
 from .base import ContractBase, no_network
 from .driver import NotOffered
@@ -129,6 +130,9 @@ class Configuring(ContractBase):
                 demand(code != "not-supported", f"{claim} is claimed: write {name}, or do not claim it")
             else:
                 demand(code == "not-supported", f"{claim} is not claimed: leave {name} to BasicGateway, or claim it")
+        for claim, name in (("refunds", "refunds_of"), ("lists_disputes", "disputes_of")):
+            written = getattr(type(self.bound), name) is not getattr(BasicGateway, name)
+            demand(written or not getattr(self.can, claim), f"{claim} is claimed: write {name}; BasicGateway has none")
 
     @rule(10)
     def test_g10_secrets(self) -> None:

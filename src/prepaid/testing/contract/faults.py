@@ -54,7 +54,23 @@ class Faults(ContractBase):
         found = self.bound.fetch_refund(RefundRef(payment=ref, refund_id=request.refund_id))
         again = self.bound.refund(request)
         demand(found is None or found.gateway_refund_id == again.gateway_refund_id, "a re-send made a second refund")
-        demand(len(self.bound.refunds_of(ref)) == 1, "a re-send under the same key finds the refund that was made")
+        self.refunded_once(ref)
+
+    @rule(61)
+    def test_g61_lost_capture(self) -> None:
+        """A capture whose answer was lost is unknown and retryable, and the next one gives what was taken."""
+        ref, amount = self.authorised(), self.amount()
+        key = f"{ref.topup_id}:capture"
+        self.driver.break_next("lost-answer", "capture")
+        error = refused(
+            lambda: self.bound.capture(ref, amount, key=key),
+            "a capture whose answer did not arrive raises GatewayError",
+        )
+        self._in_doubt(error)
+        again = self.bound.capture(ref, amount, key=key)
+        demand(again.state == "captured" and again.captured == amount, "re-read first: what was taken is captured")
+        demand(again.payment_id == ref.payment_id or ref.payment_id is None, "a re-send made another payment")
+        demand(not again.further, "a re-send took the money twice")
 
     @rule(56)
     def test_g56_unreadable(self) -> None:

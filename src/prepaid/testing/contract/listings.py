@@ -44,7 +44,9 @@ class Listings(ContractBase):
         for _ in range(_MADE):
             ref = self.paid()
             self.driver.dispute(ref.checkout_id)
-            ids.append(self.bound.disputes_of(ref)[0].dispute_id)
+            disputes = self.bound.disputes_of(ref)
+            demand(disputes, "disputes_of gives every dispute of a payment, but has none of the one just opened")
+            ids.append(disputes[0].dispute_id)
         self._in_its_time(self.bound.list_disputes, lambda dispute: dispute.dispute_id, ids)
 
     def _in_its_time(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from unittest import SkipTest
 
-from attrs import evolve, fields
+from attrs import fields
 
 from ...core.errors import GatewayError
 from ...core.money import Money
@@ -102,7 +102,7 @@ class Payments(ContractBase):
     @rule(31)
     def test_g31_authorised(self) -> None:
         """Money that waits for our call is authorised, with its amount, and not captured."""
-        payment = self.read(self._authorised())
+        payment = self.read(self.authorised())
         demand(payment.state == "authorised", f"money that waits for us is authorised, not {payment.state}")
         demand(payment.captured is None, "authorised money is not captured")
         demand(payment.authorised == self.amount(), "authorised is the amount that waits for us")
@@ -110,7 +110,7 @@ class Payments(ContractBase):
     @rule(32)
     def test_g32_capture(self) -> None:
         """Capturing takes the whole, and taken before counts as taken."""
-        ref = self._authorised()
+        ref = self.authorised()
         amount = self.amount()
         first = self.bound.capture(ref, amount, key=f"{ref.topup_id}:capture")
         demand(first.state == "captured" and first.captured == amount, "capture gives the payment as it is afterwards")
@@ -144,15 +144,6 @@ class Payments(ContractBase):
         demand(twice.payment_id == paid.payment_id, "payment_id follows from the evidence alone, not from the top-up")
         other = self.bound.confirmed(second, **{**told, "evidence": "statement 7, line 4"})
         demand(other.payment_id != paid.payment_id, "other evidence is another payment")
-
-    def _authorised(self) -> PaymentRef:
-        ref = self.opened()
-        if self.can.needs_capture and not offers(self.driver, "authorise"):
-            self.driver.pay(ref.checkout_id)
-        else:
-            self.claimed("needs_capture")
-            self.driver.authorise(ref.checkout_id)
-        return evolve(ref, payment_id=self.read(ref).payment_id)
 
     def _captured_again(self, ref: PaymentRef, amount: Money, key: str) -> PaymentSnapshot:
         try:

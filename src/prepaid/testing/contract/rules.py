@@ -11,6 +11,8 @@ from typing import Any, Final, NoReturn, Protocol, TypeVar
 from unittest import SkipTest
 
 from ...core.errors import GatewayError
+from ...ports import Gateway
+from .driver import ProviderDriver
 
 
 class Exempting(Protocol):
@@ -84,12 +86,10 @@ def _judge(number: str, check: Callable[[], None]) -> None:
         fix = str(problem)
     except GatewayError as problem:
         raise RuleBroken(
-            number, f"the gateway refused where it should not: {problem} (code {problem.code})"
+            number, f"{_call_of(problem)} refused where it should not: {problem} (code {problem.code})"
         ) from problem
     except Exception as problem:
-        raise RuleBroken(
-            number, f"{_escaped(problem)}; whatever goes wrong in a gateway's call ends in GatewayError"
-        ) from problem
+        raise RuleBroken(number, _escaped(problem)) from problem
     else:
         return
     raise RuleBroken(number, fix)
@@ -97,7 +97,19 @@ def _judge(number: str, check: Callable[[], None]) -> None:
 
 def _escaped(problem: Exception) -> str:
     place = traceback.extract_tb(problem.__traceback__)[-1]
-    return f"{type(problem).__name__} escaped from {place.name} ({PurePath(place.filename).name}, line {place.lineno})"
+    where = f"{place.name} ({PurePath(place.filename).name}, line {place.lineno})"
+    frames = [frame for frame, _ in traceback.walk_tb(problem.__traceback__)]
+    if any(isinstance(frame.f_locals.get("self"), ProviderDriver) for frame in frames):
+        return f"{type(problem).__name__} escaped from {where}, in an act of the driver: repair that first"
+    return (
+        f"{type(problem).__name__} escaped from {where}; whatever goes wrong in a gateway's call ends in GatewayError"
+    )
+
+
+def _call_of(problem: Exception) -> str:
+    """Name the port's method that an exception came out of."""
+    names = [frame.f_code.co_name for frame, _ in traceback.walk_tb(problem.__traceback__)]
+    return next((name for name in names if hasattr(Gateway, name)), "the gateway")
 
 
 def checks_of(contract: type[Any]) -> dict[str, str]:

@@ -50,6 +50,15 @@ class PayPalAccount(LoopbackServer):
             self.approve(order_id)
             return str(self._capture(self._orders[order_id])["id"])
 
+    def change_amount(self, order_id: str, value: str) -> None:
+        """Ask for another sum in an order nobody has approved, as whoever has the app's credentials may."""
+        with self.lock:
+            order = self._orders[order_id]
+            if order["status"] not in {"CREATED", "PAYER_ACTION_REQUIRED"}:
+                raise ValueError(f"The order is {order['status']}.")
+            amount = order["purchase_units"][0]["amount"]
+            amount |= money(Decimal(value), amount["currency_code"])
+
     def set_status(self, order_id: str, status: str) -> None:
         """Let PayPal put an order into a status, ``CREATED``, ``SAVED`` or ``VOIDED``."""
         with self.lock:
