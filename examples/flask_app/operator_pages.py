@@ -63,6 +63,7 @@ def _topup_page(topup_id: str, *, values: dict[str, str] | None = None, errors: 
     return render_template(
         "operator/topup.html",
         facts=facts,
+        gateway=panel().label(facts.topup.gateway),
         undecided=_is_undecided(facts),
         confirmable=facts.topup.gateway == TRANSFER.name and facts.topup.state not in PAID,
         values=values or {"received": f"{facts.topup.total.amount:.2f}"},
@@ -114,7 +115,7 @@ def confirm_transfer(topup_id: str) -> Any:
         confirmed = panel().alice().topups.confirm_bank_transfer(topup_id, received=received, reference=reference)
     except RequestRefused as refused:
         return _refused(topup_id, refused, values)
-    differs = "It is not what was ordered, so that you decide what becomes of it."
+    differs = "It differs from the order: decide what becomes of it."
     flash(f"{plain_money(received)} confirmed. {differs if confirmed.state == 'review' else 'The credit is there.'}")
     return _done(topup_id)
 
@@ -142,10 +143,10 @@ def offer_gateway(name: str) -> Any:
     match request.form.get("act"):
         case "enable":
             gateways.enable(name)
-            flash(f"Customers can pay by {name} again.")
+            flash(f"{panel().label(name)} is offered again.")
         case "disable":
             gateways.disable(name)
-            flash(f"{name} is not offered any more; what is open there is settled all the same.")
+            flash(f"{panel().label(name)} is not offered any more; what is open there is settled all the same.")
         case _:
             abort(400)
     return redirect(url_for(".dashboard"))

@@ -122,6 +122,10 @@ class Panel:
         """Open the operator's door; a real panel passes the permissions of whoever is signed in."""
         return self.billing.operator(OPERATOR, permissions=permissions.ALL)
 
+    def label(self, gateway: str) -> str:
+        """Give what people call a gateway."""
+        return {known.name: known.label for known in (self.gateway, TRANSFER)}.get(gateway, gateway)
+
     def today(self) -> Any:
         """Give the seller's date."""
         return self.clock.now().astimezone(ZONE).date()
