@@ -421,6 +421,15 @@ def test_what_the_operator_types_is_shown_as_text(visitor: Visitor, waiting: Any
     assert "<script>alert" not in page
 
 
+def test_the_new_pages_hold_no_inline_script_style_or_foreign_address(visitor: Visitor, expected: Any) -> None:
+    pages = [visitor.get("/operator/").text, visitor.get(page_of(expected)).text]
+    pages.append(visitor.be("customer").get(f"/add-funds/back?topup={expected.id}").text)
+
+    for page in pages:
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]* src=)|javascript:", page)
+        assert not re.search(r'(?:src|href|action)="(?!/|#)', page)
+
+
 def test_every_kind_and_state_of_the_library_has_a_word(app: Any) -> None:
     import display
     from prepaid.core import payments, refunds, states, transfers
