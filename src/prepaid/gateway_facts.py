@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from . import audit, outbox, repayment
 from .config import Context
-from .core.errors import NotFound
+from .core.errors import GatewayError, NotFound
 from .core.money import Money
 from .core.refunds import Dispute, Refund
 from .core.topups import Topup
@@ -70,12 +70,20 @@ def record(context: Context, gateway: Gateway, topup: Topup) -> None:
     ref = context.database.read(lambda tx: topups.payment_ref(tx, topup.id))
     if ref is None:
         return
+    # As they are before the gateway is asked: what changes meanwhile was told by a newer answer.
+    known = {dispute.dispute_id: dispute for dispute in facts_of(context, topup.id).disputes}
+    odd: GatewayError | None = None
     for refund in gateway.refunds_of(ref):
         if refund.payment_id == ref.payment_id and refund.mode in (None, context.mode):
-            _record_refund(context, topup, refund)
+            try:
+                _record_refund(context, topup, refund)
+            except GatewayError as error:
+                odd = error  # it must not keep the others from being recorded
     for dispute in gateway.disputes_of(ref):
         if dispute.payment_id == ref.payment_id and dispute.mode in (None, context.mode):
-            _record_dispute(context, topup, dispute)
+            _record_dispute(context, topup, dispute, known=known.get(dispute.dispute_id))
+    if odd is not None:
+        raise odd
 
 
 def _record_refund(context: Context, topup: Topup, told: RefundSnapshot) -> None:
@@ -123,12 +131,11 @@ def _audit(tx: Tx, context: Context, about: Refund | Dispute, action: str) -> No
     audit.record(tx, context, actor=f"gateway:{about.gateway}", action=action, target=about.id, after=after)
 
 
-def _record_dispute(context: Context, topup: Topup, told: DisputeSnapshot) -> None:
-    known = context.database.read(lambda tx: disputes.find_at_gateway(tx, topup.gateway, told.dispute_id))
+def _record_dispute(context: Context, topup: Topup, told: DisputeSnapshot, *, known: Dispute | None) -> None:
     if known is None:
         with suppress(Duplicate):
             context.database.write(lambda tx: _add_dispute(tx, context, topup, told))
-    elif known.state != told.state:  # also one that is lost may be opened again, by an appeal
+    elif (known.state, known.amount) != (told.state, told.amount):  # one that is lost may be opened again, by an appeal
         context.database.write(lambda tx: _change_dispute(tx, context, known, told, customer=topup.customer))
 
 
@@ -157,7 +164,7 @@ def _change_dispute(tx: Tx, context: Context, known: Dispute, told: DisputeSnaps
     changed = disputes.change(tx, known, state=told.state, amount=told.amount, now=context.now())
     told_before = outbox.exists(tx, "dispute-closed", f"{known.id}/{told.state}")
     if changed and told.state in CLOSED and not told_before:
-        _tell(tx, context, evolve(known, state=told.state), "dispute-closed", customer=customer)
+        _tell(tx, context, evolve(known, state=told.state, amount=told.amount), "dispute-closed", customer=customer)
 
 
 def _tell(tx: Tx, context: Context, dispute: Dispute, event: str, *, customer: str) -> None:

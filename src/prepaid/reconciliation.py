@@ -1,8 +1,8 @@
 """Reconciliation: a gateway's own list of a period against ours; differences are listed, nothing is changed.
 
-Payments are compared both ways: what the gateway lists is looked for here, and
-what was settled here, or was started and never paid, is looked for there.
-Refunds and disputes that the gateway lists are looked for here.
+Payments and refunds are compared both ways: what the gateway lists is looked
+for here, and what was settled here, or was started and never paid, is looked
+for there. Disputes that the gateway lists are looked for here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,20 @@ from .core.errors import GatewayError, InvalidRequest
 from .core.ids import looks_like_id
 from .core.instants import check_instant
 from .core.money import Money
-from .ports import DisputeSnapshot, Gateway, Listing, PaymentRef, PaymentSnapshot, RefundSnapshot
+from .core.refunds import Refund
+from .ports import (
+    ConfirmedByOperator,
+    DisputeSnapshot,
+    Gateway,
+    Listing,
+    PaymentRef,
+    PaymentSnapshot,
+    RefundRef,
+    RefundSnapshot,
+)
 from .store import Tx, disputes, payments, refunds, topups
 from .store.payments import StoredPayment
+from .store.refunds import StoredRefund
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -145,10 +156,13 @@ def reconcile(
     claims = gateway.capabilities()
     if claims.lists_payments:
         _listed_payments(run)
-    _settled_here(run)
-    _unpaid_here(run)
+    if not isinstance(gateway, ConfirmedByOperator):  # such a gateway knows nothing but what is told it here
+        _settled_here(run)
+        _unpaid_here(run)
     if claims.lists_refunds:
         _listed_refunds(run)
+    if claims.refunds:
+        _refunds_here(run)
     if claims.lists_disputes:
         _listed_disputes(run)
     return ReconciliationReport(
@@ -259,26 +273,30 @@ def _read_after(read: Callable[[Tx, str], list[R]], after: str, tx: Tx) -> list[
 
 def _confirm(run: _Run, known: StoredPayment) -> None:
     ref = run.context.database.read(lambda tx: topups.payment_ref(tx, known.topup_id))
-    there = None if ref is None else _fetch(run, ref)
+    there, refusal = (None, "") if ref is None else _fetch(run, ref)
     found = (there, *there.further) if there is not None else ()
     same = next((one for one in found if one.payment_id == known.payment_id and one.state == "captured"), None)
     if same is not None:
         _compare_amounts(run, known, same)
         return
     item = ReconciliationItem(
-        kind="payment", id=known.payment_id, topup_id=known.topup_id, here=known.captured, detail="not-captured"
+        kind="payment",
+        id=known.payment_id,
+        topup_id=known.topup_id,
+        here=known.captured,
+        detail=refusal or "not-captured",
     )
     run.missing_there.append(item)
 
 
-def _fetch(run: _Run, ref: PaymentRef) -> PaymentSnapshot | None:
-    """Ask for a payment; None if the gateway says that it has none of it."""
+def _fetch(run: _Run, ref: PaymentRef) -> tuple[PaymentSnapshot | None, str]:
+    """Ask for a payment; if the gateway refuses, as it does for what it does not know, say in which word."""
     try:
-        return run.gateway.fetch_payment(ref)
+        return run.gateway.fetch_payment(ref), ""
     except GatewayError as error:
-        if error.retryable or error.outcome_unknown:
+        if error.retryable or error.outcome_unknown or error.is_of_credentials:
             raise
-        return None
+        return None, error.code or "refused"
 
 
 def _unpaid_here(run: _Run) -> None:
@@ -290,7 +308,7 @@ def _unpaid_here(run: _Run) -> None:
 
     for ref in _rows(run, read, lambda ref: ref.topup_id):
         run.step("not paid here")
-        there = _fetch(run, ref)
+        there, _ = _fetch(run, ref)
         for one in () if there is None else (there, *there.further):
             if one.state == "captured" and one.payment_id is not None:
                 _compare(run, evolve(one, topup_id=ref.topup_id), one.payment_id)
@@ -303,8 +321,8 @@ def _listed_refunds(run: _Run) -> None:
 
 
 def _compare_refund(run: _Run, there: RefundSnapshot) -> None:
-    name = run.gateway.name
-    known = run.context.database.read(lambda tx: refunds.find_at_gateway(tx, name, there.gateway_refund_id))
+    known = run.context.database.read(partial(_known_refund, run.gateway.name, there))
+    run.seen.add(there.gateway_refund_id)
     item = ReconciliationItem(
         kind="refund",
         id=there.gateway_refund_id,
@@ -318,6 +336,46 @@ def _compare_refund(run: _Run, there: RefundSnapshot) -> None:
         run.different.append(evolve(item, detail=f"{known.refund.state}-here-{there.state}-there"))
     else:
         run.count("matched")
+
+
+def _known_refund(gateway: str, there: RefundSnapshot, tx: Tx) -> StoredRefund | None:
+    """Find a refund of the gateway's among ours; one whose answer was lost has no id of the gateway's yet."""
+    known = refunds.find_at_gateway(tx, gateway, there.gateway_refund_id)
+    ours = refunds.find(tx, there.refund_id) if known is None and there.refund_id else None
+    same = ours is not None and (ours.refund.gateway, ours.refund.payment_id) == (gateway, there.payment_id)
+    return ours if same else known
+
+
+def _refunds_here(run: _Run) -> None:
+    """Look up, one by one, the refunds that were made in the period, are known to the gateway, and not listed there."""
+    name, since, until = run.gateway.name, run.since, run.until
+
+    def read(tx: Tx, after: str) -> list[Refund]:
+        return refunds.known_between(tx, name, since, until, after=after, limit=ROWS_AT_ONCE)
+
+    for refund in _rows(run, read, lambda refund: refund.id):
+        run.step("refunds here")
+        if refund.gateway_refund_id not in run.seen:
+            _confirm_refund(run, refund)
+
+
+def _confirm_refund(run: _Run, known: Refund) -> None:
+    payment = run.context.database.read(lambda tx: topups.payment_ref(tx, known.topup_id))
+    there = None
+    if payment is not None:
+        ref = RefundRef(payment=payment, refund_id=known.id, gateway_refund_id=known.gateway_refund_id)
+        there = run.gateway.fetch_refund(ref)
+    if there is not None:
+        _compare_refund(run, there)
+        return
+    item = ReconciliationItem(
+        kind="refund",
+        id=known.gateway_refund_id or "",
+        topup_id=known.topup_id,
+        here=known.amount,
+        detail="not-made",
+    )
+    run.missing_there.append(item)
 
 
 def _listed_disputes(run: _Run) -> None:

@@ -134,8 +134,7 @@ def _find_or_send(context: Context, gateway: Gateway, stored: StoredRefund) -> R
     kept_for = timedelta(seconds=gateway.capabilities().refund_key_valid_s)
     is_forgotten = context.now() - refund.created_at > max(kept_for, _FIRST_TRY)
     if refund.state != "starting" or stored.polls or is_forgotten:
-        ref = RefundRef(payment=payment, refund_id=refund.id, gateway_refund_id=refund.gateway_refund_id)
-        found = gateway.fetch_refund(ref)
+        found = _look_up(gateway, refund, payment)
         if found is not None or refund.state == "pending":
             return found
     if is_forgotten:
@@ -156,11 +155,19 @@ def _send(context: Context, gateway: Gateway, stored: StoredRefund, payment: Pay
         if error.outcome_unknown:
             context.database.write(lambda tx: refunds.step(tx, refund.id, "unknown"))
             raise
-        if error.retryable:
+        if error.retryable or error.is_of_credentials:
             raise
         log.warning("refund %s was refused: %s", refund.id, error)
-        _lose(context, refund, "failed", failure=error.code or "refused-by-gateway")
-        return None
+        # An earlier request, of which nothing was heard, may have been carried out all the same.
+        found = _look_up(gateway, refund, payment)
+        if found is None:
+            _lose(context, refund, "failed", failure=error.code or "refused-by-gateway")
+        return found
+
+
+def _look_up(gateway: Gateway, refund: Refund, payment: PaymentRef) -> RefundSnapshot | None:
+    ref = RefundRef(payment=payment, refund_id=refund.id, gateway_refund_id=refund.gateway_refund_id)
+    return gateway.fetch_refund(ref)
 
 
 def apply(context: Context, refund: Refund, snapshot: RefundSnapshot) -> Refund:
@@ -208,7 +215,8 @@ def _succeed(context: Context, refund: Refund, gateway_refund_id: str) -> None:
             return
         _move(tx, context, refund, "settled", way=(IN_TRANSIT, clearing(refund.gateway)), system=system)
         # A top-up that was credited keeps its state: only what was too much went back.
-        topups.step(tx, refund.topup_id, "refunded", failure="")
+        if not topups.step(tx, refund.topup_id, "refunded", failure=""):
+            topups.mark_paid(tx, refund.topup_id, "")
         _tell(tx, context, refund, "refund-settled")
 
     context.database.write(work)
@@ -222,11 +230,12 @@ def _lose(
     known = gateway_refund_id or refund.gateway_refund_id
 
     def work(tx: Tx) -> None:
-        before = refunds.find(tx, refund.id)
         values = {"failure": failure[:32], "gateway_refund_id": known, "next_poll_at": None}
-        if before is None or not refunds.step(tx, refund.id, state, **values):
+        if not refunds.step(tx, refund.id, state, **values):
             return
-        if before.refund.settled_at is not None:
+        # Read now that its row is held: another worker may just have settled it.
+        held = refunds.find(tx, refund.id)
+        if held is not None and held.refund.settled_at is not None:
             _move(tx, context, refund, "returned", way=(clearing(refund.gateway), IN_TRANSIT), system=system)
         _move(tx, context, refund, "lost", way=(IN_TRANSIT, SUSPENSE), system=system)
         topups.mark_paid(tx, refund.topup_id, "refund-failed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from . import audit, repayment, settlement
 from .config import Context, object_id, page_limit
@@ -27,6 +27,7 @@ from .store import Tx, payments, refunds, topups
 from .store.topups import StoredTopup
 
 MAX_EVIDENCE = 100
+_ACT_NAMES = ("key", "print", "earlier")
 
 
 def for_review(context: Context, *, cursor: str | None, limit: int) -> Page[Topup]:
@@ -140,6 +141,9 @@ def _keep_confirmation(
 def resolve(context: Context, topup_id: object, *, action: object, reason: object, key: object, actor: str) -> Topup:
     """End the review of a payment: credit what came, credit what was quoted, or give it back.
 
+    What was given back and came back to us, after the review had ended too,
+    can be given back again.
+
     Args:
         context: The billing system.
         topup_id: The top-up in review.
@@ -158,45 +162,94 @@ def resolve(context: Context, topup_id: object, *, action: object, reason: objec
     wanted, why = check_action(action), audit.check_reason(reason)
     hashed = key_hash(context.database.book_id, "resolve", actor, check_key(key))
     stored = _load(context, topup_id)
-    act = {"key": hashed, "print": fingerprint("resolve", stored.topup.id, wanted)}
-    if (first := stored.resolved) is not None and first["key"] == hashed:
-        if first["print"] != act["print"]:
-            raise KeyConflict("This key ended the review in another way.", field="key")
+    act = _Act(key=hashed, print=fingerprint("resolve", stored.topup.id, wanted))
+    if act.is_among(stored):
         return stored.topup
-    captured = _require_waiting(context, stored)
-    resolution = resolved_as(stored.topup, captured, wanted, rounding=context.seller.rounding)
-    _require_refunds(context, stored.topup, resolution)
-    record = act | _record(stored.topup, resolution, wanted, actor=actor)
-    done = _end(context, stored, resolution, record, action=wanted, reason=why)
+    waiting = _require_waiting(context, stored, wanted)
+    resolution = resolved_as(stored.topup, waiting, wanted, rounding=context.seller.rounding)
+    _require_refunds(context, stored, resolution)
+    record = act.record(stored) | _record(stored, resolution, wanted, actor=actor)
+    try:
+        done = _end(context, stored, resolution, record, action=wanted, actor=actor, reason=why)
+    except WrongState:
+        ended = settlement.load(context, stored.topup.id)
+        if act.is_among(ended):  # the same act, at the same moment
+            return ended.topup
+        raise
     for refund in done:
         repayment.try_pursue(context, refund.id)
     return settlement.load(context, stored.topup.id).topup
+
+
+@frozen
+class _Act:
+    """What an operator does under a key, to be known again."""
+
+    key: str
+    print: str
+
+    def is_among(self, stored: StoredTopup) -> bool:
+        """Tell whether it was done already.
+
+        Raises:
+            KeyConflict: Something else was, under its key.
+        """
+        known = _acts(stored).get(self.key)
+        if known not in (None, self.print):
+            raise KeyConflict("This key ended the review in another way.", field="key")
+        return known is not None
+
+    def record(self, stored: StoredTopup) -> dict[str, Any]:
+        """Give what is kept of it, and of those before."""
+        earlier = _acts(stored)
+        return {"key": self.key, "print": self.print} | ({"earlier": earlier} if earlier else {})
+
+
+def _acts(stored: StoredTopup) -> dict[str, str]:
+    last = stored.resolved
+    return {} if last is None else {**last.get("earlier", {}), last["key"]: last["print"]}
 
 
 def _load(context: Context, topup_id: object) -> StoredTopup:
     return settlement.load(context, object_id(topup_id, field="topup"))
 
 
-def _require_waiting(context: Context, stored: StoredTopup) -> Money:
+def _require_waiting(context: Context, stored: StoredTopup, action: ResolveAction) -> Money:
     """Give what waits in suspense for an operator.
 
     Raises:
-        WrongState: Nothing does.
+        WrongState: Nothing does, or not for this.
     """
     back = context.database.read(lambda tx: refunds.of_topup(tx, stored.topup.id))
     on_the_way = [refund for refund in back if refund.origin == "review" and refund.state not in LOST_REFUNDS]
-    if stored.topup.state != "review" or stored.captured is None or on_the_way:
+    waiting = None if on_the_way else _in_suspense(stored)
+    if waiting is None or (stored.topup.state != "review" and action != "refund"):
         raise WrongState("This top-up does not wait in review.", field="topup", state=stored.topup.state)
-    return stored.captured
+    return waiting
 
 
-def _require_refunds(context: Context, topup: Topup, resolution: Resolution) -> None:
-    gateway: Gateway = settlement.gateway_of(context, topup)
-    if resolution.refund and not gateway.capabilities().refunds:
+def _in_suspense(stored: StoredTopup) -> Money | None:
+    """Give what stands in suspense of a payment whose refunds are all lost."""
+    captured = stored.captured
+    if captured is None or stored.topup.state != "credited":
+        return captured
+    surplus = (stored.resolved or {}).get("refund")
+    return Money(surplus, captured.currency) if surplus else None
+
+
+def _require_refunds(context: Context, stored: StoredTopup, resolution: Resolution) -> None:
+    gateway: Gateway = settlement.gateway_of(context, stored.topup)
+    claims = gateway.capabilities()
+    if resolution.refund and not claims.refunds:
         raise WrongState(f"{gateway.label} cannot give money back by itself.", field="action")
+    if resolution.refund and resolution.refund != stored.captured and not claims.partial_refund:
+        raise WrongState(f"{gateway.label} cannot give a part of a payment back.", field="action")
 
 
-def _record(topup: Topup, resolution: Resolution, action: ResolveAction, *, actor: str) -> dict[str, Any]:
+def _record(stored: StoredTopup, resolution: Resolution, action: ResolveAction, *, actor: str) -> dict[str, Any]:
+    topup, ended = stored.topup, stored.resolved
+    if ended is not None and topup.state != "review":  # what was sold stays as it was
+        return {name: amount for name, amount in ended.items() if name not in _ACT_NAMES}
     ordered = {name: getattr(topup, name).units for name in ("credit", "bonus", "discount", "net", "total")}
     return {
         "action": action,
@@ -214,10 +267,11 @@ def _end(
     record: dict[str, Any],
     *,
     action: ResolveAction,
+    actor: str,
     reason: str,
 ) -> list[Refund]:
     """Post a resolution in one transaction, and give the refunds that it intends."""
-    topup, actor = stored.topup, record["actor"]
+    topup, before = stored.topup, stored.resolved
     sold = topup if action == "refund" else _sold(topup, resolution)
     back = repayment.open_accounts(context, topup.gateway, resolution.refund.currency)
     prepared = None
@@ -228,9 +282,9 @@ def _end(
 
     def work(tx: Tx) -> list[Refund]:
         ended = (
-            topups.intend_refund(tx, topup.id, resolved=record, before=stored.resolved)
+            topups.intend_refund(tx, topup, resolved=record, before=before)
             if prepared is None
-            else topups.resolve(tx, sold, "credited", resolved=record, failure="", invoice_id=prepared.invoice_id)
+            else topups.resolve(tx, sold, resolved=record, before=before, invoice_id=prepared.invoice_id)
         )
         if not ended:
             raise WrongState("This top-up does not wait in review.", field="topup")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import logging
 import os
 import secrets
 import struct
@@ -20,6 +21,8 @@ from typing import Final, Generic, TypeVar
 from .core.errors import ConfigurationError
 from .core.ids import ENTROPY_BYTES, make_id, make_ids
 from .ports import Clock
+
+log = logging.getLogger("prepaid.system")
 
 _LARGEST: Final = 256**ENTROPY_BYTES - 1
 _STEP_BYTES: Final = 5
@@ -144,12 +147,15 @@ class _Work(Generic[T]):
         self._function = function
         self.result: T | None = None
         self.problem: BaseException | None = None
+        self.is_left = False
 
     def run(self) -> None:
         try:
             self.result = self._function()
         except BaseException as problem:
             self.problem = problem
+            if self.is_left:  # nobody is there any more to raise it to
+                log.exception("work that was left to itself failed")
 
 
 def in_time(function: Callable[[], T], budget_s: int) -> T | None:
@@ -165,6 +171,12 @@ def in_time(function: Callable[[], T], budget_s: int) -> T | None:
     thread = threading.Thread(target=contextvars.copy_context().run, args=(work.run,), name=IN_TIME, daemon=True)
     thread.start()
     thread.join(budget_s)
+    work.is_left = thread.is_alive()
     if work.problem is not None:
         raise work.problem
     return work.result
+
+
+def threads_in_time() -> int:
+    """Count the threads of `in_time` that are at work, waited for or left behind."""
+    return sum(thread.name == IN_TIME for thread in threading.enumerate())

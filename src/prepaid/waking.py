@@ -8,6 +8,7 @@ a job, on the schedule of `prepaid.core.schedule`.
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Final, Literal
 
 from . import gateway_facts, settlement
@@ -40,10 +41,9 @@ def handle(context: Context, gateway: Gateway, event: StoredEvent) -> tuple[Even
     outcome, topup_id = _wake(context, gateway, event)
     now, next_at = context.now(), None
     if outcome in ("parked", "recorded"):
-        next_at = now + next_look(event.attempts)
-        if event.attempts + 1 >= MOST_ATTEMPTS:
-            log.error("event %s of %s was handled %d times in vain", event.event_id, gateway.name, MOST_ATTEMPTS)
-            next_at = None
+        next_at = _next_at(context, event)
+        if next_at is None:
+            _give_up(event)
     context.database.write(
         lambda tx: webhook_events.finish(tx, event, outcome=outcome, topup_id=topup_id, next_at=next_at, now=now)
     )
@@ -58,12 +58,23 @@ def handle_due(context: Context, *, limit: int = EVENTS_AT_ONCE) -> int:
     return len(due)
 
 
+def _next_at(context: Context, event: StoredEvent) -> datetime | None:
+    """Say when an event is handled again; never, if that was in vain too often."""
+    return context.now() + next_look(event.attempts) if event.attempts + 1 < MOST_ATTEMPTS else None
+
+
+def _give_up(event: StoredEvent) -> None:
+    log.error("event %s of %s was handled %d times in vain", event.event_id, event.gateway, MOST_ATTEMPTS)
+
+
 def _handle_again(context: Context, event: StoredEvent) -> None:
-    gateway, later = context.gateways.get(event.gateway), context.now() + next_look(event.attempts)
-    # Put off first: an event that makes its handling fail must not be first for ever.
-    ours = context.database.write(lambda tx: webhook_events.schedule(tx, event, later))
+    gateway, later = context.gateways.get(event.gateway), _next_at(context, event)
+    # Counted and put off first: an event that makes its handling fail must not be first, nor tried, for ever.
+    ours = context.database.write(lambda tx: webhook_events.begin(tx, event, later))
     if ours and gateway is not None:
         handle(context, gateway, event)
+    elif ours and later is None:
+        _give_up(event)
 
 
 def _wake(context: Context, gateway: Gateway, event: StoredEvent) -> tuple[EventOutcome, str | None]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Literal
+from typing import Final, Literal
 
 from attrs import frozen
 
@@ -23,9 +23,12 @@ from .core.schedule import next_look
 from .ports import Gateway, GatewayEvent
 from .store import Duplicate, Tx, webhook_events
 from .store.webhook_events import StoredEvent
-from .system import in_time
+from .system import in_time, threads_in_time
 
 log = logging.getLogger("prepaid.webhooks")
+
+MOST_AT_ONCE: Final = 200
+"""Webhooks that a process handles at once: one whose answer did not wait for its work still counts."""
 
 WebhookOutcome = Literal[waking.EventOutcome, "rejected", "unavailable"]
 
@@ -60,6 +63,9 @@ def receive(
         body: The bytes as received, before any parser saw them.
         headers: As received, in any case.
     """
+    if threads_in_time() >= MOST_AT_ONCE:  # a flood, or a gateway that hangs: it is sent again
+        log.error("webhook for gateway %r refused: %d are being handled", str(gateway_name)[:32], MOST_AT_ONCE)
+        return WebhookResult(status=503, outcome="unavailable")
     known = _Known()
     try:
         finished = in_time(
@@ -101,7 +107,10 @@ def _receive(context: Context, gateway_name: object, body: object, headers: obje
     except GatewayError as error:
         log.warning("webhook of %s cannot be verified now: %s", gateway.name, error)
         return WebhookResult(status=503, outcome="unavailable")
-    results = [_take(context, gateway, event, body, known=known) for event in events]
+    # All are recorded before the first is handled: whatever that takes, a job comes to each.
+    recorded = [(event, _record(context, gateway, event, body)) for event in events]
+    known.event = next((stored for _, stored in recorded if stored is not None), None)
+    results = [_take(context, gateway, event, stored) for event, stored in recorded]
     return results[0] if results else WebhookResult(status=200, outcome="ignored")
 
 
@@ -128,11 +137,9 @@ def _reject(context: Context, gateway: Gateway, reason: str, *, status: int = 40
     return WebhookResult(status=status, outcome="rejected")
 
 
-def _take(context: Context, gateway: Gateway, event: GatewayEvent, body: bytes, *, known: _Known) -> WebhookResult:
-    recorded = _record(context, gateway, event, body)
+def _take(context: Context, gateway: Gateway, event: GatewayEvent, recorded: StoredEvent | None) -> WebhookResult:
     if recorded is None:
         return WebhookResult(status=200, outcome="duplicate", event_id=event.event_id)
-    known.event = recorded
     outcome, topup_id = waking.handle(context, gateway, recorded)
     return WebhookResult(status=200, outcome=outcome, event_id=event.event_id, topup_id=topup_id)
 

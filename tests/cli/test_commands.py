@@ -10,12 +10,13 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 import prepaid
-from prepaid import Rate
+from prepaid import Money, Rate
 from prepaid.cli import main
 
 PANEL = """
@@ -229,3 +230,47 @@ def test_a_terminal_sees_what_is_being_proved(panel: Path) -> None:
     os.close(ours)
     assert done.returncode == 0
     assert "checking" in seen
+
+
+def _paid_top_up(host: Any) -> str:
+    ada = host.billing.customer("user-42")
+    topup = ada.topups.start(
+        ada.topups.quote(Money.of("50.00", "EUR")),
+        return_url="https://p.example",
+        cancel_url="https://p.example",
+        key="k",
+    )
+    host.billing._context.gateways["simulated"].pay(topup.checkout.redirect_url.rsplit("/", 1)[1])
+    return str(topup.id)
+
+
+def test_a_period_is_reconciled_with_a_gateway(panel: Path) -> None:
+    run("db", "upgrade", "--database", f"sqlite:///{panel}")
+    import panel as host  # type: ignore[import-not-found]
+
+    host.billing.customers.register("user-42", currency="EUR")
+    topup_id = _paid_top_up(host)
+    now = host.billing._context.now()
+    period = ("--since", (now - timedelta(days=1)).isoformat(), "--until", (now + timedelta(days=1)).isoformat())
+    command = ("reconcile", "simulated", "--app", "panel:billing", *period)
+
+    status, output = run(*command)
+    found, lines = run(*command, "--json")
+    host.billing.run_due("topups")
+    settled = run(*command)
+
+    assert (status, found) == (1, 1)
+    assert f"of {topup_id}: not-settled (there 50.00 EUR)" in output
+    item, figures = map(json.loads, lines.splitlines())
+    assert (item["found"], item["topup"], item["there"]) == ("missing_here", topup_id, "50.00 EUR")
+    assert figures == {"ok": False, "matched": 0, "foreign": 0, "listed": True}
+    assert settled == (0, "1 matched, 0 of others\n")
+    host.billing.close()
+
+
+@pytest.mark.parametrize("wrong", [("nobody",), ("simulated", "--since", "never")])
+def test_what_cannot_be_reconciled_exits_with_2(panel: Path, wrong: tuple[str, ...]) -> None:
+    run("db", "upgrade", "--database", f"sqlite:///{panel}")
+    period = ("--since", "2026-11-01T00:00Z", "--until", "2026-11-02T00:00Z")
+
+    assert run("reconcile", "--app", "panel:billing", *period, *wrong)[0] == 2

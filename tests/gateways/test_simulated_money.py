@@ -6,6 +6,8 @@ import sqlite3
 import time
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import attrs
 import pytest
@@ -16,6 +18,7 @@ from prepaid.gateways import SimulatedGateway
 from prepaid.ports import CheckoutRequest, PaymentRef, RefundRef, RefundRequest, ReturnHint
 from prepaid.testing.clock import START, MovableClock
 
+MEMORY = Path("/dev/shm")
 TEN = Money.of("10.00", "EUR")
 HOUR = timedelta(hours=1)
 REQUEST = CheckoutRequest(
@@ -40,13 +43,20 @@ def clock():
 
 
 @pytest.fixture
-def gateway(tmp_path, clock):
-    return SimulatedGateway(state=tmp_path / "sim.db", timeout_s=1, page_size=2).bind("test", clock)
+def folder():
+    # Every call would wait for a disk, otherwise.
+    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as made:
+        yield Path(made)
 
 
 @pytest.fixture
-def manual(tmp_path, clock):
-    return SimulatedGateway(state=tmp_path / "manual.db", capture="manual").bind("test", clock)
+def gateway(folder, clock):
+    return SimulatedGateway(state=folder / "sim.db", timeout_s=1, page_size=2).bind("test", clock)
+
+
+@pytest.fixture
+def manual(folder, clock):
+    return SimulatedGateway(state=folder / "manual.db", capture="manual").bind("test", clock)
 
 
 def created(gateway, number=1):
@@ -126,7 +136,7 @@ def test_a_payment_that_came_later_is_authorised_first_too(manual):
 def test_a_gateway_that_captures_by_itself_needs_no_call(gateway, manual):
     assert (gateway.capabilities().needs_capture, manual.capabilities().needs_capture) == (False, True)
     ref = paid(gateway)
-    assert gateway.capture(ref, TEN, key="k") == gateway.fetch_payment(ref)
+    assert refusal(gateway.capture, ref, TEN, key="k").code == "not-supported"
     with pytest.raises(ConfigurationError, match="capture"):
         SimulatedGateway(capture="sometimes")
 
@@ -380,8 +390,8 @@ def test_a_cursor_of_somebody_else_is_refused(gateway, cursor):
     assert refusal(gateway.list_refunds, START, START + HOUR, cursor=cursor).code == "invalid-cursor"
 
 
-def test_nothing_of_another_gateway_in_the_file_is_seen(gateway, clock, tmp_path):
-    other = SimulatedGateway(state=tmp_path / "sim.db", name="second").bind("test", clock)
+def test_nothing_of_another_gateway_in_the_file_is_seen(gateway, clock, folder):
+    other = SimulatedGateway(state=folder / "sim.db", name="second").bind("test", clock)
     ref = paid(gateway)
     refund = gateway.refund(wanted(ref, "1.00"))
     dispute_id = gateway.dispute(ref.checkout_id, amount=eur("1.00"))
@@ -399,13 +409,14 @@ def test_nothing_of_another_gateway_in_the_file_is_seen(gateway, clock, tmp_path
 # Faults
 
 
-def calls_of(gateway):
+def calls_of(gateway, manual):
+    authorised = paid(manual)
     ref = paid(gateway)
     span = (START, START + HOUR)
     return {
         "create_checkout": lambda: created(gateway, 2),
         "fetch_payment": lambda: gateway.fetch_payment(ref),
-        "capture": lambda: gateway.capture(ref, TEN, key="k"),
+        "capture": lambda: manual.capture(authorised, TEN, key="k"),
         "cancel": lambda: gateway.cancel(ref),
         "refund": lambda: gateway.refund(wanted(ref, "1.00")),
         "fetch_refund": lambda: gateway.fetch_refund(RefundRef(payment=ref, refund_id="ref_1")),
@@ -421,9 +432,9 @@ WRITES = {"create_checkout", "capture", "cancel", "refund"}
 
 
 @pytest.mark.parametrize("fault", ["unavailable", "rate-limit", "garbage", "timeout-after-accept", "unreadable"])
-def test_every_call_may_go_wrong_once_and_says_truthfully_what_that_means(gateway, fault):
-    for operation, call in calls_of(gateway).items():
-        gateway.fault_next(operation, fault)
+def test_every_call_may_go_wrong_once_and_says_truthfully_what_that_means(gateway, manual, fault):
+    for operation, call in calls_of(gateway, manual).items():
+        (manual if operation == "capture" else gateway).fault_next(operation, fault)
         error = refusal(call)
         assert error.retryable is (fault != "garbage"), operation
         in_doubt = operation in WRITES and fault in {"timeout-after-accept", "unreadable"}
@@ -483,9 +494,9 @@ def test_what_the_browser_brings_back_is_not_signed(gateway):
     assert gateway.parse_return(created(gateway), {"status": "paid"}) == ReturnHint()
 
 
-def test_a_state_file_of_an_older_version_is_refused_with_what_to_do(gateway, tmp_path):
+def test_a_state_file_of_an_older_version_is_refused_with_what_to_do(gateway, folder):
     created(gateway)
-    with closing(sqlite3.connect(tmp_path / "sim.db")) as db:
+    with closing(sqlite3.connect(folder / "sim.db")) as db:
         db.execute("PRAGMA user_version = 1")
     with pytest.raises(ConfigurationError, match="version 1, not 2: remove it"):
         created(gateway)

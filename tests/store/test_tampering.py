@@ -96,7 +96,12 @@ def tell_a_story(shop):
     clock.advance(hours=4)
     parked = start(billing, "30.00")
     provider.pay(checkout_of(parked), amount=eur("1.00"))
+    provider.dispute(checkout_of(parked))
     billing.customer(ADA).topups.confirm(parked.id)
+    returned = start(billing, "32.00")
+    provider.pay(checkout_of(returned), amount=eur("2.00"))
+    billing.customer(ADA).topups.confirm(returned.id)
+    operator(billing).topups.resolve(returned.id, action="refund", reason="not meant", key="back")
     failed = start(billing, "31.00")
     provider.fail(checkout_of(failed))
     billing.customer(ADA).topups.confirm(failed.id)
@@ -164,6 +169,7 @@ WALLET, EVES = account("wallet", ADA), account("wallet", EVE)
 CREDITED = one("topup", f"state = 'credited' AND customer = '{ADA}'")
 EVES_TOPUP = one("topup", f"state = 'credited' AND customer = '{EVE}' AND currency = 'EUR'")
 PARKED, OPEN, FAILED = (one("topup", f"state = '{state}'") for state in ("review", "pending", "failed"))
+RETURNED = one("topup", "state = 'refunded'")
 PAID = one("grant", f"source_topup = {CREDITED}")
 GIFT = one("grant", f"kind = 'goodwill' AND wallet_id = {WALLET}")
 LEFT, SPENT = (one("grant", f"wallet_id = {WALLET} AND open = {flag}") for flag in (1, 0))
@@ -339,12 +345,18 @@ TAMPERED = {
     "open order credited": ("B1", change("topup", "state = 'credited'", OPEN)),
     "failed order credited": ("B1", change("topup", "state = 'credited'", FAILED)),
     "parked order credited": ("B1", change("topup", "state = 'credited'", PARKED)),
-    "parked order refunded": ("B6", change("topup", "state = 'refunded'", PARKED)),
+    "parked order refunded": ("B1", change("topup", "state = 'refunded'", PARKED)),
     "credited order parked": ("B1", change("topup", "state = 'review'", CREDITED)),
     "credited order failed": ("B1", change("topup", "state = 'failed'", CREDITED)),
     "failed order expired": ("B9", change("topup", "state = 'expired'", FAILED)),
     "order in no state": ("B6", change("topup", "state = 'paid'", OPEN)),
     "payment that vanished": ("B1", remove("payment", CREDITED, column="topup_id")),
+    "refunded order parked": ("B6", change("topup", "state = 'review'", RETURNED)),
+    "refund of another payment": ("B2", change("refund", "payment_id = 'pay_x'", RETURNED, column="topup_id")),
+    "refund that waits again": ("B7", change("refund", "state = 'pending'", RETURNED, column="topup_id")),
+    "refund without an end": ("B7", change("refund", "settled_at = NULL", RETURNED, column="topup_id")),
+    "refund that vanished": ("L8", remove("refund", RETURNED, column="topup_id")),
+    "dispute of another payment": ("B2", change("dispute", "payment_id = 'pay_x'", PARKED, column="topup_id")),
     "parked payment that vanished": ("B1", remove("payment", PARKED, column="topup_id")),
     "payment lowered": ("B1", change("payment", "captured = captured - 1", CREDITED, column="topup_id")),
     "parked payment lowered": ("B1", change("payment", "captured = captured - 1", PARKED, column="topup_id")),

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
 from prepaid import AmountOutOfRange, InvalidAmount, InvalidRequest, Money
+from prepaid.core.limits import TopupLimits
+from prepaid.settlement import selling
+from prepaid.store import allowances
 from tests.use_cases.steps import (
     ADA,
     BACK,
     BILLING,
     EVE,
     SQLITE,
+    change,
     checkout_of,
+    database,
     eur,
     give,
     operator,
@@ -195,9 +201,60 @@ def test_limits_are_set_all_anew_and_audited(billing):
 
 @SQLITE
 def test_the_check_sees_a_count_that_is_wrong(billing, simulated):
-    from tests.use_cases.steps import change
-
     start(billing, "50")
     change(billing, "UPDATE prepaid_topup_allowance SET pending = pending + 1")
 
     assert [finding.invariant for finding in billing.check().findings] == ["L4"]
+
+
+@SQLITE
+def test_captured_money_is_credited_though_its_count_was_lost(billing, ada, simulated):
+    topup = start(billing)
+    change(billing, "UPDATE prepaid_topup_allowance SET pending = 0, of_day = 0")
+    simulated.pay(checkout_of(topup))
+
+    assert ada.topups.confirm(topup.id).state == "credited"
+    assert billing.check().ok
+
+
+@SQLITE
+def test_a_top_up_ends_though_a_clock_went_back_over_midnight(billing, ada, clock):
+    first = start(billing, "60")
+    today = clock.now()
+    clock.advance(days=1)
+    ada.topups.cancel(start(billing, "5").id)
+    clock.set(today)
+    start(billing, "10")
+
+    assert ada.topups.cancel(first.id).state == "canceled"
+    assert billing.check().ok
+
+
+@SQLITE
+def test_the_check_sees_a_top_up_that_is_not_counted_at_all(billing):
+    start(billing)
+    change(billing, "DELETE FROM prepaid_topup_allowance")
+
+    assert {finding.invariant for finding in billing.check().findings} == {"L4"}
+
+
+def test_a_start_that_waited_for_a_settlement_sees_the_balance_that_it_left(billing, ada, simulated, monkeypatch):
+    topup = start(billing, "60")
+    simulated.pay(checkout_of(topup))
+    holding, post = threading.Event(), selling.post
+
+    def slow(*parts, **named):
+        holding.set()
+        time.sleep(0.4)  # the count is released by now, and the other one waits for its row
+        return post(*parts, **named)
+
+    monkeypatch.setattr(selling, "post", slow)
+    settling = threading.Thread(target=ada.topups.confirm, args=(topup.id,))
+    settling.start()
+    assert holding.wait(10)
+    limits = TopupLimits(maximum_balance=eur("100")).of("EUR")
+
+    room = database(billing).write(lambda tx: allowances.reserve(tx, ADA, eur("60"), day="2026-11-23", limits=limits))
+
+    settling.join()
+    assert (room, ada.balance().settled) == (False, eur("60"))

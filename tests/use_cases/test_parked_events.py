@@ -8,12 +8,12 @@ import time
 import attrs
 import pytest
 
-from prepaid import GatewayError, GatewayUnavailable
+from prepaid import GatewayError, GatewayUnavailable, webhooks
 from prepaid.gateways import SimulatedGateway
-from prepaid.system import IN_TIME
+from prepaid.system import IN_TIME, threads_in_time
 from prepaid.waking import MOST_ATTEMPTS
 from tests.use_cases.providers import event, receive, signed
-from tests.use_cases.steps import ADA, SQLITE, checkout_of, deliver, eur, rows, start
+from tests.use_cases.steps import ADA, SQLITE, checkout_of, deliver, eur, rows, start, value
 
 UNKNOWN = "top_01m82v7m000000000000000000"
 
@@ -202,3 +202,106 @@ def test_a_reply_lost_at_the_start_is_found_by_the_event(billing, ada, simulated
         start(billing)
     [page] = [row[0] for row in rows(billing, "SELECT id FROM prepaid_topup WHERE book_id = :book")]
     assert page == lost.value.topup_id
+
+
+@SQLITE
+def test_an_event_of_a_gateway_that_is_gone_is_not_handled_for_ever(open_billing, billing, simulated, tmp_path, clock):
+    topup = start(billing)
+    simulated.pay(checkout_of(topup))
+    simulated.fault_next("fetch_payment", "unavailable")
+    assert deliver(billing, simulated.events()[0]).outcome == "recorded"
+    other = open_billing(gateways=[SimulatedGateway(state=tmp_path / "o.db", clock=clock, name="other")])
+
+    tries = 0
+    for _ in range(6 * 24):
+        clock.advance(hours=1)
+        tries += other.run_due(only="webhooks")[0].count
+
+    assert tries < 40
+    assert value(billing, "SELECT next_at FROM prepaid_webhook_event WHERE book_id = :book") is None
+
+
+@SQLITE
+def test_an_event_that_cannot_be_handled_is_tried_less_and_less_often_and_then_left(
+    billing, simulated, clock, monkeypatch
+):
+    from prepaid import settlement
+
+    topup = start(billing)
+    simulated.pay(checkout_of(topup))
+
+    def broken(*parts, **named):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(settlement, "try_settle", broken)
+    assert deliver(billing, simulated.events()[0]).status == 500
+    tries = 0
+    for _ in range(6 * 24 * 4):
+        clock.advance(minutes=15)
+        tries += billing.run_due(only="webhooks")[0].status == "failed"
+
+    assert tries < 40
+
+
+def test_what_fails_after_the_answer_is_logged_and_done_by_a_job(waiting, slow, caplog, clock, monkeypatch):
+    billing, topup = waiting
+    slow.door.set()
+    assert deliver(billing, slow.events()[0]).outcome == "recorded"
+
+    def broken(*parts, **named):
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SimulatedGateway, "fetch_payment", broken)
+        slow.gate.set()
+        _until(lambda: threads_in_time() == 0)
+    assert "left to itself" in caplog.text
+    clock.advance(minutes=2)
+    billing.run_due(only="webhooks")
+
+    assert billing.customer(ADA).topups.get(topup.id).state == "credited"
+
+
+@SQLITE
+def test_a_flood_of_webhooks_that_take_long_to_verify_is_bounded(waiting, slow, monkeypatch):
+    billing, _ = waiting
+    monkeypatch.setattr(webhooks, "MOST_AT_ONCE", 2)
+    for _ in range(2):
+        assert receive(billing, {}, b"{}").status == 503
+    assert threads_in_time() == 2
+    began = time.monotonic()
+
+    assert (receive(billing, {}, b"{}").status, threads_in_time()) == (503, 2)
+
+    assert time.monotonic() - began < 0.5
+    slow.door.set()
+    slow.gate.set()
+    _until(lambda: threads_in_time() == 0)
+    assert deliver(billing, slow.events()[0]).outcome == "credited"
+
+
+@SQLITE
+def test_all_events_of_a_webhook_are_recorded_before_the_first_is_handled(open_billing, tmp_path, clock):
+    @attrs.frozen(kw_only=True)
+    class Several(SimulatedGateway):
+        broken: list = attrs.field(factory=lambda: [1])
+
+        def parse_webhook(self, headers, body):
+            [first] = super().parse_webhook(headers, body)
+            return (first, attrs.evolve(first, event_id="evt_second"))
+
+        def fetch_payment(self, ref):
+            if self.broken:
+                raise ZeroDivisionError
+            return super().fetch_payment(ref)
+
+    gateway = Several(state=tmp_path / "several.db", clock=clock)
+    billing = open_billing(gateways=[gateway])
+    billing.customers.register(ADA, currency="EUR")
+    topup = start(billing)
+    gateway.pay(checkout_of(topup))
+
+    assert deliver(billing, gateway.events()[0]).status == 500
+
+    found = rows(billing, "SELECT event_id, outcome FROM prepaid_webhook_event WHERE book_id = :book ORDER BY id")
+    assert [outcome for _, outcome in found] == ["received", "received"]

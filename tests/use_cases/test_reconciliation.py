@@ -9,6 +9,7 @@ import pytest
 
 from prepaid import GatewayError, InvalidRequest
 from prepaid.gateways import BankTransferGateway, SimulatedGateway
+from prepaid.ports import Listing
 from tests.use_cases.providers import NarrowGateway
 from tests.use_cases.steps import (
     ADA,
@@ -23,6 +24,7 @@ from tests.use_cases.steps import (
     start,
     top_up,
 )
+from tests.use_cases.test_reviews import in_review, refunds_of, resolve
 
 
 def reconcile(billing, clock, gateway="simulated", **options):
@@ -220,7 +222,6 @@ def test_what_cannot_be_compared_is_refused(billing, clock, gateway, days, field
 @SQLITE
 def test_a_list_that_does_not_end_is_not_believed(open_billing, tmp_path, clock, monkeypatch):
     from prepaid import reconciliation
-    from prepaid.ports import Listing
 
     @attrs.frozen(kw_only=True)
     class Endless(NarrowGateway):
@@ -233,3 +234,85 @@ def test_a_list_that_does_not_end_is_not_believed(open_billing, tmp_path, clock,
     with pytest.raises(GatewayError, match="does not end"):
         reconcile(billing, clock)
     assert rows(billing, "SELECT 1 FROM prepaid_topup WHERE book_id = :book") == []
+
+
+@SQLITE
+def test_a_bank_transfer_that_was_confirmed_is_not_missing_there(open_billing, clock):
+    bank = BankTransferGateway(account_holder="Nimbus GmbH", iban="DE89370400440532013000")
+    billing = open_billing(gateways=[bank])
+    billing.customers.register(ADA, currency="EUR")
+    topup = start(billing)
+    credited = operator(billing).topups.confirm_bank_transfer(topup.id, received=eur("50"), reference="line 1")
+    assert credited.state == "credited"
+
+    report = reconcile(billing, clock, "bank-transfer")
+
+    assert (report.ok, report.listed) == (True, False)
+
+
+def test_a_refund_whose_answer_was_lost_differs_and_is_not_missing_here(billing, simulated, clock):
+    simulated.fault_next("refund", "timeout-after-accept")
+    resolve(billing, in_review(billing, simulated), "refund")
+
+    report = reconcile(billing, clock)
+
+    assert report.missing_here == ()
+    assert [(item.kind, item.detail) for item in report.different] == [("refund", "unknown-here-succeeded-there")]
+
+
+@SQLITE
+def test_a_gateway_that_refuses_to_be_asked_is_reported_with_its_word(open_billing, tmp_path, clock):
+    @attrs.frozen(kw_only=True)
+    class Listless(SimulatedGateway):
+        def capabilities(self):
+            return attrs.evolve(super().capabilities(), lists_payments=False, lists_refunds=False, lists_disputes=False)
+
+    gateway = Listless(state=tmp_path / "listless.db", clock=clock)
+    billing = open_billing(gateways=[gateway])
+    billing.customers.register(ADA, currency="EUR")
+    top_up(billing, gateway)
+    gateway.fault_next("fetch_payment", "garbage")
+
+    assert [item.detail for item in reconcile(billing, clock).missing_there] == ["garbage"]
+
+
+def test_a_refund_that_the_gateway_does_not_know_is_missing_there(billing, simulated, clock):
+    topup = resolve(billing, in_review(billing, simulated), "refund")
+    assert (reconcile(billing, clock).ok, reconcile(billing, clock).matched) == (True, 2)
+    change(billing, "UPDATE prepaid_refund SET gateway_refund_id = 're_other' WHERE topup_id = :id", id=topup.id)
+
+    report = reconcile(billing, clock)
+
+    assert [(item.kind, item.id, item.detail) for item in report.missing_there] == [("refund", "re_other", "not-made")]
+
+
+def test_a_refund_that_failed_later_than_it_was_listed_is_looked_up(billing, simulated, clock):
+    topup = resolve(billing, in_review(billing, simulated), "refund")
+    [refund] = refunds_of(billing, topup)
+    simulated.finish_refund(refund.gateway_refund_id, succeed=False)
+
+    assert [item.detail for item in reconcile(billing, clock).different] == ["succeeded-here-failed-there"]
+
+
+@SQLITE
+def test_credentials_that_are_not_accepted_end_the_comparison(open_billing, tmp_path, clock):
+    @attrs.frozen(kw_only=True)
+    class LockedOut(SimulatedGateway):
+        locks: list = attrs.field(factory=list)
+
+        def list_payments(self, since, until, *, cursor=None):
+            return Listing(items=())
+
+        def fetch_payment(self, ref):
+            if self.locks:
+                raise GatewayError("Wrong key.", code="authentication")
+            return super().fetch_payment(ref)
+
+    gateway = LockedOut(state=tmp_path / "locked.db", clock=clock)
+    billing = open_billing(gateways=[gateway])
+    billing.customers.register(ADA, currency="EUR")
+    top_up(billing, gateway)
+    gateway.locks.append(1)
+
+    with pytest.raises(GatewayError):
+        reconcile(billing, clock)

@@ -341,6 +341,67 @@ def test_beyond_the_time_a_gateway_remembers_keys_nothing_is_sent_by_guess(open_
     assert billing.check().ok
 
 
+@SQLITE
+@pytest.mark.parametrize("made", [True, False])
+def test_a_refusal_after_an_answer_was_lost_is_looked_into(open_billing, tmp_path, clock, made):
+    """Refuse the second request: whether the first one was carried out, only a look-up tells."""
+
+    @attrs.frozen(kw_only=True)
+    class Fickle(SimulatedGateway):
+        tries: list = attrs.field(factory=list)
+        hidden: list = attrs.field(factory=list)
+
+        def refund(self, request):
+            self.tries.append(request.key)
+            if len(self.tries) == 1:
+                if made:
+                    super().refund(request)
+                self.hidden.append(request.refund_id)
+                raise GatewayError("No answer.", retryable=True, outcome_unknown=True)
+            self.hidden.clear()
+            raise GatewayError("Refused.", code="refused")
+
+        def fetch_refund(self, ref):
+            return None if self.hidden else super().fetch_refund(ref)
+
+    gateway = Fickle(state=tmp_path / "fickle.db", clock=clock)
+    billing = open_billing(gateways=[gateway])
+    billing.customers.register(ADA, currency="EUR")
+    topup = resolve(billing, in_review(billing, gateway), "refund")
+    assert states(billing, topup) == ["unknown"]
+
+    clock.advance(minutes=2)
+    billing.run_due(only="refunds")
+
+    assert states(billing, topup) == ["succeeded" if made else "failed"]
+    assert set(gateway.tries) == {gateway.tries[0]}
+    assert billing.check().ok
+
+
+@SQLITE
+def test_credentials_that_are_not_accepted_say_nothing_of_the_refund(open_billing, tmp_path, clock):
+    @attrs.frozen(kw_only=True)
+    class LockedOut(SimulatedGateway):
+        locks: list = attrs.field(factory=lambda: [1])
+
+        def refund(self, request):
+            if self.locks:
+                raise GatewayError("Wrong key.", code="authentication")
+            return super().refund(request)
+
+    gateway = LockedOut(state=tmp_path / "locked.db", clock=clock)
+    billing = open_billing(gateways=[gateway])
+    billing.customers.register(ADA, currency="EUR")
+    topup = resolve(billing, in_review(billing, gateway), "refund")
+    assert states(billing, topup) == ["starting"]
+
+    gateway.locks.clear()
+    clock.advance(minutes=2)
+    billing.run_due(only="refunds")
+
+    assert states(billing, topup) == ["succeeded"]
+
+
 # Keys, states, refusals
 
 
@@ -430,6 +491,23 @@ def test_a_second_payment_of_one_checkout_waits_in_review_as_a_top_up_of_its_own
 
     back = resolve(billing, waiting, "refund")
     assert back.state == "refunded"
+    assert billing.check().ok
+
+
+def test_the_invoice_of_a_second_payment_names_the_buyer_of_the_first(billing, ada, simulated):
+    add_rule(billing)
+    live_in(billing, "FR")
+    first = top_up(billing, simulated)
+    live_in(billing, "DE")
+    simulated.pay_again(checkout_of(start_again(billing, first)))
+    deliver(billing, simulated.events()[-1])
+    [waiting] = operator(billing).topups.review().items
+
+    topup = resolve(billing, waiting, "credit_received")
+
+    one, two = (ada.invoices.get(each.invoice_number) for each in (first, topup))
+    assert two.buyer == one.buyer
+    assert (two.net, two.total) == (one.net, one.total)
     assert billing.check().ok
 
 

@@ -210,6 +210,11 @@ class GatewayError(PrepaidError):
         self.code = code
         self.retry_after_s = retry_after_s
 
+    @property
+    def is_of_credentials(self) -> bool:
+        """The gateway did not accept our credentials, which says nothing of what it was asked for."""
+        return self.code in ("authentication", "permission")
+
 
 class GatewayUnavailable(GatewayError):
     """A checkout could not be created now; its top-up stays and can be resumed.

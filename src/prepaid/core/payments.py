@@ -140,6 +140,11 @@ class PaymentSnapshot:
     created_at: datetime | None = None
     further: tuple[PaymentSnapshot, ...] = ()
 
+    @property
+    def is_alone(self) -> bool:
+        """Nothing stands beside it: no other payment, nothing refunded, no dispute."""
+        return not (self.further or self.refunded or self.disputed)
+
 
 @frozen(kw_only=True)
 class RefundRequest:

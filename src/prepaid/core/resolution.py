@@ -14,7 +14,7 @@ from attrs import frozen
 
 from .errors import InvalidRequest, WrongState
 from .money import Money
-from .taxation import TaxDecision, split_gross
+from .taxation import NOT_SOLD, TaxDecision, split_gross
 from .topups import Topup
 
 ResolveAction = Literal["credit_received", "credit_quoted", "refund"]
@@ -68,14 +68,15 @@ def resolve(topup: Topup, captured: Money, action: ResolveAction, *, rounding: s
         rounding: The seller's rounding of tax.
 
     Raises:
-        WrongState: It was paid in another currency than started, or nothing
-            would be left after tax: it can only be given back.
+        WrongState: It was paid in another currency than started, was a second
+            payment that nothing can be sold for, or nothing would be left after
+            tax: it can only be given back.
     """
     zero = Money.zero(captured.currency)
     if action == "refund":
         return Resolution(decision=topup.tax, discount=zero, bonus=zero, goodwill=zero, refund=captured)
-    if captured.currency != topup.total.currency:
-        raise WrongState("A payment in another currency can only be refunded.", field="action")
+    if captured.currency != topup.total.currency or topup.tax.reason == NOT_SOLD:
+        raise WrongState("This payment can only be refunded: nothing can be sold for it.", field="action")
     if action == "credit_received":
         sold = split_gross(topup.tax, captured, rounding=rounding)
         resolution = Resolution(decision=sold, discount=zero, bonus=zero, goodwill=zero, refund=zero)

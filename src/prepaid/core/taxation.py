@@ -27,6 +27,10 @@ from .money import EXACT, Money, largest_remainder, parse_decimal
 from .parties import check_country
 
 Treatment = Literal["standard", "not_collecting"]
+
+NOT_SOLD: Final = "not-sold"
+"""Reason of a decision for money that is only there to be given back."""
+
 _MODES: Final = {"half_up": ROUND_HALF_UP, "half_even": ROUND_HALF_EVEN, "down": ROUND_DOWN}
 _FINEST_PERCENT: Final = Decimal("0.0001")
 

@@ -100,16 +100,16 @@ def _digest(body: bytes, secret: str, at: int) -> str:
     return hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
 
 
-def strict_json_object(body: bytes) -> dict[str, Any]:
+def strict_json_object(body: bytes, *, longest: int = MAX_BODY) -> dict[str, Any]:
     """Read a JSON object of bounded size and depth; fractions come as `Decimal`.
 
     Raises:
-        WebhookRejected: Longer than 1 MiB, not UTF-8, not JSON, not an object,
-            nested deeper than 32 levels, or with a repeated name, NaN, an
-            integer beyond 64 bits or half a surrogate pair.
+        WebhookRejected: Longer than ``longest`` bytes, not UTF-8, not JSON, not
+            an object, nested deeper than 32 levels, or with a repeated name,
+            NaN, an integer beyond 64 bits or half a surrogate pair.
     """
-    if len(body) > MAX_BODY:
-        raise WebhookRejected(f"The body is longer than {MAX_BODY} bytes.")
+    if len(body) > longest:
+        raise WebhookRejected(f"The body is longer than {longest} bytes.")
     try:
         content = json.loads(
             body.decode("utf-8"),

@@ -40,7 +40,7 @@ from ..ports import (
     RefundRequest,
     RefundSnapshot,
 )
-from .basic import BasicGateway
+from .basic import BasicGateway, not_supported
 from .signed import required_text, strict_json_object, verify_signed
 from .simulated_faults import Fault, Operation, carry_out
 from .simulated_provider import MODE, RefundOutcome, SimulatedProvider
@@ -159,9 +159,12 @@ class SimulatedGateway(SimulatedProvider, BasicGateway):
         """Take the whole of an authorised payment; what was captured before is left as it is.
 
         Raises:
-            GatewayError: The checkout is unknown, nothing is authorised, or not
-                this amount, or a fault was due.
+            GatewayError: The gateway captures by itself, the checkout is
+                unknown, nothing is authorised, or not this amount, or a fault
+                was due.
         """
+        if self.capture_method == "automatic":
+            raise not_supported("captures")
         return self._call("capture", lambda state: self._taken_by_host(state, ref, amount))
 
     def cancel(self, ref: PaymentRef) -> PaymentSnapshot:

@@ -15,9 +15,7 @@ money lapses unless it is captured).
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -47,6 +45,7 @@ from ..ports import (
 from . import stripe_listings as listings
 from .basic import BasicGateway
 from .credentials import Secret, check_api_base, check_name, check_timeout, conceal, conceal_all
+from .processes import PerProcess
 from .replies import demand
 from .signed import strict_json_object, verify_signed
 from .stripe_currencies import LIMITS, to_wire
@@ -67,25 +66,20 @@ _KEY = re.compile(r"[sr]k_(test|live)_.+", re.ASCII)
 _PUBLISHABLE_KEY = re.compile(r"pk_(test|live)_[A-Za-z0-9_]+", re.ASCII)
 
 
-class _Link:
+class _Link(PerProcess["StripeApi"]):
     """The connection of one bound gateway, made when it is first needed."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._api: StripeApi | None = None
-        self._pid = 0
-
     def api(self, gateway: StripeGateway) -> StripeApi:
-        """Give the one client of this process; a forked child must not write into its parent's sockets."""
-        with self._lock:
-            if self._api is None or self._pid != os.getpid():
-                from .stripe_client import StripeApi
+        """Give the one client of this process."""
 
-                self._api = StripeApi(
-                    secret_key=gateway.secret_key.reveal(), api_base=gateway.api_base, timeout_s=gateway.timeout_s
-                )
-                self._pid = os.getpid()
-            return self._api
+        def make() -> StripeApi:
+            from .stripe_client import StripeApi
+
+            return StripeApi(
+                secret_key=gateway.secret_key.reveal(), api_base=gateway.api_base, timeout_s=gateway.timeout_s
+            )
+
+        return self.get(make)
 
 
 @frozen(eq=False)

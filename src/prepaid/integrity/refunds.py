@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from ..core import keys as formulas
-from ..core.refunds import LOST_REFUNDS, REFUND_STEPS
+from ..core.refunds import LOST_REFUNDS, REFUND_STEPS, RefundOrigin
 from ..core.states import OPEN_STATES
 from ..store import Tx
 from ..store.proofs import refunds as stored
@@ -25,14 +25,32 @@ def refunds(tx: Tx, scope: Scope) -> Iterator[Finding]:
         yield from _posted(tx.book_id, refund_id, list(rows))
     for row in stored.refunded_topups(tx, scope):
         yield from unless_equal("B1", ("topup", row.id), f"{row.captured} given back", f"{row.amount} given back")
-    if not scope.is_whole:
-        return
+    if scope.is_whole:
+        yield from _facts(tx)
+        yield from _counts(tx)
+
+
+def _facts(tx: Tx) -> Iterator[Finding]:
+    """Prove that refunds and disputes are of the payment that settled their top-up, and were told."""
+    for row in stored.foreign(tx):
+        yield contradiction("B2", (row.what, row.id), f"of the payment {row.paid}", f"of {row.payment_id}")
+    for row in stored.unended_reviews(tx):
+        yield contradiction("B6", ("topup", row.id), f"no review after the refund {row.refund}", "review")
+    for row in stored.unknown_disputes(tx):
+        yield contradiction("B6", ("dispute", row.id), "a state that disputes have", row.state)
+    for row in stored.untold(tx):
+        yield contradiction("B9", (row.id,), f"the event {row.key}", "none")
+
+
+def _counts(tx: Tx) -> Iterator[Finding]:
     for row in stored.given_back(tx):
         if row.captured is None or int(row.amount) > row.captured:
             yield contradiction("B2", ("topup", row.topup_id), f"at most {row.captured} given back", row.amount)
     for row in stored.allowances(tx):
         keys = ("allowance", row.customer, row.currency)
         yield from unless_equal("L4", keys, f"{int(row.credit)} reserved", f"{row.pending} reserved")
+    for row in stored.uncounted(tx):
+        yield contradiction("L4", ("topup", row.id), "counted against its customer's limits", "no count")
     for row in stored.wrongly_reserved(tx, OPEN_STATES):
         yield contradiction("L4", ("topup", row.id), "reserved exactly while it is open", row.state)
 
@@ -43,8 +61,7 @@ def _posted(book: int, refund_id: str, rows: list[Any]) -> Iterator[Finding]:
     if refund.what != stored.REFUND:
         yield contradiction("L8", ("transfer", refund.transfer_id), f"the refund {refund_id}", "none")
         return
-    if refund.state not in REFUND_STEPS:
-        yield contradiction("B7", keys, "a state that steps lead to", refund.state)
+    yield from _state(refund, keys)
     due = _due(book, refund_id, refund) if refund.origin == "review" else []
     found = sorted(
         (
@@ -59,6 +76,18 @@ def _posted(book: int, refund_id: str, rows: list[Any]) -> Iterator[Finding]:
         for row in transfers
     )
     yield from unless_equal("L8", keys, due, found)
+
+
+def _state(refund: Any, keys: tuple[str, str]) -> Iterator[Finding]:
+    """Prove that origin, state, time of settling and the gateway's id of a refund say the same."""
+    if refund.state not in REFUND_STEPS or refund.origin not in get_args(RefundOrigin):
+        yield contradiction("B7", keys, "an origin, and a state that steps lead to", (refund.origin, refund.state))
+    elif refund.settled_at is None and refund.state == "succeeded":
+        yield contradiction("B7", keys, "settled when it succeeded", "never settled")
+    elif refund.settled_at is not None and refund.state not in ("succeeded", *LOST_REFUNDS):
+        yield contradiction("B7", keys, "a state that follows its settling", refund.state)
+    elif refund.settled_at is not None and refund.gateway_refund_id is None:
+        yield contradiction("B7", keys, "the gateway's id of a refund that succeeded", "none")
 
 
 def _due(book: int, refund_id: str, refund: Any) -> list[tuple[Any, ...]]:

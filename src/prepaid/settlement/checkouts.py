@@ -60,7 +60,7 @@ def open_checkout(context: Context, gateway: Gateway, stored: StoredTopup) -> St
     try:
         checkout = gateway.create_checkout(stored.request)
     except GatewayError as error:
-        if not (error.retryable or error.outcome_unknown):
+        if not (error.retryable or error.outcome_unknown) and load(context, stored.topup.id).checkout_id is None:
             end_unpaid(context, stored.topup, "failed", failure="refused-by-gateway")
         raise
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 from .. import audit, outbox, wallets
 from ..config import Context
 from ..core import keys
 from ..core.errors import AmountOutOfRange, IntegrityFault
+from ..core.schedule import LOOKS
 from ..core.topups import Topup
 from ..core.transfers import SUSPENSE, clearing, suspense_lines
 from ..ports import PaymentSnapshot
@@ -69,9 +71,8 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> bool:
     actor, now = f"gateway:{topup.gateway}", context.now()
 
     def work(tx: Tx) -> bool:
-        if not topups.step(
-            tx, topup.id, "credited", failure="", settled_at=now, next_poll_at=None, invoice_id=prepared.invoice_id
-        ):
+        settled = {"settled_at": now, "next_poll_at": _look_at(payment, now), "invoice_id": prepared.invoice_id}
+        if not topups.step(tx, topup.id, "credited", failure="", **settled):
             return False
         release(tx, context, topup, paid=True)
         payments.add(tx, topup, payment, posted_as="credited", now=now)
@@ -79,6 +80,11 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> bool:
         return True
 
     return context.database.write(work)
+
+
+def _look_at(payment: PaymentSnapshot, now: datetime) -> datetime | None:
+    """Say when a job looks at what stands beside a payment, should we not come to it now."""
+    return None if payment.is_alone else now + LOOKS[0]
 
 
 def _profile(context: Context, topup: Topup) -> int | None:
@@ -89,7 +95,8 @@ def _park(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str)
     now, system = context.now(), _suspense(context, topup, payment)
 
     def work(tx: Tx) -> bool:
-        if not topups.step(tx, topup.id, "review", failure=reason, settled_at=now, next_poll_at=None):
+        settled = {"settled_at": now, "next_poll_at": _look_at(payment, now)}
+        if not topups.step(tx, topup.id, "review", failure=reason, **settled):
             return False
         release(tx, context, topup, paid=True)
         suspend(tx, context, topup, payment, system=system, reason=reason)
@@ -124,7 +131,9 @@ def suspend(
         topup=topup.id,
         reason=reason,
     )
-    audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=f"{topup.id}/{reason}")
+    # Not the name of what may have been told before it was paid.
+    about = f"{topup.id}/review/{reason}"
+    audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=about)
 
 
 def _suspense_header(context: Context, topup: Topup) -> Header:
@@ -141,13 +150,13 @@ def keep_further(context: Context, first: Topup, payment: PaymentSnapshot) -> No
     """
     if owner_of(context, first.gateway, payment) is not None:
         return
-    further = selling.further_topup(context, first, payment)
+    further, version = selling.further_topup(context, first, payment), _profile(context, first)
     system, now = _suspense(context, further, payment), context.now()
 
     def work(tx: Tx) -> None:
-        selling.add_further(tx, context, further, payment)
+        selling.add_further(tx, context, further, payment, profile_version=version)
         suspend(tx, context, further, payment, system=system, reason=SECOND_PAYMENT)
-        topups.step_settled(tx, further.id, now)
+        topups.step_settled(tx, further.id, now, look_at=_look_at(payment, now))
 
     try:
         context.database.write(work)

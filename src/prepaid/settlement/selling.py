@@ -11,7 +11,7 @@ from ..config import Context
 from ..core import keys
 from ..core.money import Money
 from ..core.payments import CheckoutRequest, PaymentSnapshot
-from ..core.taxation import TaxDecision, split_gross
+from ..core.taxation import NOT_SOLD, TaxDecision, split_gross
 from ..core.topups import Topup
 from ..core.transfers import GOODWILL, PROMOTION, TAX_PAYABLE, AccountRef, bonus_lines, given_lines, topup_lines
 from ..documents import Series
@@ -176,7 +176,9 @@ def further_topup(context: Context, first: Topup, payment: PaymentSnapshot) -> T
 
 def _decision_of(context: Context, first: Topup, captured: Money) -> TaxDecision:
     if captured.currency == first.total.currency:
-        return split_gross(first.tax, captured, rounding=context.seller.rounding)
+        sold = split_gross(first.tax, captured, rounding=context.seller.rounding)
+        if sold.net.units > 0:
+            return sold
     # Only to be given back, so that nothing is sold, and nothing taxed.
     return TaxDecision(
         treatment="not_collecting",
@@ -184,11 +186,13 @@ def _decision_of(context: Context, first: Topup, captured: Money) -> TaxDecision
         total=Money.zero(captured.currency),
         gross=captured,
         category="O",
-        reason="not-sold",
+        reason=NOT_SOLD,
     )
 
 
-def add_further(tx: Tx, context: Context, further: Topup, payment: PaymentSnapshot) -> None:
+def add_further(
+    tx: Tx, context: Context, further: Topup, payment: PaymentSnapshot, *, profile_version: int | None
+) -> None:
     """Keep such a top-up, under a key that its payment has alone.
 
     Raises:
@@ -210,4 +214,4 @@ def add_further(tx: Tx, context: Context, further: Topup, payment: PaymentSnapsh
         payment_id=payment.payment_id or "",
         first=further.further_of or "",
     )
-    topups.add(tx, further, request, profile_version=None, **identity._asdict())
+    topups.add(tx, further, request, profile_version=profile_version, **identity._asdict())

@@ -90,9 +90,17 @@ def _look_again(context: Context, stored: StoredTopup, payment_id: str | None) -
         payment = gateway.fetch_payment(_ref(stored))
         _look_beside(context, gateway, topup, payment, expected=_expected(context, gateway, stored, close=None))
     elif stored.next_look_at is not None:
-        gateway_facts.record(context, gateway_of(context, topup), topup)
+        _look_around(context, gateway_of(context, topup), stored)
         context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, None, 0))
     return Settled(topup, "duplicate")
+
+
+def _look_around(context: Context, gateway: Gateway, stored: StoredTopup) -> None:
+    """Look for everything beside the payment that settled a top-up, told of or not."""
+    if stored.checkout_id is not None:  # a second payment has the checkout of the first, and is found there
+        payment = gateway.fetch_payment(_ref(stored))
+        _keep_others(context, stored.topup, payment, expected=_expected(context, gateway, stored, close=None))
+    gateway_facts.record(context, gateway, stored.topup)
 
 
 def _look_beside(
@@ -101,9 +109,7 @@ def _look_beside(
     """Keep further payments of a settled top-up's checkout, and record what was given back of it or is disputed."""
     if topup.state not in PAID_STATES:
         return
-    for other in (payment, *payment.further):
-        if judge(other, expected).kind in ("credit", "review"):
-            keep_further(context, topup, other)
+    _keep_others(context, topup, payment, expected=expected)
     if payment.disputed or payment.refunded:
         try:
             gateway_facts.record(context, gateway, topup)
@@ -111,6 +117,15 @@ def _look_beside(
             log.warning("refunds and disputes of top-up %s wait for its gateway: %s", topup.id, error)
             soon = context.now() + LOOKS[0]
             context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, soon, 0))
+            return
+    if not payment.is_alone:
+        context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, None, 0))
+
+
+def _keep_others(context: Context, topup: Topup, payment: PaymentSnapshot, *, expected: Expected) -> None:
+    for other in (payment, *payment.further):
+        if judge(other, expected).kind in ("credit", "review"):
+            keep_further(context, topup, other)
 
 
 def _ended(state: TopupState) -> UnpaidState:

@@ -43,22 +43,25 @@ def find(tx: Tx, customer: str, currency: str) -> Allowance:
 
 
 def reserve(tx: Tx, customer: str, credit: Money, *, day: str, limits: CurrencyTopupLimits) -> bool:
-    """Count a top-up that begins, and lock the row; False if a limit is met.
+    """Count a top-up that begins; False if a limit is met.
 
-    Guard and count are one statement: two starts never see the same room.
+    The row is held before the guard is looked at by a statement of its own: one
+    that had waited for the row would see the count as it is, beside a balance
+    as it was when it began to wait.
 
     Raises:
         sqlalchemy.exc.IntegrityError: The customer's first top-ups begin at the same moment.
     """
     currency, units = credit.currency, credit.units
-    if tx.execute(select(_allowance.c.day).where(*_one(tx, customer, currency))).first() is None:
+    held = select(_allowance.c.day).where(*_one(tx, customer, currency)).with_for_update()
+    if tx.execute(held).first() is None:
         row = {"customer": customer, "currency": currency, "pending": 0, "day": day, "of_day": 0}
         tx.execute(insert(_allowance).values(book_id=tx.book_id, **row))
     of_day = case((_allowance.c.day == day, _allowance.c.of_day), else_=0)
     guards = [
         _allowance.c.pending <= _room(limits.pending, units),
         of_day <= _room(limits.daily, units),
-        _allowance.c.pending + _balance(tx, customer, currency) <= _room(limits.maximum_balance, units),
+        _balance(tx, customer, currency) <= _room(limits.maximum_balance, units) - _allowance.c.pending,
     ]
     counted = update(_allowance).where(*_one(tx, customer, currency), *guards)
     # In this order: MariaDB computes each value with those before it already changed.
@@ -71,11 +74,19 @@ def reserve(tx: Tx, customer: str, credit: Money, *, day: str, limits: CurrencyT
 
 
 def release(tx: Tx, customer: str, credit: Money, *, day: str, paid: bool) -> None:
-    """Count a top-up no more: as open, and if it ended unpaid, of its day."""
+    """Count a top-up no more: as open, and if it ended unpaid, of its day.
+
+    A count that is too low ends at zero: neither a clock that went back nor a
+    row that was changed keeps money from being settled.
+    """
     unpaid = 0 if paid else credit.units
-    of_day = case((_allowance.c.day == day, _allowance.c.of_day - unpaid), else_=_allowance.c.of_day)
-    values = {"of_day": of_day, "pending": _allowance.c.pending - credit.units}
+    of_day = case((_allowance.c.day == day, _less(_allowance.c.of_day, unpaid)), else_=_allowance.c.of_day)
+    values = {"of_day": of_day, "pending": _less(_allowance.c.pending, credit.units)}
     tx.execute(update(_allowance).where(*_one(tx, customer, credit.currency)).values(values))
+
+
+def _less(count: ColumnElement[int], units: int) -> ColumnElement[int]:
+    return case((count > units, count - units), else_=0)
 
 
 def _room(limit: Money | None, units: int) -> int:

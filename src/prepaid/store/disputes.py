@@ -45,11 +45,15 @@ def of_topup(tx: Tx, topup_id: str) -> list[Dispute]:
 
 
 def change(tx: Tx, dispute: Dispute, *, state: DisputeState, amount: Money, now: datetime) -> bool:
-    """Record that a dispute is in another state now; False if somebody else did so."""
+    """Record that a dispute is in another state, or about another amount, now; False if somebody else did so."""
     statement = update(_dispute).where(
-        _dispute.c.book_id == tx.book_id, _dispute.c.id == dispute.id, _dispute.c.state == dispute.state
+        _dispute.c.book_id == tx.book_id,
+        _dispute.c.id == dispute.id,
+        _dispute.c.state == dispute.state,
+        _dispute.c.amount == dispute.amount.units,
     )
-    return bool(tx.execute(statement.values(state=state, amount=amount.units, changed_at=now)).rowcount)
+    values = {"state": state, "amount": amount.units, "currency": amount.currency, "changed_at": now}
+    return bool(tx.execute(statement.values(values)).rowcount)
 
 
 def _from_row(row: Any) -> Dispute:

@@ -60,6 +60,19 @@ def of_topup(tx: Tx, topup_id: str) -> list[Refund]:
     return [_from_row(row).refund for row in tx.execute(wanted.order_by(_refund.c.id))]
 
 
+def known_between(tx: Tx, gateway: str, since: datetime, until: datetime, *, after: str, limit: int) -> list[Refund]:
+    """Read the refunds that were made in ``[since, until)`` and are known at their gateway, after an id."""
+    wanted = select(_refund).where(
+        _refund.c.book_id == tx.book_id,
+        _refund.c.gateway == gateway,
+        _refund.c.created_at >= since,
+        _refund.c.created_at < until,
+        _refund.c.gateway_refund_id.is_not(None),
+        _refund.c.id > after,
+    )
+    return [_from_row(row).refund for row in tx.execute(wanted.order_by(_refund.c.id).limit(limit))]
+
+
 def due(tx: Tx, now: datetime, *, limit: int) -> list[StoredRefund]:
     """Read the refunds that a job should look at, longest waiting first."""
     wanted = select(_refund).where(_refund.c.book_id == tx.book_id, _refund.c.next_poll_at <= now)

@@ -274,15 +274,18 @@ def keep_checkout(tx: Tx, topup_id: str, checkout: Checkout) -> bool:
     return bool(changed.rowcount)
 
 
-def step_settled(tx: Tx, topup_id: str, at: datetime) -> None:
-    """Say since when a top-up that was kept as paid is so."""
-    tx.execute(update(_topup).where(_topup.c.book_id == tx.book_id, _topup.c.id == topup_id).values(settled_at=at))
+def step_settled(tx: Tx, topup_id: str, at: datetime, *, look_at: datetime | None) -> None:
+    """Say since when a top-up that was kept as paid is so, and when a job looks at what stands beside its payment."""
+    statement = update(_topup).where(_topup.c.book_id == tx.book_id, _topup.c.id == topup_id)
+    tx.execute(statement.values(settled_at=at, next_poll_at=look_at))
 
 
-def resolve(tx: Tx, topup: Topup, target: TopupState, *, resolved: Mapping[str, Any], **values: Any) -> bool:
-    """End a review: the figures become those that are really sold, the ones of the order are kept beside.
+def resolve(
+    tx: Tx, topup: Topup, *, resolved: Mapping[str, Any], before: Mapping[str, Any] | None, invoice_id: str
+) -> bool:
+    """Credit what was in review: the figures become those that are really sold, the ones of the order are kept beside.
 
-    False if somebody else ended it.
+    False if somebody else ended the review, or began to send the payment back.
     """
     figures = {
         "credit": topup.credit.units,
@@ -293,18 +296,30 @@ def resolve(tx: Tx, topup: Topup, target: TopupState, *, resolved: Mapping[str, 
         "total": topup.total.units,
         "decision": canonical_json(decision_record(topup.tax)),
     }
-    return step(tx, topup.id, target, resolved=canonical_json(dict(resolved)), **figures, **values)
+    values = {"state": "credited", "failure": "", "invoice_id": invoice_id, **figures}
+    return _resolve(tx, topup.id, "review", resolved=resolved, before=before, **values)
 
 
-def intend_refund(tx: Tx, topup_id: str, *, resolved: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
-    """Say that a payment in review goes back; False if somebody else ended the review."""
-    known = _topup.c.resolved.is_(None) if before is None else _topup.c.resolved == canonical_json(dict(before))
+def intend_refund(tx: Tx, topup: Topup, *, resolved: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
+    """Say that a payment in suspense goes back; False if somebody else decided on it."""
+    return _resolve(tx, topup.id, topup.state, resolved=resolved, before=before, failure="refund-pending")
+
+
+def _resolve(
+    tx: Tx,
+    topup_id: str,
+    source: TopupState,
+    *,
+    resolved: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+    **values: Any,
+) -> bool:
+    # A review that sends its payment back stays one until the gateway did so: its state alone does not tell.
+    same = _topup.c.resolved.is_(None) if before is None else _topup.c.resolved == canonical_json(dict(before))
     statement = update(_topup).where(
-        _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state == "review", known
+        _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state == source, same
     )
-    return bool(
-        tx.execute(statement.values(resolved=canonical_json(dict(resolved)), failure="refund-pending")).rowcount
-    )
+    return bool(tx.execute(statement.values(resolved=canonical_json(dict(resolved)), **values)).rowcount)
 
 
 def schedule_look(tx: Tx, topup_id: str, at: datetime | None, polls: int) -> None:

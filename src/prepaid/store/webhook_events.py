@@ -89,11 +89,11 @@ def finish(
         _event.c.outcome != "credited",
     )
     values = {"outcome": outcome, "topup_id": topup_id, "next_at": next_at, "processed_at": now}
-    tx.execute(statement.values(attempts=_event.c.attempts + 1, **values))
+    tx.execute(statement.values(attempts=event.attempts + 1, **values))
 
 
-def schedule(tx: Tx, event: StoredEvent, next_at: datetime) -> bool:
-    """Put the next handling of a due event off; False if another worker did so, or finished it."""
+def begin(tx: Tx, event: StoredEvent, next_at: datetime | None) -> bool:
+    """Count an attempt at a due event and put the next one off; False if another worker did so, or finished it."""
     statement = update(_event).where(
         _event.c.book_id == tx.book_id,
         _event.c.gateway == event.gateway,
@@ -101,7 +101,7 @@ def schedule(tx: Tx, event: StoredEvent, next_at: datetime) -> bool:
         _event.c.attempts == event.attempts,
         _event.c.next_at.is_not(None),
     )
-    return bool(tx.execute(statement.values(next_at=next_at)).rowcount)
+    return bool(tx.execute(statement.values(next_at=next_at, attempts=event.attempts + 1)).rowcount)
 
 
 def last_at(tx: Tx, gateway: str) -> datetime | None:

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from sqlalchemy import and_, func, literal, null, select, union_all
+from sqlalchemy import FromClause, Select, and_, func, literal, not_, null, or_, select, union_all
 
+from ...core.payments import DisputeState
+from ...core.refunds import LOST_REFUNDS
 from .. import schema
 from ..database import Tx
 from .reading import named, stream
 from .scope import Scope, new_or_caused, new_transfers
+from .topups import is_told
 
 _refund = schema.refund
 _transfer = schema.transfer
+_dispute = schema.dispute
+_outbox = schema.outbox
 _topup = schema.topup
 _payment = schema.payment
 _allowance = schema.topup_allowance
 _debit, _credit = schema.account.alias("debit"), schema.account.alias("credit")
 
+DISPUTE_STATES: Final = get_args(DisputeState)
+
 REFUND, TRANSFER = 0, 1
 """What a row of `refund_postings` is, in their order."""
 
-_FIGURES: Final = named(_refund, "topup_id gateway payment_id currency amount origin state actor settled_at")
+_FIGURES: Final = named(
+    _refund, "topup_id gateway payment_id gateway_refund_id currency amount origin state actor settled_at"
+)
 _POSTED: Final = (
     *named(_transfer, "currency actor", prefix="posted_"),
     *named(_transfer, "kind key_hash fingerprint wallet_id"),
@@ -59,11 +68,50 @@ def refund_postings(tx: Tx, scope: Scope) -> Iterator[Any]:
     return stream(tx, union_all(heads, caused).order_by("refund", "what", "transfer_id"))
 
 
+def foreign(tx: Tx) -> Iterator[Any]:
+    """Give refunds and disputes that are of another payment than their top-up was settled by."""
+    return stream(tx, union_all(_foreign(tx, _refund, "refund"), _foreign(tx, _dispute, "dispute")))
+
+
+def _foreign(tx: Tx, table: FromClause, name: str) -> Select[Any]:
+    paid = and_(_payment.c.book_id == table.c.book_id, _payment.c.topup_id == table.c.topup_id)
+    same = and_(_payment.c.gateway == table.c.gateway, _payment.c.payment_id == table.c.payment_id)
+    wanted = select(literal(name).label("what"), table.c.id, table.c.payment_id, _payment.c.payment_id.label("paid"))
+    odd = or_(_payment.c.payment_id.is_(None), not_(same))
+    return wanted.select_from(table.outerjoin(_payment, paid)).where(table.c.book_id == tx.book_id, odd)
+
+
+def untold(tx: Tx) -> Iterator[Any]:
+    """Give refunds out of reviews, and disputes, that were never told by an event, with the event's key."""
+    lost = _refund.c.state.in_(LOST_REFUNDS)
+    ours = (_refund.c.book_id == tx.book_id, _refund.c.origin == "review")
+    settled_key, lost_key = (literal(f"{name}/").concat(_refund.c.id) for name in ("refund-settled", "refund-failed"))
+    opened_keys = (literal("dispute-opened/").concat(_dispute.c.id).concat(f"/{state}") for state in DISPUTE_STATES)
+    opened = _outbox.c.dedupe_key.in_(tuple(opened_keys))
+    told = select(literal(1)).where(_outbox.c.book_id == tx.book_id, _outbox.c.topic == "event", opened).exists()
+    yield from stream(
+        tx,
+        union_all(
+            select(_refund.c.id, settled_key.label("key")).where(
+                *ours, _refund.c.settled_at.is_not(None), ~is_told(_refund, settled_key)
+            ),
+            select(_refund.c.id, lost_key).where(*ours, lost, ~is_told(_refund, lost_key)),
+            select(_dispute.c.id, literal("dispute-opened")).where(_dispute.c.book_id == tx.book_id, ~told),
+        ),
+    )
+
+
+def unknown_disputes(tx: Tx) -> Iterator[Any]:
+    """Give disputes whose state is none of those known."""
+    wanted = select(_dispute.c.id, _dispute.c.state)
+    return stream(tx, wanted.where(_dispute.c.book_id == tx.book_id, _dispute.c.state.not_in(DISPUTE_STATES)))
+
+
 def given_back(tx: Tx) -> Iterator[Any]:
     """Give every payment of which something went back, with what it took and how its top-up stands."""
     back = (
         select(_refund.c.topup_id, func.sum(_refund.c.amount).label("amount"))
-        .where(_refund.c.book_id == tx.book_id, _refund.c.state.not_in(("failed", "canceled")))
+        .where(_refund.c.book_id == tx.book_id, _refund.c.state.not_in(LOST_REFUNDS))
         .group_by(_refund.c.topup_id)
         .subquery()
     )
@@ -73,9 +121,12 @@ def given_back(tx: Tx) -> Iterator[Any]:
 
 
 def refunded_topups(tx: Tx, scope: Scope) -> Iterator[Any]:
-    """Give every top-up that says it was given back, with what of it really was, by review."""
+    """Give every top-up that says it was given back, with what of it really was, by review.
+
+    Each such refund is of all of it; one that came back is followed by another.
+    """
     back = (
-        select(_refund.c.topup_id, func.sum(_refund.c.amount).label("amount"))
+        select(_refund.c.topup_id, func.max(_refund.c.amount).label("amount"))
         .where(_refund.c.book_id == tx.book_id, _refund.c.origin == "review", _refund.c.settled_at.is_not(None))
         .group_by(_refund.c.topup_id)
         .subquery()
@@ -86,6 +137,18 @@ def refunded_topups(tx: Tx, scope: Scope) -> Iterator[Any]:
     )
     limits = new_or_caused(tx, scope, _topup.c.id, kind="top", cause="topup")
     return stream(tx, wanted.where(_topup.c.book_id == tx.book_id, _topup.c.state == "refunded", *limits))
+
+
+def unended_reviews(tx: Tx) -> Iterator[Any]:
+    """Give top-ups in review although what they were paid went back."""
+    back = and_(
+        _refund.c.book_id == _topup.c.book_id,
+        _refund.c.topup_id == _topup.c.id,
+        _refund.c.origin == "review",
+        _refund.c.settled_at.is_not(None),
+    )
+    wanted = select(_topup.c.id, _refund.c.id.label("refund")).select_from(_topup.join(_refund, back))
+    return stream(tx, wanted.where(_topup.c.book_id == tx.book_id, _topup.c.state == "review"))
 
 
 def allowances(tx: Tx) -> Iterator[Any]:
@@ -101,6 +164,19 @@ def allowances(tx: Tx) -> Iterator[Any]:
         *named(_allowance, "customer currency pending"), func.coalesce(reserved.c.credit, 0).label("credit")
     ).select_from(_allowance.outerjoin(reserved, same))
     return stream(tx, wanted.where(_allowance.c.book_id == tx.book_id))
+
+
+def uncounted(tx: Tx) -> Iterator[Any]:
+    """Give top-ups that count against limits where no row counts them."""
+    counted = and_(
+        _allowance.c.book_id == _topup.c.book_id,
+        _allowance.c.customer == _topup.c.customer,
+        _allowance.c.currency == _topup.c.currency,
+    )
+    wanted = select(_topup.c.id).select_from(_topup.outerjoin(_allowance, counted))
+    return stream(
+        tx, wanted.where(_topup.c.book_id == tx.book_id, _topup.c.reserved != 0, _allowance.c.customer.is_(None))
+    )
 
 
 def wrongly_reserved(tx: Tx, open_states: tuple[str, ...]) -> Iterator[Any]:
