@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, session, url_for
 
+from display import OPEN
 from forms import CHIPS, Order, Priced, price, profile_values, read_profile, sentence
 from prepaid import (
     GatewayError,
@@ -21,7 +22,7 @@ from prepaid import (
 from wiring import CURRENCY, panel
 
 pages = Blueprint("customer", __name__)
-OPEN = ("starting", "pending", "processing")
+UNDER_WAY = (*OPEN, "review")
 ROWS = 20
 # What the customer is asked to look at before a top-up is begun after all.
 LOOK_AGAIN = {
@@ -50,7 +51,7 @@ def overview() -> Any:
         runway=ada.runway(),
         meters=meters,
         per_hour=sum((meter.rate.cost_of(hours=1) for meter in meters), Money.zero(CURRENCY)),
-        waiting=[topup for topup in ada.topups.list(limit=10).items if topup.state in OPEN],
+        waiting=[topup for topup in ada.topups.list(limit=10).items if topup.state in UNDER_WAY],
         recent=ada.transactions(limit=6).items,
     )
 

@@ -14,7 +14,7 @@ from babel import Locale
 from markupsafe import Markup
 
 from prepaid import Money, Rate
-from wiring import ZONE
+from wiring import TRANSFER, ZONE
 
 _CENTS = re.compile(r"(.*?[.][0-9]{2})([0-9]*)")
 
@@ -24,8 +24,16 @@ KINDS = {
     "bonus": "Promotional credit",
     "goodwill": "Goodwill",
     "refund": "Refund",
+    "refund-reversal": "Refund that came back",
     "reversal": "Correction",
     "adjustment": "Adjustment",
+    "expiry": "Expired credit",
+    "voucher": "Voucher",
+    "external": "Credit from elsewhere",
+    "migration": "Balance brought along",
+    "dispute": "Disputed payment",
+    "dispute-reversal": "Dispute won",
+    "clawback": "Credit taken back",
 }
 
 STATES = {
@@ -38,6 +46,35 @@ STATES = {
     "canceled": ("off", "Cancelled"),
     "review": ("wait", "In review"),
     "refunded": ("off", "Refunded"),
+}
+
+OPEN = ("starting", "pending", "processing")
+PAID = ("credited", "review", "refunded")
+
+REFUNDS = {
+    "starting": ("wait", "Being sent"),
+    "unknown": ("wait", "Being looked up"),
+    "pending": ("wait", "On its way"),
+    "succeeded": ("good", "Sent back"),
+    "failed": ("bad", "Failed"),
+    "canceled": ("bad", "Cancelled"),
+}
+
+DISPUTES = {
+    "inquiry": ("wait", "Inquiry"),
+    "open": ("bad", "Open"),
+    "won": ("good", "Won"),
+    "lost": ("bad", "Lost"),
+}
+
+# Why a top-up waits for an operator; a word that is not here is shown as it is.
+REASONS = {
+    "amount-differs": "Another amount was paid than ordered",
+    "currency-differs": "Paid in another currency than ordered",
+    "second-payment": "A checkout was paid a second time",
+    "balance-full": "The balance cannot hold so much",
+    "refund-pending": "The money is on its way back",
+    "refund-failed": "The money could not be sent back",
 }
 
 COUNTRIES = sorted(
@@ -116,5 +153,6 @@ def register(app: Any) -> None:
     """Give the templates of an app these words."""
     filters = (money, plain_money, hourly, when, clock, day, percent, lasting)
     app.jinja_env.filters.update({function.__name__: function for function in filters}, country=dict(COUNTRIES).get)
-    app.jinja_env.globals.update(KINDS=KINDS, STATES=STATES, COUNTRIES=COUNTRIES, demo_mail=mail_head)
+    words = {"KINDS": KINDS, "STATES": STATES, "REFUNDS": REFUNDS, "DISPUTES": DISPUTES, "REASONS": REASONS}
+    app.jinja_env.globals.update(words, COUNTRIES=COUNTRIES, TRANSFER=TRANSFER.name, demo_mail=mail_head)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

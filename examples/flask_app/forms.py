@@ -20,6 +20,16 @@ def sentence(refusal: RequestRefused) -> str:
     return refusal.message[:1].upper() + refusal.message[1:]
 
 
+def read_money(typed: str) -> Money:
+    """Read an amount; ``50,00`` is as good as ``50.00``, but ``1,000`` could be either.
+
+    Raises:
+        InvalidAmount: It is none.
+    """
+    comma = _WITH_COMMA.fullmatch(typed)
+    return Money.of(".".join(comma.groups()) if comma else typed, CURRENCY)
+
+
 @frozen(kw_only=True)
 class Order:
     """What stands in the add-funds form.
@@ -41,13 +51,12 @@ class Order:
         return cls(amount=amount, gateway=gateway, code=code)
 
     def money(self) -> Money:
-        """Give the amount; ``50,00`` is as good as ``50.00``, but ``1,000`` could be either.
+        """Give the amount.
 
         Raises:
             InvalidAmount: It is none.
         """
-        comma = _WITH_COMMA.fullmatch(self.amount)
-        return Money.of(".".join(comma.groups()) if comma else self.amount, CURRENCY)
+        return read_money(self.amount)
 
 
 @frozen(kw_only=True)

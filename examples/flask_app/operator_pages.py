@@ -1,18 +1,22 @@
-"""The operator's pages: figures, what needs a look, tax rules, who did what."""
+"""The operator's pages: figures, what needs a look and how it ends, tax rules, who did what."""
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
 
-from prepaid import GatewayError
-from wiring import panel
+from display import OPEN, PAID, REASONS, STATES, plain_money
+from forms import read_money, sentence
+from prepaid import GatewayError, RequestRefused, Topup, TopupFacts
+from wiring import CUSTOMERS, TRANSFER, panel
 
 pages = Blueprint("operator", __name__, url_prefix="/operator")
 SPANS = ((1, "Today"), (7, "7 days"), (30, "30 days"))
 ROWS = 25
+CREDITED = {"credit_received": "What was paid is credited.", "credit_quoted": "What was ordered is credited."}
 
 
 @pages.before_request
@@ -34,19 +38,117 @@ def dashboard() -> Any:
         days=days,
         summary=alice.reports.summary(tomorrow - timedelta(days=days), tomorrow),
         review=alice.topups.review().items,
+        transfers=_expected_transfers(),
         gateways=alice.gateways.status(),
         report=panel().billing.check(),
     )
 
 
+def _expected_transfers() -> list[Topup]:
+    """Look for them customer by customer: who there is, a panel knows by itself."""
+    pages = [panel().billing.customer(name).topups.list(limit=ROWS) for name in CUSTOMERS]
+    return [topup for page in pages for topup in page.items if topup.gateway == TRANSFER.name and topup.state in OPEN]
+
+
+@pages.get("/topups/<topup_id>")
+def topup(topup_id: str) -> Any:
+    """Show a top-up, what was paid for it and what can be done about it."""
+    return _topup_page(topup_id)
+
+
+def _topup_page(topup_id: str, *, values: dict[str, str] | None = None, errors: dict[str, str] | None = None) -> str:
+    facts = panel().alice().topups.facts(topup_id)
+    # A form that is shown again with its errors is still the same act.
+    key = (values or {}).get("key") or secrets.token_urlsafe(16)
+    return render_template(
+        "operator/topup.html",
+        facts=facts,
+        gateway=panel().label(facts.topup.gateway),
+        undecided=_is_undecided(facts),
+        confirmable=facts.topup.gateway == TRANSFER.name and facts.topup.state not in PAID,
+        values=values or {"received": f"{facts.topup.total.amount:.2f}"},
+        errors=errors or {},
+        key=key,
+    )
+
+
+def _is_undecided(facts: TopupFacts) -> bool:
+    """Tell whether its payment waits: nobody has sent it back, or that has failed."""
+    going = any(back.origin == "review" and back.state not in ("failed", "canceled") for back in facts.refunds)
+    return facts.topup.state == "review" and not going
+
+
 @pages.post("/topups/<topup_id>/recheck")
 def recheck(topup_id: str) -> Any:
     """Ask the gateway about a top-up once more."""
+    topups = panel().alice().topups
     try:
-        topup = panel().alice().topups.recheck(topup_id)
-        flash("Asked again: it stays in review." if topup.state == "review" else "Asked again: it is settled.")
+        topups.recheck(topup_id)
+        flash(f"Asked again: {STATES[topups.facts(topup_id).topup.state][1].lower()}.")
     except GatewayError:
         flash("The gateway cannot be asked now.")
+    return redirect(url_for(".topup", topup_id=topup_id))
+
+
+@pages.post("/topups/<topup_id>/resolve")
+def resolve(topup_id: str) -> Any:
+    """End a review; the key of the form makes one act of a button that is pressed twice."""
+    values = {name: request.form.get(name, "").strip() for name in ("action", "reason", "key")}
+    if not values["action"]:
+        return _topup_page(topup_id, values=values, errors={"action": "Choose what becomes of it."}), 422
+    try:
+        ended = panel().alice().topups.resolve(topup_id, **values)
+    except RequestRefused as refused:
+        return _refused(topup_id, refused, values)
+    # A refund that is not through keeps its top-up in review, with the reason.
+    sent = f"{REASONS.get(ended.failure, 'The money was sent back')}."
+    flash(CREDITED[values["action"]] if ended.state == "credited" else sent)
+    return _done(topup_id)
+
+
+@pages.post("/topups/<topup_id>/transfer")
+def confirm_transfer(topup_id: str) -> Any:
+    """Say what arrived by bank transfer; the same line of a bank statement said twice is one payment."""
+    values = {name: request.form.get(name, "").strip() for name in ("received", "reference")}
+    try:
+        received, reference = read_money(values["received"]), values["reference"]
+        confirmed = panel().alice().topups.confirm_bank_transfer(topup_id, received=received, reference=reference)
+    except RequestRefused as refused:
+        return _refused(topup_id, refused, values)
+    differs = "It differs from the order: decide what becomes of it."
+    flash(f"{plain_money(received)} confirmed. {differs if confirmed.state == 'review' else 'The credit is there.'}")
+    return _done(topup_id)
+
+
+def _refused(topup_id: str, refused: RequestRefused, values: dict[str, str]) -> Any:
+    """Say a refusal next to the field that it is about, else on top of the page as it is now."""
+    place = {"amount": "received"}.get(refused.field or "", refused.field)
+    if place in values and place != "key":
+        return _topup_page(topup_id, values=values, errors={place: sentence(refused)}), 422
+    panel().alice().topups.facts(topup_id)  # one that does not exist has no page to go to
+    flash(sentence(refused))
+    return redirect(url_for(".topup", topup_id=topup_id))
+
+
+def _done(topup_id: str) -> Any:
+    # The invoice goes out at once rather than with the next run of the scheduler.
+    panel().billing.run_due(only="outbox", budget_s=1)
+    return redirect(url_for(".topup", topup_id=topup_id))
+
+
+@pages.post("/gateways/<name>")
+def offer_gateway(name: str) -> Any:
+    """Offer a gateway to customers, or no more; what is open there is settled all the same."""
+    gateways = panel().alice().gateways
+    match request.form.get("act"):
+        case "enable":
+            gateways.enable(name)
+            flash(f"{panel().label(name)} is offered again.")
+        case "disable":
+            gateways.disable(name)
+            flash(f"{panel().label(name)} is not offered any more; what is open there is settled all the same.")
+        case _:
+            abort(400)
     return redirect(url_for(".dashboard"))
 
 

@@ -1,4 +1,4 @@
-"""The host's side of the wiring: one seller, one gateway, a mailer and a clock, made into a `Prepaid`."""
+"""The host's side of the wiring: one seller, two gateways, a mailer and a clock, made into a `Prepaid`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from zoneinfo import ZoneInfo
 from attrs import field, frozen
 from flask import current_app
 
-from prepaid import Address, Prepaid, Seller, permissions
-from prepaid.gateways import SimulatedGateway
+from prepaid import Address, Money, Prepaid, Seller, permissions
+from prepaid.gateways import BankTransferGateway, SimulatedGateway
 
 CURRENCY = "EUR"
 CUSTOMER = "ada"
+CUSTOMERS = (CUSTOMER, "ben")
 OPERATOR = "alice"
 SELLER = Seller(
     name="Nimbus GmbH",
@@ -32,6 +33,9 @@ SELLER = Seller(
     timezone="Europe/Berlin",
 )
 ZONE = ZoneInfo(SELLER.timezone)
+TRANSFER = BankTransferGateway(
+    account_holder=SELLER.name, iban="DE89370400440532013000", maximum=Money.of("10000.00", CURRENCY)
+)
 _MAIL_FILE = re.compile(r"[0-9]{8}T[0-9]{12}-[0-9a-f]{16}\.eml", re.ASCII)
 
 
@@ -118,6 +122,10 @@ class Panel:
         """Open the operator's door; a real panel passes the permissions of whoever is signed in."""
         return self.billing.operator(OPERATOR, permissions=permissions.ALL)
 
+    def label(self, gateway: str) -> str:
+        """Give what people call a gateway."""
+        return {known.name: known.label for known in (self.gateway, TRANSFER)}.get(gateway, gateway)
+
     def today(self) -> Any:
         """Give the seller's date."""
         return self.clock.now().astimezone(ZONE).date()
@@ -140,7 +148,7 @@ def open_panel(state: Path, clock: Any = None) -> Panel:
         mode="test",
         seller=SELLER,
         currencies=(CURRENCY,),
-        gateways=[gateway],
+        gateways=[gateway, TRANSFER],
         mailer=outbox,
         load_plugins=False,
         clock=now,

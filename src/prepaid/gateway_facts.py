@@ -13,7 +13,8 @@ from attrs import evolve, frozen
 
 from . import audit, outbox, repayment
 from .config import Context
-from .core.errors import GatewayError
+from .core.errors import GatewayError, NotFound
+from .core.money import Money
 from .core.refunds import Dispute, Refund
 from .core.topups import Topup
 from .ports import DisputeSnapshot, Gateway, RefundSnapshot
@@ -24,23 +25,37 @@ CLOSED = ("won", "lost")
 
 @frozen(kw_only=True)
 class TopupFacts:
-    """What was given back of a top-up's payment, and what is disputed, oldest first.
+    """A top-up with what was paid for it, what of that was given back and what is disputed, oldest first.
 
     Attributes:
+        topup: The top-up as it is.
+        captured: What its payment took, which may differ from what was asked for; None before it is paid.
         refunds: Ours, and those made at the gateway.
         disputes: Open and closed ones.
     """
 
+    topup: Topup
+    captured: Money | None
     refunds: tuple[Refund, ...]
     disputes: tuple[Dispute, ...]
 
 
 def facts_of(context: Context, topup_id: str) -> TopupFacts:
-    """Read what is recorded of a top-up, without asking its gateway."""
+    """Read what is recorded of a top-up, without asking its gateway.
+
+    Raises:
+        NotFound: There is none of that id.
+    """
 
     def read(tx: Tx) -> TopupFacts:
+        stored = topups.find(tx, topup_id)
+        if stored is None:
+            raise NotFound("There is no such top-up.", field="topup")
         return TopupFacts(
-            refunds=tuple(refunds.of_topup(tx, topup_id)), disputes=tuple(disputes.of_topup(tx, topup_id))
+            topup=stored.topup,
+            captured=stored.captured,
+            refunds=tuple(refunds.of_topup(tx, topup_id)),
+            disputes=tuple(disputes.of_topup(tx, topup_id)),
         )
 
     return context.database.read(read)

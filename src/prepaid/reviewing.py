@@ -45,12 +45,12 @@ def for_review(context: Context, *, cursor: str | None, limit: int) -> Page[Topu
 
 
 def facts(context: Context, topup_id: object) -> TopupFacts:
-    """Read what of a top-up went back and what is disputed.
+    """Read a top-up, what was paid for it, what of that went back and what is disputed.
 
     Raises:
         NotFound: There is none of that id.
     """
-    return facts_of(context, _load(context, topup_id).topup.id)
+    return facts_of(context, object_id(topup_id, field="topup"))
 
 
 def recheck(context: Context, topup_id: object, *, actor: str) -> Topup:

@@ -31,6 +31,35 @@ def _pay(act: str) -> Callable[[Any], None]:
     return steps
 
 
+def _transfer(page: Any) -> None:
+    page.goto("/add-funds?amount=50.00&gateway=bank-transfer")
+    page.click("button[value=pay]")
+
+
+def _operator(kind: str) -> Callable[[Any], None]:
+    def steps(page: Any) -> None:
+        page.goto("/operator/")
+        page.click(f"section:has(#{kind}-title) >> text=Look into it >> nth=0")
+
+    return steps
+
+
+def _decide(reason: str) -> Callable[[Any], None]:
+    def steps(page: Any) -> None:
+        page.check("input[value=refund]")
+        page.fill("#reason", reason)
+        page.click("button:has-text('End the review')")
+
+    return steps
+
+
+def _become_customer(page: Any) -> None:
+    """Go to the top-up that the operator looks at, as its customer."""
+    topup = page.url.rsplit("/", 1)[1]
+    page.click("button:has-text('Customer (Ada)')")
+    page.goto(f"/add-funds/back?topup={topup}")
+
+
 def _become_operator(page: Any) -> None:
     page.goto("/")
     page.click("button:has-text('Operator (Alice)')")
@@ -62,6 +91,11 @@ PAGES: dict[str, Callable[[Any], Any]] = {
     "left": _pay("cancel"),
     "declined": _pay("decline"),
     "in review": _pay("short"),
+    "paid twice": _pay("twice"),
+    "choice of the bank transfer": lambda page: page.goto("/add-funds?amount=50.00&gateway=bank-transfer"),
+    "transfer": _transfer,
+    "transfer that was copied": lambda page: page.click("button[aria-label='Copy IBAN']"),
+    "overview with top-ups under way": lambda page: page.goto("/"),
     "transactions": lambda page: page.goto("/transactions"),
     "nothing of a kind": lambda page: page.goto("/transactions?kind=bonus"),
     "invoices": lambda page: page.goto("/invoices"),
@@ -71,8 +105,20 @@ PAGES: dict[str, Callable[[Any], Any]] = {
     "not found": lambda page: page.goto("/invoices/none"),
     "not for this role": lambda page: page.goto("/operator/"),
     "dashboard": _become_operator,
+    "dashboard with a gateway not offered": lambda page: page.click("text=Stop offering >> nth=1"),
     "tax rules": lambda page: page.goto("/operator/tax-rules"),
+    "transfer to confirm": _operator("transfers"),
+    "transfer that cannot be": lambda page: page.click("button:has-text('Confirm the transfer')"),
+    "review": _operator("review"),
+    "review without a choice": lambda page: page.click("button:has-text('End the review')"),
+    "review without a reason": _decide(""),
+    "review that ended": _decide(
+        "A long reason, as people write it when they explain why money goes back to a customer"
+    ),
     "audit trail": lambda page: page.goto("/operator/audit"),
+    "second payment": _operator("review"),
+    "refund": _decide("paid twice"),
+    "refunded": _become_customer,
 }
 
 
@@ -81,7 +127,7 @@ def test_every_page_is_accessible_and_fits(visit: Any, look: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     faults = {}
-    page = visit("/", expect=(403, 404, 422), **LOOKS[look])
+    page = visit("/", expect=(403, 404, 422), permissions=["clipboard-write"], **LOOKS[look])
     for name, steps in PAGES.items():
         steps(page)
         page.wait_for_load_state()

@@ -123,3 +123,27 @@ def test_errors_come_and_go_while_typing(visit: Any) -> None:
     page.wait_for_selector("#code-error:not([hidden])")
 
     assert page.is_disabled("button[value=pay]")
+
+
+def test_a_customer_pays_by_bank_transfer_and_notices_when_it_is_confirmed(visit: Any, money: Any) -> None:
+    page = visit("/", permissions=["clipboard-read", "clipboard-write"])
+    before = money(page.inner_text("#balance"))
+    page.goto("/add-funds?amount=50.00")
+    page.click("label:has-text('Bank transfer')")
+    page.click("button:has-text('Pay €59.50 by bank transfer')")
+    assert page.inner_text("h1") == "Transfer €59.50 to us"
+    reference = page.inner_text("[data-copy=Reference]")
+    page.click("button[aria-label='Copy Reference']")
+    page.wait_for_selector("#copied:has-text('Reference copied')")
+    assert page.evaluate("navigator.clipboard.readText()") == reference
+
+    bank = visit("/")
+    bank.click("button:has-text('Operator (Alice)')")
+    bank.click(f"tr:has-text('{reference}') >> text=Look into it")
+    assert bank.input_value("#received") == "59.50"
+    bank.fill("#reference", "Statement 11, line 4")
+    bank.dblclick("button:has-text('Confirm the transfer')")
+    bank.wait_for_selector(".notes:has-text('€59.50 confirmed. The credit is there.')")
+
+    page.wait_for_selector("h1:has-text('€50.00 added')")
+    assert money(page.inner_text("#balance")) == before + 50

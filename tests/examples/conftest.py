@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.examples.visiting import Visitor
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "flask_app"
 
 
@@ -40,3 +42,8 @@ def app(data: Path) -> Iterator[Any]:
 @pytest.fixture
 def panel(app: Any) -> Any:
     return app.extensions["panel"]
+
+
+@pytest.fixture
+def visitor(app: Any) -> Visitor:
+    return Visitor(app)

@@ -21,67 +21,15 @@ import pytest
 from pypdf import PdfReader
 
 from prepaid import Money
+from tests.examples.visiting import Visitor, hidden, money_in
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "flask_app"
 CUSTOMER_PAGES = ("/", "/add-funds", "/add-funds?amount=50.00", "/transactions", "/invoices", "/tax-profile")
 OPERATOR_PAGES = ("/operator/", "/operator/?days=1", "/operator/?days=30", "/operator/tax-rules", "/operator/audit")
 
 
-class Visitor:
-    """A browser without JavaScript: reads forms, keeps cookies, follows redirects."""
-
-    def __init__(self, app: Any) -> None:
-        self.client = app.test_client()
-
-    def get(self, url: str) -> Any:
-        answer = self.client.get(url, follow_redirects=True)
-        answer.get_data()
-        answer.close()
-        return answer
-
-    def token(self) -> str:
-        self.client.get("/")
-        with self.client.session_transaction() as session:
-            return str(session["csrf"])
-
-    def post(self, url: str, *, follow: bool = True, **fields: str) -> Any:
-        return self.client.post(url, data={"csrf": self.token(), **fields}, follow_redirects=follow)
-
-    def order(self, amount: str) -> dict[str, str]:
-        """Fill in the form and give what its Pay button would send."""
-        page = self.post("/add-funds", amount=amount, act="update").text
-        return {"amount": amount, "gateway": "simulated", "code": "", "act": "pay", **hidden(page)}
-
-    def begin(self, amount: str) -> str:
-        """Order a top-up and give the address of the provider's page."""
-        return str(self.post("/add-funds", follow=False, **self.order(amount)).location)
-
-    def pay(self, amount: str, act: str = "pay") -> Any:
-        return self.post(self.begin(amount), act=act)
-
-    def be(self, role: str) -> Visitor:
-        self.post("/role", role=role)
-        return self
-
-
-def hidden(page: str) -> dict[str, str]:
-    found = re.findall(r'<input type="hidden" name="(key|quote)" value="([^"]*)"', page)
-    return {name: html.unescape(value) for name, value in found}
-
-
-def money_in(page: str, near: str) -> Decimal:
-    match = re.search(near + r'.*?<data class="money" value="([^"]+)"', page, re.DOTALL)
-    assert match is not None
-    return Decimal(match.group(1))
-
-
 def balance_of(page: str) -> Decimal:
     return money_in(page, 'id="balance"')
-
-
-@pytest.fixture
-def visitor(app: Any) -> Visitor:
-    return Visitor(app)
 
 
 # The customer
@@ -398,19 +346,10 @@ def test_the_operator_sees_figures_reviews_rules_acts_and_sound_books(visitor: V
 
     assert money_in(page, "Funds in") == Decimal("59.50")
     assert money_in(page, "Tax collected") == Decimal("9.50")
-    assert "amount-differs" in page
+    assert "Another amount was paid than ordered" in page
     assert "Sound" in page
     assert "Germany" in visitor.get("/operator/tax-rules").text
     assert "tax-rule-add" in visitor.get("/operator/audit").text
-
-
-def test_asking_again_about_a_short_payment_leaves_it_in_review(visitor: Visitor) -> None:
-    visitor.pay("10.00", "short")
-    page = visitor.be("operator").get("/operator/").text
-    recheck = re.search(r'action="(/operator/topups/[^"]+/recheck)"', page)
-    assert recheck is not None
-
-    assert "it stays in review" in visitor.post(recheck.group(1)).text
 
 
 def test_each_role_has_its_own_pages(visitor: Visitor) -> None:
@@ -430,7 +369,7 @@ def test_every_form_needs_the_token_of_its_session(app: Any, visitor: Visitor) -
     foreign = Visitor(app).token()
     visitor.token()
 
-    assert len(urls) == 7
+    assert len(urls) == 10
     for url in urls:
         for fields in ({}, {"csrf": ""}, {"csrf": foreign}, {"csrf": "ä"}):
             answer = visitor.client.post(url, data=fields)

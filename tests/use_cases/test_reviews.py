@@ -54,6 +54,18 @@ def states(billing, topup):
     return [refund.state for refund in refunds_of(billing, topup)]
 
 
+def test_an_operator_reads_a_topup_of_any_state_with_what_was_paid_for_it(billing, simulated):
+    topup = start(billing)
+    before = operator(billing).topups.facts(topup.id)
+    simulated.pay(checkout_of(topup), amount=eur("40"))
+    waiting = billing.customer(ADA).topups.confirm(topup.id)
+
+    after = operator(billing).topups.facts(topup.id)
+
+    assert (before.topup, before.captured) == (topup, None)
+    assert (after.topup, after.captured) == (waiting, eur("40"))
+
+
 # Crediting
 
 

@@ -1,4 +1,4 @@
-// Shows the summary while an order is typed, and looks after a waiting top-up.
+// Shows the summary while an order is typed, looks after a waiting top-up, and copies what is to be transferred.
 // Without this file the same pages work by their buttons.
 "use strict";
 
@@ -81,5 +81,20 @@ function watch(place) {
   }, POLL_MS);
 }
 
+function copyable(place) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "secondary small";
+  button.textContent = "Copy";
+  button.setAttribute("aria-label", `Copy ${place.dataset.copy}`);
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(place.textContent);
+    document.getElementById("copied").textContent = `${place.dataset.copy} copied`;
+    button.textContent = "Copied";
+  });
+  place.after(button);
+}
+
 for (const form of document.querySelectorAll("form[data-quote-url]")) liveSummary(form);
 for (const place of document.querySelectorAll("[data-poll-url]")) watch(place);
+if (navigator.clipboard) for (const place of document.querySelectorAll("[data-copy]")) copyable(place);

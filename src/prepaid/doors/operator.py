@@ -399,7 +399,7 @@ class OperatorTopups:
         return reviewing.for_review(self._door.allow(permissions.TOPUPS_READ), cursor=cursor, limit=limit)
 
     def facts(self, topup_id: str) -> TopupFacts:
-        """Read what of a top-up went back and what is disputed.
+        """Read a top-up, what was paid for it, what of that went back and what is disputed.
 
         Raises:
             NotAllowed: Without ``topups.read``.

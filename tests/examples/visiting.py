@@ -1,0 +1,56 @@
+"""A browser without JavaScript, for tests of the example's pages."""
+
+from __future__ import annotations
+
+import html
+import re
+from decimal import Decimal
+from typing import Any
+
+
+class Visitor:
+    """A browser without JavaScript: reads forms, keeps cookies, follows redirects."""
+
+    def __init__(self, app: Any) -> None:
+        self.client = app.test_client()
+
+    def get(self, url: str) -> Any:
+        answer = self.client.get(url, follow_redirects=True)
+        answer.get_data()
+        answer.close()
+        return answer
+
+    def token(self) -> str:
+        self.client.get("/")
+        with self.client.session_transaction() as session:
+            return str(session["csrf"])
+
+    def post(self, url: str, *, follow: bool = True, **fields: str) -> Any:
+        return self.client.post(url, data={"csrf": self.token(), **fields}, follow_redirects=follow)
+
+    def order(self, amount: str, *, gateway: str = "simulated") -> dict[str, str]:
+        """Fill in the form and give what its Pay button would send."""
+        page = self.post("/add-funds", amount=amount, gateway=gateway, act="update").text
+        return {"amount": amount, "gateway": gateway, "code": "", "act": "pay", **hidden(page)}
+
+    def begin(self, amount: str, *, gateway: str = "simulated") -> str:
+        """Order a top-up and give the address of the page that says how to pay."""
+        return str(self.post("/add-funds", follow=False, **self.order(amount, gateway=gateway)).location)
+
+    def pay(self, amount: str, act: str = "pay") -> Any:
+        return self.post(self.begin(amount), act=act)
+
+    def be(self, role: str) -> Visitor:
+        self.post("/role", follow=False, role=role)
+        return self
+
+
+def hidden(page: str) -> dict[str, str]:
+    found = re.findall(r'<input type="hidden" name="(key|quote)" value="([^"]*)"', page)
+    return {name: html.unescape(value) for name, value in found}
+
+
+def money_in(page: str, near: str) -> Decimal:
+    match = re.search(near + r'.*?<data class="money" value="([^"]+)"', page, re.DOTALL)
+    assert match is not None
+    return Decimal(match.group(1))
