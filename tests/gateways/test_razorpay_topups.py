@@ -33,6 +33,7 @@ def billing(tmp_path, simulator, clock):
         currencies=("INR",),
         gateways=[configured(api_base=simulator.url)],
         clock=clock,
+        webhook_budget_s=60,
     )
     system.upgrade_database()
     system.customers.register("user-42", email="ada@example.com", name="Ada")

@@ -37,6 +37,7 @@ def billing(request, simulator, clock, tmp_path):
         gateways=[configured(api_base=simulator.url, **request.param)],
         clock=clock,
         load_plugins=False,
+        webhook_budget_s=60,
     )
     billing.upgrade_database()
     billing.customers.register("ada", email="ada@example.com", name="Ada", currency="EUR")

@@ -67,6 +67,7 @@ class Life(RuleBasedStateMachine):
             gateways=[self.gateway],
             renderer=PlainText(),
             load_plugins=False,
+            webhook_budget_s=60,
             clock=self.clock,
         )
         self.ops = self.billing.operator("alice", permissions=permissions.ALL)

@@ -428,3 +428,30 @@ def test_return_page_and_webhook_at_the_same_moment_credit_once(billing, ada, si
     assert ada.balance().settled == eur("50")
     assert counts(billing)["invoice"] == counts(billing)["payment"] == 5
     assert billing.check().ok
+
+
+@pytest.mark.parametrize("lie", [{"topup_id": "top_other"}, {"account": "acct_other"}])
+def test_a_payment_that_is_not_its_own_keeps_a_top_up_open_for_days_and_not_for_ever(billing, simulated, clock, lie):
+    topup = start(billing)
+    simulated.pay(checkout_of(topup), **lie)
+    clock.set(topup.expires_at)
+    billing.run_due()
+    assert [odd.id for odd in operator(billing).topups.review().items] == [topup.id]
+
+    for _ in range(6):
+        clock.advance(days=1)
+        billing.run_due()
+
+    ended = billing.customer(ADA).topups.get(topup.id)
+    assert (ended.state, ended.failure) == ("failed", "reference-differs" if "topup_id" in lie else "account-differs")
+    assert_nothing_credited(billing)
+    assert counts(billing)["payment"] == 0
+
+
+def test_a_customer_can_give_such_a_top_up_up(billing, ada, simulated):
+    topup = start(billing)
+    simulated.pay(checkout_of(topup), account="acct_other")
+    ada.topups.confirm(topup.id)
+
+    assert ada.topups.cancel(topup.id).state == "canceled"
+    assert_nothing_credited(billing)

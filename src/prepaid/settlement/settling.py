@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
+from typing import Final
 
 from attrs import evolve
 
@@ -24,6 +26,9 @@ from .endings import end_unpaid, refuse
 from .values import Close, Settled, UnpaidState
 
 log = logging.getLogger("prepaid.settlement")
+
+ODD_FOR: Final = timedelta(days=4)
+"""How long after its time a top-up stays open whose payment a check refused, for an operator to look at."""
 
 
 def settle(context: Context, topup_id: str, *, close: Close | None = None, payment_id: str | None = None) -> Settled:
@@ -58,7 +63,7 @@ def settle(context: Context, topup_id: str, *, close: Close | None = None, payme
         key = f"prepaid:{context.mode}:{topup.id}:capture"
         payment = gateway.capture(_ref(stored), expected.total, key=key)
         verdict = judge(payment, evolve(expected, captures=False))
-    settled = _apply(context, stored.topup, payment, _closed(verdict, payment, close))
+    settled = _apply(context, stored.topup, payment, _closed(verdict, payment, close), close=close)
     _look_beside(context, gateway, settled.topup, payment, expected=expected)
     return settled
 
@@ -172,14 +177,28 @@ def _closed(verdict: Verdict, payment: PaymentSnapshot, close: Close | None) -> 
     return Verdict("expired", "expired") if lapsed else verdict
 
 
-def _apply(context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Verdict) -> Settled:
+def _end_odd(context: Context, refused: Settled, reason: str, close: Close | None) -> Settled:
+    """End a top-up whose payment is not its own: when its customer gives it up, or nobody has mended it for days.
+
+    Reconciliation goes on to show what its gateway captured.
+    """
+    if close == "cancel":
+        return end_unpaid(context, refused.topup, "canceled", failure=reason[:32])
+    if close == "lapse" and context.now() >= refused.topup.expires_at + ODD_FOR:
+        return end_unpaid(context, refused.topup, "failed", failure=reason[:32])
+    return refused
+
+
+def _apply(
+    context: Context, topup: Topup, payment: PaymentSnapshot, verdict: Verdict, *, close: Close | None
+) -> Settled:
     match verdict.kind:
         case "credit":
             return credit(context, topup, payment)
         case "review":
             return review(context, topup, payment, verdict.reason)
         case "mismatch":
-            return refuse(context, topup, verdict.reason)
+            return _end_odd(context, refuse(context, topup, verdict.reason), verdict.reason, close)
         case "wait":
             return end_unpaid(context, topup, "pending")
         case "processing" | "capture":
