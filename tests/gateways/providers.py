@@ -42,7 +42,7 @@ class Provider:
     options: ClassVar[dict[str, object]] = {}
 
     def secrets(self):
-        """Name what must never be seen, each with the word that tells a leak of it."""
+        """Give by name what must never be seen."""
         raise NotImplementedError
 
     def checkout_id(self, topup):
@@ -59,6 +59,11 @@ class Provider:
     def webhook(self, checkout_id, payment_id):
         """Give headers and body of the webhook that tells of a payment."""
         raise NotImplementedError
+
+    def calm(self):
+        """Forget the faults that did not come to pass."""
+        with self.simulator.lock:
+            self.simulator._script.clear()
 
     def asked(self):
         """Give what was written on the wire, oldest first: what for, currency or None, amount as a string."""
