@@ -163,7 +163,7 @@ class RefundRequest:
     payment: PaymentRef
     amount: Money
     key: str
-    reason: str = ""
+    reason: str = field(default="", repr=False)  # an operator's words, which may be about the customer
 
 
 @frozen(kw_only=True)

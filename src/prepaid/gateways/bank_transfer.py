@@ -49,6 +49,7 @@ from ..ports import (
 )
 from .basic import BasicGateway
 from .credentials import check_name
+from .discreet import discreet
 from .limits import check_amount
 
 MAX_EVIDENCE: Final = 191
@@ -139,6 +140,7 @@ def _several(value: Money | Sequence[Money]) -> tuple[Money, ...]:
     return (value,) if isinstance(value, Money) else tuple(value)
 
 
+@discreet
 @frozen(kw_only=True)
 class BankTransferGateway(BasicGateway):
     """Takes payments by bank transfer, confirmed by an operator with the line of a bank statement.

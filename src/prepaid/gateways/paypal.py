@@ -43,6 +43,7 @@ from ..ports import (
 )
 from .basic import BasicGateway
 from .credentials import Secret, check_api_base, check_name, check_timeout, conceal
+from .discreet import discreet
 from .paypal_currencies import LIMITS
 from .paypal_disputes import PAGE_TOKEN, read_dispute, read_dispute_list
 from .paypal_payments import (
@@ -134,6 +135,7 @@ class _Binding:
     link: PerProcess[Transport] = field(factory=PerProcess)
 
 
+@discreet
 @frozen(kw_only=True)
 class PayPalGateway(BasicGateway):
     """Takes payments on PayPal's page.

@@ -48,6 +48,7 @@ from ..ports import (
 )
 from .basic import BasicGateway
 from .credentials import Secret, check_api_base, check_name, check_timeout, conceal, conceal_all
+from .discreet import discreet
 from .processes import PerProcess
 from .razorpay_currencies import LIMITS, to_wire
 from .razorpay_lookups import all_refunds, checked, disputes_since, fetch, is_within, listed, ours_among
@@ -120,6 +121,7 @@ class _Binding:
     link: _Link = field(factory=_Link)
 
 
+@discreet
 @frozen(kw_only=True)
 class RazorpayGateway(BasicGateway):
     """Takes payments in Razorpay's form.

@@ -41,6 +41,7 @@ from ..ports import (
     RefundSnapshot,
 )
 from .basic import BasicGateway, not_supported
+from .discreet import discreet
 from .signed import required_text, strict_json_object, verify_signed
 from .simulated_faults import Fault, Operation, carry_out
 from .simulated_provider import MODE, RefundOutcome, SimulatedProvider
@@ -87,6 +88,7 @@ _KINDS: Final[dict[str, Literal["payment", "refund", "dispute"]]] = {
 }
 
 
+@discreet
 @frozen(kw_only=True)
 class SimulatedGateway(SimulatedProvider, BasicGateway):
     """A provider whose payments are acts of the test; refused in live mode.

@@ -45,6 +45,7 @@ from ..ports import (
 from . import stripe_listings as listings
 from .basic import BasicGateway
 from .credentials import Secret, check_api_base, check_name, check_timeout, conceal, conceal_all
+from .discreet import discreet
 from .processes import PerProcess
 from .replies import demand
 from .signed import strict_json_object, verify_signed
@@ -91,6 +92,7 @@ class _Binding:
     link: _Link = field(factory=_Link)
 
 
+@discreet
 @frozen(kw_only=True)
 class StripeGateway(BasicGateway):
     """Takes payments on Stripe's hosted page, or in a form on the host's own.

@@ -44,10 +44,17 @@ class PayPalAccount(LoopbackServer):
                 raise ValueError(f"The order is {order['status']}.")
             order["status"] = "APPROVED"
 
-    def pay(self, order_id: str) -> str:
-        """Let the payer approve an order, and the seller capture it; give the id of the capture."""
+    def pay(self, order_id: str, *, amount: str | None = None) -> str:
+        """Let the payer approve an order, and the seller capture it; give the id of the capture.
+
+        Args:
+            order_id: The order.
+            amount: Makes it an order of another sum, as PayPal writes it.
+        """
         with self.lock:
             self.approve(order_id)
+            if amount is not None:
+                self._orders[order_id]["purchase_units"][0]["amount"]["value"] = amount
             return str(self._capture(self._orders[order_id])["id"])
 
     def change_amount(self, order_id: str, value: str) -> None:
