@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final, Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from . import audit, waking
 from .config import MAX_WEBHOOK_BYTES, Context
@@ -66,11 +66,10 @@ def receive(
     if threads_in_time() >= MOST_AT_ONCE:  # a flood, or a gateway that hangs: it is sent again
         log.error("webhook for gateway %r refused: %d are being handled", str(gateway_name)[:32], MOST_AT_ONCE)
         return WebhookResult(status=503, outcome="unavailable")
-    known = _Known()
+    known, sent = _Known(), _Sent(body, headers)
+    del body, headers  # a tracker of errors shows the variables of this frame
     try:
-        finished = in_time(
-            lambda: _receive(context, gateway_name, body, headers, known=known), context.webhook_budget_s
-        )
+        finished = in_time(lambda: _receive(context, gateway_name, sent, known=known), context.webhook_budget_s)
     except Exception as error:
         # The gateway tries again; whatever is committed stays and is found by its keys.
         log.exception("webhook for gateway %r could not be handled", str(gateway_name)[:32])
@@ -83,22 +82,35 @@ def receive(
     return WebhookResult(status=200, outcome="recorded", event_id=known.event.event_id)
 
 
+@frozen
+class _Sent:
+    """What arrived: it may hold what a payer typed, and what signs it, and is shown nowhere.
+
+    Attributes:
+        body: The bytes, or whatever a host takes for them.
+        headers: With names in any case.
+    """
+
+    body: object = field(repr=False)
+    headers: object = field(repr=False)
+
+
 class _Known:
     """What a webhook that is still being handled is known to be: its event, once it is recorded."""
 
     event: StoredEvent | None = None
 
 
-def _receive(context: Context, gateway_name: object, body: object, headers: object, *, known: _Known) -> WebhookResult:
+def _receive(context: Context, gateway_name: object, sent: _Sent, *, known: _Known) -> WebhookResult:
     gateway = context.gateways.get(gateway_name) if isinstance(gateway_name, str) else None
     if gateway is None:
         return WebhookResult(status=404, outcome="rejected")
-    if not isinstance(body, bytes) or not body:
+    if not isinstance(sent.body, bytes) or not sent.body:
         return _reject(context, gateway, "no-body")
-    if len(body) > MAX_WEBHOOK_BYTES:
+    if len(sent.body) > MAX_WEBHOOK_BYTES:
         return _reject(context, gateway, "too-large", status=413)
     try:
-        events = gateway.parse_webhook(_lower(headers), body)
+        events = gateway.parse_webhook(_lower(sent.headers), sent.body)
     except WebhookRejected as refused:
         log.warning("webhook of %s rejected: %s", gateway.name, refused)
         # An event of the other mode came to the wrong address.
@@ -108,7 +120,8 @@ def _receive(context: Context, gateway_name: object, body: object, headers: obje
         log.warning("webhook of %s cannot be verified now: %s", gateway.name, error)
         return WebhookResult(status=503, outcome="unavailable")
     # All are recorded before the first is handled: whatever that takes, a job comes to each.
-    recorded = [(event, _record(context, gateway, event, body)) for event in events]
+    digest = sha256(sent.body)
+    recorded = [(event, _record(context, gateway, event, digest)) for event in events]
     known.event = next((stored for _, stored in recorded if stored is not None), None)
     results = [_take(context, gateway, event, stored) for event, stored in recorded]
     return results[0] if results else WebhookResult(status=200, outcome="ignored")
@@ -144,7 +157,7 @@ def _take(context: Context, gateway: Gateway, event: GatewayEvent, recorded: Sto
     return WebhookResult(status=200, outcome=outcome, event_id=event.event_id, topup_id=topup_id)
 
 
-def _record(context: Context, gateway: Gateway, event: GatewayEvent, body: bytes) -> StoredEvent | None:
+def _record(context: Context, gateway: Gateway, event: GatewayEvent, digest: str) -> StoredEvent | None:
     """Record the event before acting on it; None if it was dealt with before."""
     now = context.now()
     fresh = StoredEvent(
@@ -164,7 +177,7 @@ def _record(context: Context, gateway: Gateway, event: GatewayEvent, body: bytes
         if stored is not None:
             return None if stored.outcome in waking.FINAL else stored
         # Due again soon: whoever handles it now may not come to its end.
-        webhook_events.add(tx, fresh, type=event.type, body_sha256=sha256(body), next_at=now + next_look(0))
+        webhook_events.add(tx, fresh, type=event.type, body_sha256=digest, next_at=now + next_look(0))
         return fresh
 
     try:

@@ -171,11 +171,11 @@ def request_of(clock, topup_id):
     )
 
 
-def prepared(provider, relay, clock, *, tag=""):
+def prepared(provider, relay, clock, *, tag="", timeout_s=TIMEOUT_S):
     """Give each call of the port with a gateway of its own and something to do at the provider."""
 
     def gateway():
-        made = provider.gateway(api_base=relay.url, timeout_s=TIMEOUT_S).bind("test", clock)
+        made = provider.gateway(api_base=relay.url, timeout_s=timeout_s).bind("test", clock)
         made.check_credentials()  # the SDK is loaded and the client made: what is measured is the waiting
         return made
 
@@ -227,8 +227,8 @@ def at_once(calls):
         return {name: one.result() for name, one in running.items()}
 
 
-def in_time(ended):
-    return {name: took for name, (_, took) in ended.items() if not took < TIMEOUT_S + 1} == {}
+def in_time(ended, timeout_s=TIMEOUT_S):
+    return all(took < timeout_s + 1 for _, took in ended.values())
 
 
 @SLOWLY
@@ -253,11 +253,12 @@ def test_a_write_that_is_never_answered_has_an_outcome_that_nobody_knows(provide
         calls = {}
         for serve in SERVES:
             tag, relay = serve.__name__, relays[serve.__name__]
-            prepared_here = prepared(provider, relay, clock, tag=tag).items()
+            # Time enough to look before it writes, also on a machine that is busy.
+            prepared_here = prepared(provider, relay, clock, tag=tag, timeout_s=2 * TIMEOUT_S).items()
             calls |= {(name, tag): call for name, call in prepared_here if name in written}
             relay.held_back, relay.serve = writes, serve
         ended = at_once(calls)
-        assert in_time(ended), ended
+        assert in_time(ended, 2 * TIMEOUT_S), ended
         assert {type(error) for error, _ in ended.values()} == {GatewayError}
         assert {(error.retryable, error.outcome_unknown) for error, _ in ended.values()} == {(True, True)}
         for relay in relays.values():

@@ -11,9 +11,10 @@ import attrs
 import pytest
 
 from prepaid import Money, permissions
-from prepaid.core.errors import ConfigurationError, GatewayError, PrepaidError, WebhookRejected
+from prepaid.core.errors import ConfigurationError, GatewayError, PrepaidError, TransactionAborted, WebhookRejected
 from prepaid.gateways import SimulatedGateway
 from prepaid.ports import CheckoutRequest, PaymentRef, RefundRef, RefundRequest
+from prepaid.store import Database
 from prepaid.testing.clock import MovableClock
 from prepaid.testing.simulators.loopback import Fault
 from tests.gateways.ears import listening
@@ -267,6 +268,30 @@ def test_no_form_of_what_is_configured_shows_a_credential(provider, billing, clo
     ears.record("checkout", checkout)
     ears.record("top-up", topup)
     assert ears.leaks(credentials(provider)) == []
+
+
+@pytest.mark.parametrize("error", [TransactionAborted("busy"), RuntimeError("a mistake")], ids=["busy", "mistake"])
+def test_a_webhook_that_cannot_be_handled_is_logged_without_what_it_said(
+    provider, billing, ears, capfd, monkeypatch, error
+):
+    topup = start(billing, TEN, gateway=provider.name, key="k")
+    checkout_id = provider.checkout_id(topup)
+    headers, body = provider.webhook(checkout_id, provider.pay(checkout_id))
+    monkeypatch.setattr(Database, "write", failing(error))
+    ears.value("webhook", billing.webhooks.receive(provider.name, body=body, headers=headers))
+    ears.hear("printed", "".join(capfd.readouterr()))
+    assert any("could not be handled" in what for _, what in ears.heard)
+    assert any("sent in webhooks.py" in where for where, _ in ears.heard)
+    signed = [value for name, value in headers.items() if "sig" in name]
+    assert signed
+    assert ears.leaks({**everything(provider), "signature": signed[0], "body": body.decode()[20:60]}) == []
+
+
+def failing(error):
+    def fail(self, work):
+        raise error
+
+    return fail
 
 
 @pytest.mark.parametrize("wrong", [f"a {CARD}", f"{CARD}\n", f"é{EMAIL}", CARD.encode()])
