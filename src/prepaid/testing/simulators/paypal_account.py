@@ -44,11 +44,19 @@ class PayPalAccount(LoopbackServer):
                 raise ValueError(f"The order is {order['status']}.")
             order["status"] = "APPROVED"
 
-    def pay(self, order_id: str) -> str:
-        """Let the payer approve an order, and the seller capture it; give the id of the capture."""
+    def pay(self, order_id: str, *, value: str | None = None) -> str:
+        """Let the payer approve an order, and the seller capture it; ``value`` makes it another sum.
+
+        Returns:
+            The id of the capture.
+        """
         with self.lock:
             self.approve(order_id)
-            return str(self._capture(self._orders[order_id])["id"])
+            order = self._orders[order_id]
+            if value is not None:
+                total = order["purchase_units"][0]["amount"]
+                order["purchase_units"][0]["amount"] = money(Decimal(value), total["currency_code"])
+            return str(self._capture(order)["id"])
 
     def set_status(self, order_id: str, status: str) -> None:
         """Let PayPal put an order into a status, ``CREATED``, ``SAVED`` or ``VOIDED``."""
