@@ -86,13 +86,19 @@ def _look_again(context: Context, stored: StoredTopup, payment_id: str | None) -
     topup = stored.topup
     told = payment_id is not None and payment_id != stored.payment_id
     if told and not context.database.read(lambda tx: payments.owner(tx, topup.gateway, payment_id or "")):
-        gateway = gateway_of(context, topup)
-        payment = gateway.fetch_payment(_ref(stored))
-        _look_beside(context, gateway, topup, payment, expected=_expected(context, gateway, stored, close=None))
+        _look_for_others(context, stored)
     elif stored.next_look_at is not None:
+        if stored.checkout_id is not None:  # a second payment has none of its own
+            _look_for_others(context, stored)
         gateway_facts.record(context, gateway_of(context, topup), topup)
         context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, None, 0))
     return Settled(topup, "duplicate")
+
+
+def _look_for_others(context: Context, stored: StoredTopup) -> None:
+    gateway = gateway_of(context, stored.topup)
+    payment = _ask(context, gateway, stored, close=None)
+    _look_beside(context, gateway, stored.topup, payment, expected=_expected(context, gateway, stored, close=None))
 
 
 def _look_beside(
