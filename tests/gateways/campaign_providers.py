@@ -63,16 +63,16 @@ class Provider:
 
     def misbehave(self, rate, random, *, lies=False):
         """Let a part of all requests meet a fault; ``lies`` are answers that nobody can tell from the truth."""
-        # A provider that does not answer at all takes the whole time allowed: seldom, for there are many of them.
-        always = OFTEN * 3 + ("stall",) + self.foreign * 3 + (self.lies * 6 if lies else ())
+        # Seldom no answer at all, for that takes the whole time allowed.
+        always = OFTEN * 3 + ("stall",) + self.foreign * 3
 
         def names(request):
-            return always + ("wrong-id",) * 3 if self.names_an_object(request) else always
+            return always + (("wrong-id",) * 3 + self.lies * (6 * lies) if self.names_an_object(request) else ())
 
         self.simulator.fault_sometimes(rate, random=random, names=names)
 
     def names_an_object(self, request):
-        """Tell whether an answer about something else can be told by comparing ids."""
+        """Tell whether a request asks for one object by its id, so that the answer can be compared with it."""
         return request.method == "GET" and bool(OF_AN_OBJECT.search(request.path))
 
     def calls(self):
@@ -122,8 +122,8 @@ class Stripe(Provider):
         self.simulator = StripeSimulator(secret_key=stripe_world.KEY, clock=clock).start()
         self._heard = 0
 
-    def gateway(self):
-        return stripe_world.configured(api_base=self.simulator.url, timeout_s=1, **self.options)
+    def gateway(self, timeout_s=1):
+        return stripe_world.configured(api_base=self.simulator.url, timeout_s=timeout_s, **self.options)
 
     def acts(self):
         return (self.pay, self.pay, self.pay, self.pay_other, self.decline, self.challenge, self.debit, self.authorise)
@@ -222,11 +222,11 @@ class Razorpay(Provider):
         super().__init__(clock, random)
         self.simulator = razorpay_world.simulated(clock).start()
 
-    def gateway(self):
-        return razorpay_world.configured(api_base=self.simulator.url, timeout_s=1)
+    def gateway(self, timeout_s=1):
+        return razorpay_world.configured(api_base=self.simulator.url, timeout_s=timeout_s)
 
     def names_an_object(self, request):
-        # Orders are looked for by our own reference: there is no id to compare with.
+        # Orders are looked for by our own reference. One that is shown with another sum is taken for a stranger's.
         return request.method == "GET" and request.path != "/v1/orders"
 
     def acts(self):
@@ -344,8 +344,8 @@ class PayPal(Provider):
         self.simulator = paypal_world.simulated(clock).start()
         self._gone: list[Any] = []
 
-    def gateway(self):
-        return paypal_world.configured(api_base=self.simulator.url, timeout_s=1)
+    def gateway(self, timeout_s=1):
+        return paypal_world.configured(api_base=self.simulator.url, timeout_s=timeout_s)
 
     def acts(self):
         return (self.approve, self.approve, self.approve, self.pay, self.pay_other, self.poor, self.slow, self.vanish)
