@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from random import Random
 
 from attrs import field, frozen
 
-from prepaid import GatewayError, GatewayUnavailable, Money, Prepaid, WrongState
+from prepaid import GatewayError, Money, Prepaid, WrongState
 from prepaid.core.instants import to_micros
 from prepaid.testing.clock import START, MovableClock
 from tests.use_cases.steps import BACK, BILLING, operator, rows, seller, value, walk
 
 RATE = 0.3
 CUSTOMERS = ("ada", "bob", "eve")
-MOST_LOOKS = 200
-"""Jobs that are still not through after so many runs never will be."""
+MOST_LOOKS = 100
+"""What is still due after so many runs of the jobs always will be."""
 
 _STRIDE = timedelta(hours=6)
 _WAITS = ({"minutes": 1}, {"minutes": 2}, {"minutes": 10}, {"hours": 1}, {"hours": 3}, {"hours": 26})
@@ -101,19 +102,15 @@ class Campaign:
     @staticmethod
     def _send(order):
         door, quote, key = order
-        try:
+        with suppress(GatewayError):
             door.topups.start(quote, return_url=BACK, cancel_url=BILLING, key=key)
-        except (GatewayUnavailable, GatewayError):
-            pass
 
     def payer(self):
         """Let somebody who was shown a checkout, perhaps long ago, pay, fail or give up."""
         _, checkout_id = self._a_topup()
         if checkout_id is not None:
-            try:
+            with suppress(ValueError, WrongState):  # it cannot be done any more
                 self.provider.act(checkout_id)
-            except (ValueError, WrongState):
-                pass  # it cannot be done any more
 
     def post(self):
         """Deliver a webhook, of any age: once, twice, or again later."""
@@ -140,10 +137,8 @@ class Campaign:
     def cancel(self):
         topup_id, _ = self._a_topup()
         if topup_id is not None:
-            try:
+            with suppress(WrongState, GatewayError):
                 self._door_of(topup_id).topups.cancel(topup_id)
-            except (WrongState, GatewayError):
-                pass
 
     def recheck(self):
         topup_id, _ = self._a_topup()
@@ -151,10 +146,8 @@ class Campaign:
             self._recheck(topup_id)
 
     def _recheck(self, topup_id):
-        try:
+        with suppress(GatewayError):
             self.operator.topups.recheck(topup_id)
-        except GatewayError:
-            pass
 
     def give_back(self):
         """Let the operator give a payment in review back, or press the button once more."""
@@ -166,10 +159,8 @@ class Campaign:
             self._resolve(*self._resolutions[-1])
 
     def _resolve(self, topup_id, key):
-        try:
+        with suppress(WrongState):  # it is on its way back
             self.operator.topups.resolve(topup_id, action="refund", reason="not what was asked for", key=key)
-        except WrongState:
-            pass  # it is on its way back
 
     def go_on(self):
         self.provider.go_on()
@@ -215,18 +206,20 @@ class Campaign:
     def _work_off(self):
         for _ in range(MOST_LOOKS):
             self.provider.finish()
-            due = value(
-                self.billing,
-                "SELECT min(at) FROM (SELECT min(next_poll_at) AS at FROM prepaid_topup WHERE book_id = :book"
-                " UNION ALL SELECT min(next_poll_at) FROM prepaid_refund WHERE book_id = :book"
-                " UNION ALL SELECT min(next_at) FROM prepaid_webhook_event WHERE book_id = :book) AS all_due",
-            )
+            due = self._next_due()
             if due is None:
                 return
             late = timedelta(microseconds=int(due) - to_micros(self.clock.now()))
             self.clock.set(self.clock.now() + max(_STRIDE, late))
             self._run_due()
-        raise AssertionError("there is always something due")
+
+    def _next_due(self):
+        return value(
+            self.billing,
+            "SELECT min(at) FROM (SELECT min(next_poll_at) AS at FROM prepaid_topup WHERE book_id = :book"
+            " UNION ALL SELECT min(next_poll_at) FROM prepaid_refund WHERE book_id = :book"
+            " UNION ALL SELECT min(next_at) FROM prepaid_webhook_event WHERE book_id = :book) AS all_due",
+        )
 
     def reconciled(self):
         return self.operator.reconcile(self.provider.name, START, self.clock.now() + timedelta(days=1))
@@ -281,7 +274,9 @@ class Campaign:
     def _what_was_captured_is_here(self):
         """Give the payments whose sum we were told wrong."""
         there = {payment.payment_id: payment.amount for payment in self.provider.captured()}
-        found = self._rows("SELECT payment_id, captured, currency, posted_as FROM prepaid_payment WHERE book_id = :book")
+        found = self._rows(
+            "SELECT payment_id, captured, currency, posted_as FROM prepaid_payment WHERE book_id = :book"
+        )
         here = {row.payment_id: Money(int(row.captured), row.currency) for row in found}
         assert len(here) == len(found)
         assert here.keys() == there.keys(), "what was captured is not what was settled"
@@ -307,8 +302,9 @@ class Campaign:
             assert len(made) <= 1, "given back twice"
             went = [(found.payment_id, found.amount) for found in made if found.done]
             expected = (refund.payment_id, Money(int(refund.amount), refund.currency))
-            assert went == ([expected] if refund.state == "succeeded" else []), refund.state
             assert refund.state in {"succeeded", "failed", "canceled"}, "a refund of unknown outcome"
+            assert refund.state == "succeeded" or not went, "a refund went back although it had failed"
+            assert refund.state != "succeeded" or went == [expected], "a refund that succeeded never was"
         assert {reference for reference, _ in there} <= {refund.id for refund in ours}
 
     def _what_did_not_go_back_is_in_suspense(self):
@@ -332,15 +328,14 @@ class Campaign:
         waiting = self._rows("SELECT event_id, outcome FROM prepaid_webhook_event WHERE book_id = :book"
                              " AND outcome IN ('received', 'recorded', 'parked')")  # fmt: skip
         assert waiting == []
+        assert self._next_due() is None, "there is always something due"
 
 
 def campaign(make_provider, folder, *, seed, calls, lies=False, gateway=None):
     """Lead a campaign to its end, prove that all is right, and give its figures."""
     clock = MovableClock()
     provider = make_provider(clock, Random(f"provider {seed}"))
-    led = Campaign(
-        provider, folder, seed=f"campaign {seed}", clock=clock, gateway=gateway and gateway(provider)
-    )
+    led = Campaign(provider, folder, seed=f"campaign {seed}", clock=clock, gateway=gateway and gateway(provider))
     try:
         led.run(calls, lies=lies)
         found = led.come_to_rest()
