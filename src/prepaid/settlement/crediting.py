@@ -124,7 +124,9 @@ def suspend(
         topup=topup.id,
         reason=reason,
     )
-    audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=f"{topup.id}/{reason}")
+    # Under a name of its own: the same may have been told before, when nothing was captured yet and it was refused.
+    about = f"{topup.id}/review/{reason}"
+    audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=about)
 
 
 def _suspense_header(context: Context, topup: Topup) -> Header:

@@ -286,6 +286,10 @@ def _handler(simulator: LoopbackServer) -> type[BaseHTTPRequestHandler]:
             simulator._disconnected(self.connection)
             super().finish()
 
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # the client hung up
+                super().handle()
+
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing: what a test sends is in `LoopbackServer.requests`."""
 
