@@ -126,3 +126,15 @@ def test_an_answer_lost_while_starting_is_found_again(ada, simulator, clock):
     clock.advance(days=2)
     assert ada.topups.confirm(caught.value.topup_id).state == "pending"
     assert len(simulator.all_of("order")) == 1
+
+
+def test_another_sum_that_was_refused_and_then_captured_by_hand_waits_in_review(
+    billing, deliver, ada, simulator, topup, order_id
+):
+    payment_id = simulator.authorise(order_id, amount=51_180)
+    assert deliver("payment.authorized", payment_id).outcome == "mismatch"
+    simulator.capture(payment_id)
+    assert deliver("payment.captured", payment_id).outcome == "review"
+    assert ada.topups.get(topup.id).state == "review"
+    assert ada.balance().available == Money.of("0.00", "INR")
+    assert billing.check().ok

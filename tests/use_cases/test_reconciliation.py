@@ -93,6 +93,14 @@ def test_a_second_payment_that_nobody_told_of_is_missing_here(billing, simulated
     report = reconcile(billing, clock)
 
     assert (report.matched, [item.topup_id for item in report.missing_here]) == (1, [topup.id])
+    for _ in range(2):  # what the list shows, the operator can bring in
+        operator(billing).topups.recheck(topup.id)
+    report = reconcile(billing, clock)
+    assert (report.ok, report.matched) == (True, 2)
+    [waiting] = operator(billing).topups.review().items
+    assert (waiting.further_of, waiting.failure) == (topup.id, "second-payment")
+    operator(billing).topups.recheck(waiting.id)
+    assert billing.check().ok
 
 
 def test_refunds_and_disputes_are_compared_too(billing, simulated, clock):

@@ -240,6 +240,23 @@ def test_past_the_time_of_the_gateways_memory_no_second_checkout_is_made(tmp_pat
 
 
 @SQLITE
+@pytest.mark.parametrize(("age_s", "found"), [(1740, True), (1741, False), (1800, False)])
+def test_a_key_is_not_sent_so_late_that_it_may_be_forgotten_on_the_way(tmp_path, clock, open_billing, age_s, found):
+    takes = {"EUR": ("1", "1000", "0.01")}
+    gateway = NarrowGateway(state=tmp_path / "narrow.db", clock=clock, takes=takes, keys_valid_s=1800, name="narrow")
+    billing = open_billing(gateways=[gateway])
+    billing.customers.register(ADA)
+    gateway.fault_next("create_checkout", "timeout-after-accept")
+    with pytest.raises(GatewayUnavailable) as lost:
+        start(billing)
+    clock.advance(seconds=age_s)
+
+    topup = billing.customer(ADA).topups.confirm(lost.value.topup_id)
+
+    assert topup.state == ("pending" if found else "starting")
+
+
+@SQLITE
 def test_a_gateway_without_keys_is_asked_once_and_never_again(tmp_path, clock, open_billing):
     takes = {"EUR": ("1", "1000", "0.01")}
     gateway = NarrowGateway(state=tmp_path / "narrow.db", clock=clock, takes=takes, keys_valid_s=0, name="narrow")

@@ -14,7 +14,7 @@ from ..store.topups import StoredTopup
 from .endings import end_unpaid
 
 _FIRST_TRY: Final = timedelta(minutes=1)
-"""Even a gateway without keys is asked once; this is how long the first try may take."""
+"""Even a gateway without keys is asked once; this is how long the first try, and any other, may take."""
 
 
 def load(context: Context, topup_id: str) -> StoredTopup:
@@ -76,6 +76,6 @@ def open_checkout(context: Context, gateway: Gateway, stored: StoredTopup) -> St
 
 
 def is_forgotten(context: Context, gateway: Gateway, topup: Topup) -> bool:
-    """Tell whether the gateway may take the same key for a new request by now."""
+    """Tell whether the gateway may take the same key for a new request by the time that the request is there."""
     kept_for = timedelta(seconds=gateway.capabilities().create_key_valid_s)
-    return context.now() - topup.created_at > max(kept_for, _FIRST_TRY)
+    return context.now() - topup.created_at > max(kept_for - _FIRST_TRY, _FIRST_TRY)

@@ -131,7 +131,7 @@ def suspend(
         topup=topup.id,
         reason=reason,
     )
-    # Not the name of what may have been told before it was paid.
+    # Under a name of its own: the same may have been told before, when nothing was captured yet and it was refused.
     about = f"{topup.id}/review/{reason}"
     audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=about)
 

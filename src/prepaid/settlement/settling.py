@@ -91,9 +91,7 @@ def _look_again(context: Context, stored: StoredTopup, payment_id: str | None) -
     topup = stored.topup
     told = payment_id is not None and payment_id != stored.payment_id
     if told and not context.database.read(lambda tx: payments.owner(tx, topup.gateway, payment_id or "")):
-        gateway = gateway_of(context, topup)
-        payment = gateway.fetch_payment(_ref(stored))
-        _look_beside(context, gateway, topup, payment, expected=_expected(context, gateway, stored, close=None))
+        _look_for_others(context, stored)
     elif stored.next_look_at is not None:
         _look_around(context, gateway_of(context, topup), stored)
         context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, None, 0))
@@ -103,9 +101,15 @@ def _look_again(context: Context, stored: StoredTopup, payment_id: str | None) -
 def _look_around(context: Context, gateway: Gateway, stored: StoredTopup) -> None:
     """Look for everything beside the payment that settled a top-up, told of or not."""
     if stored.checkout_id is not None:  # a second payment has the checkout of the first, and is found there
-        payment = gateway.fetch_payment(_ref(stored))
+        payment = _ask(context, gateway, stored, close=None)
         _keep_others(context, stored.topup, payment, expected=_expected(context, gateway, stored, close=None))
     gateway_facts.record(context, gateway, stored.topup)
+
+
+def _look_for_others(context: Context, stored: StoredTopup) -> None:
+    gateway = gateway_of(context, stored.topup)
+    payment = _ask(context, gateway, stored, close=None)
+    _look_beside(context, gateway, stored.topup, payment, expected=_expected(context, gateway, stored, close=None))
 
 
 def _look_beside(

@@ -1,7 +1,8 @@
 """A small HTTP server on 127.0.0.1 that simulators of payment providers are built on.
 
 It decodes requests, remembers them, hands them one by one to the simulator, and
-misbehaves on request: a scripted fault spoils the next answer on its way out.
+misbehaves on request: a fault, scripted for the next answer or drawn by chance,
+spoils it on its way out.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import json
 import re
 import socket
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -98,6 +100,7 @@ _HTML = Answer(status=502, body=b"<html><body><h1>502 Bad Gateway</h1></body></h
 FAULTS: Final[Mapping[str, Fault]] = {
     "drop": Fault(spoil=lambda answer: None, executed=False),
     "accept-then-drop": Fault(spoil=lambda answer: None),
+    "slow": Fault(spoil=lambda answer: answer, stall_s=0.05),
     "stall": Fault(spoil=lambda answer: answer, stall_s=60),
     "html": Fault(spoil=lambda answer: _HTML),
     "truncated": Fault(spoil=lambda answer: attrs.evolve(answer, body=answer.body[: len(answer.body) // 2])),
@@ -121,6 +124,7 @@ class LoopbackServer:
 
     Attributes:
         requests: Every request received, in order.
+        met: How often each fault of `fault_sometimes` was met.
         lock: Guards all state; held while a request is answered.
     """
 
@@ -129,7 +133,9 @@ class LoopbackServer:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.lock = threading.RLock()
+        self.met: Counter[str] = Counter()
         self._script: deque[Fault] = deque()
+        self._chance: Callable[[Request], Fault | None] = lambda request: None
         self._stopping = threading.Event()
         self._connections: set[socket.socket] = set()
         self._server: ThreadingHTTPServer | None = None
@@ -184,6 +190,34 @@ class LoopbackServer:
         with self.lock:
             self._script.extend([chosen] * times)
 
+    def fault_sometimes(
+        self, rate: float, *, random: Random, names: Sequence[str] | Callable[[Request], Sequence[str]]
+    ) -> None:
+        """Let requests go wrong by chance, those that no scripted fault waits for; a rate of 0 ends it.
+
+        Args:
+            rate: How many of all requests, from 0 to 1.
+            random: Where chance comes from: the same seed and the same requests, the same faults.
+            names: Faults to choose from, all alike, or what gives those that a request may meet.
+
+        Raises:
+            KeyError: There is no fault of that name.
+        """
+        if not callable(names):
+            for name in names:
+                self.faults[name]
+        may_meet = names if callable(names) else lambda request: names
+
+        def draw(request: Request) -> Fault | None:
+            if random.random() >= rate:
+                return None
+            name = random.choice(may_meet(request))
+            self.met[name] += 1
+            return self.faults[name]
+
+        with self.lock:
+            self._chance = draw
+
     def rewrite_next(self, change: Callable[[Any], None]) -> None:
         """Let ``change`` alter the JSON of the next answer in place."""
         self.fault_next(rewriting(change))
@@ -195,13 +229,16 @@ class LoopbackServer:
     def _handle(self, request: Request) -> Answer | None:
         with self.lock:
             self.requests.append(request)
-            fault = self._script.popleft() if self._script else None
+            fault = self._due(request)
             answer = self.answer(request) if fault is None or fault.executed else Answer()
         if fault is None:
             return answer
         if fault.stall_s:
             self._stopping.wait(fault.stall_s)
         return fault.spoil(answer)
+
+    def _due(self, request: Request) -> Fault | None:
+        return self._script.popleft() if self._script else self._chance(request)
 
     def _connected(self, connection: socket.socket) -> None:
         with self.lock:
@@ -248,6 +285,10 @@ def _handler(simulator: LoopbackServer) -> type[BaseHTTPRequestHandler]:
         def finish(self) -> None:
             simulator._disconnected(self.connection)
             super().finish()
+
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # the client hung up
+                super().handle()
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing: what a test sends is in `LoopbackServer.requests`."""

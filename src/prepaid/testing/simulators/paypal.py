@@ -81,7 +81,7 @@ class PayPalSimulator(PayPalAccount):
     """PayPal's API for one account, as far as payments by orders need it.
 
     Faults of `fault_next` beside the general ones, which all spare the request
-    for a token: ``429`` and ``500`` (nothing is done); ``wrong-id``,
+    for a token, other than those of `fault_sometimes`: ``429`` and ``500`` (nothing is done); ``wrong-id``,
     ``wrong-amount`` and ``wrong-merchant`` (the answer speaks of another object,
     sum or account); ``expired-token`` (every token given so far is refused);
     ``permanent-401`` (every token is refused from now on).
@@ -207,16 +207,10 @@ class PayPalSimulator(PayPalAccount):
         """
         self._token_faults.append(self.faults[fault] if isinstance(fault, str) else fault)
 
-    def _handle(self, request: Request) -> Answer | None:
+    def _due(self, request: Request) -> Fault | None:
         if request.path != _TOKEN_PATH:
-            return super()._handle(request)
-        with self.lock:
-            self.requests.append(request)
-            fault = self._token_faults.pop(0) if self._token_faults else None
-            answer = self.answer(request)
-        if fault is not None and fault.stall_s:
-            self._stopping.wait(fault.stall_s)
-        return fault.spoil(answer) if fault else answer
+            return super()._due(request)
+        return self._token_faults.pop(0) if self._token_faults else self._chance(request)
 
     def answer(self, request: Request) -> Answer:
         """Carry a request out as PayPal would."""

@@ -50,10 +50,10 @@ _NUMBERED: Final = ("amount", "amount_paid", "amount_due")
 
 
 def _of_another(content: Object) -> None:
+    names = ("id",) if "id" in content else ("order_id", "payment_id", "id")
     for found in content.get("items", [content]):
-        name = next(name for name in ("order_id", "payment_id", "id") if "id" in content or found.get(name))
-        name = "id" if "id" in content else name
-        found[name] = found[name][:-4] + "zzzz"
+        for name in [name for name in names if found.get(name)][:1]:  # a refusal has none
+            found[name] = found[name][:-4] + "zzzz"
 
 
 def _one_more(node: Any) -> None:

@@ -54,6 +54,8 @@ _EXPANDABLE: Final = frozenset({"charge", "payment_intent", "latest_charge", "ba
 _SERVER_ERROR: Final = 500
 _WAIT_S: Final = 7
 
+_STORED_FAILURE: Final = Fault(spoil=lambda answer: answer)  # what fails is the carrying out
+
 Webhook = tuple[dict[str, str], bytes]
 """Headers with names in lower case, and the raw body."""
 
@@ -79,8 +81,9 @@ def _add_to_amounts(node: Any, extra: int) -> None:
 
 
 def _misname(content: Any) -> None:
-    named = content["data"][0] if content["object"] == "list" else content
-    named["id"] = named["id"][:-4] + "zzzz"
+    for named in content.get("data", [content])[:1]:
+        if "id" in named:  # a refusal has none
+            named["id"] = named["id"][:-4] + "zzzz"
 
 
 def _flip_mode(node: Any) -> None:
@@ -111,6 +114,7 @@ class StripeSimulator(LoopbackServer):
             ),
             executed=False,
         ),
+        "500": _STORED_FAILURE,
         "wrong-id": rewriting(_misname),
         "wrong-amount": rewriting(lambda content: _add_to_amounts(content, 1)),
         "wrong-mode": rewriting(_flip_mode),
@@ -129,7 +133,7 @@ class StripeSimulator(LoopbackServer):
         self._secret_key = secret_key
         self._account = StripeAccount(livemode="_live_" in secret_key, clock=clock, ids=ids or RandomIds(clock))
         self._stored: dict[str, _Stored] = {}
-        self._failures = 0
+        self._fails = False
 
     # What the customer and the bank do.
 
@@ -296,19 +300,12 @@ class StripeSimulator(LoopbackServer):
             self._account.lapse()
             return copy.deepcopy(self._account.all_of(kind))
 
-    def fault_next(self, fault: str | Fault, *, times: int = 1) -> None:
-        """Let the next ``times`` requests go wrong; see the class for names.
-
-        Raises:
-            KeyError: There is no fault of that name.
-        """
-        if fault != "500":
-            return super().fault_next(fault, times=times)
-        with self.lock:
-            self._failures += times
-        return None
-
     # What comes in over the wire.
+
+    def _due(self, request: Request) -> Fault | None:
+        fault = super()._due(request)
+        self._fails = fault is _STORED_FAILURE
+        return fault
 
     def answer(self, request: Request) -> Answer:
         """Carry a request out as Stripe would."""
@@ -341,8 +338,7 @@ class StripeSimulator(LoopbackServer):
         return evolve(stored.answer, headers={"Idempotent-Replayed": "true"})
 
     def _run(self, request: Request) -> Answer:
-        if self._failures:
-            self._failures -= 1
+        if self._fails:
             return Answer.of_json(refusal("Something went wrong.", kind="api_error"), status=_SERVER_ERROR)
         for method, pattern, run in self._routes():
             match = re.fullmatch(pattern, request.path)
