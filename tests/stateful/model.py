@@ -181,14 +181,14 @@ class Purse:
         self._move(lot.size, SOURCES[lot.kind])
 
     def void(self, lot: Lot, now: datetime) -> bool:
-        """Take back what is left of a lot; tell whether anything moved."""
+        """Take back what is left of a lot, or came back to it since; tell whether anything moved."""
         if lot.kind == "paid":
             raise Refused("wrong-state")
-        if lot.voided:
-            return False
         self.look(now)
         if lot.waiting:
             lot.waiting, lot.left, lot.voided = False, 0, True
+            return False
+        if not lot.left and lot.voided:
             return False
         if not lot.left:
             raise Refused("wrong-state")

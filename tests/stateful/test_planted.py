@@ -6,17 +6,20 @@ from importlib import import_module
 
 import pytest
 from attrs import evolve
+from sqlalchemy.exc import IntegrityError
 
 from prepaid import IntegrityFault, adjustments
 from prepaid.core import reversals
-from prepaid.store import grants, holds, ledger
+from prepaid.store import accounts, grants, holds, ledger
 from prepaid.usage import holds as hold_acts
 from prepaid.usage import reversals as reversal_acts
 from prepaid.wallets import due, posting
 
 from .machine import live
 
-LIVES = 120
+LIVES = 200
+ALARMS = (AssertionError, IntegrityFault, IntegrityError)
+"""The model differs, or the library raises its own alarm, or a check of its schema does."""
 
 
 def newest_credit_burns_first(patch):
@@ -74,8 +77,11 @@ def a_capture_keeps_the_rest_reserved(patch):
     patch.setattr(ledger, "take", hasty)
 
 
-def a_captured_hold_can_be_captured_after_its_time(patch):
-    patch.setattr(holds, "lapsed", lambda tx, wallet, now: [])
+def a_hold_can_be_captured_after_its_time(patch):
+    def held(tx, context, found):
+        return accounts.hold_wallet(tx, found.customer, found.amount.currency), holds.read_held(tx, found.id)
+
+    patch.setattr(hold_acts, "_held", held)
 
 
 def a_release_leaves_what_it_kept_alive(patch):
@@ -113,7 +119,7 @@ DEFECTS = [
     a_reversal_forgets_those_before,
     credit_that_comes_back_to_an_expired_grant_stays,
     a_capture_keeps_the_rest_reserved,
-    a_captured_hold_can_be_captured_after_its_time,
+    a_hold_can_be_captured_after_its_time,
     a_release_leaves_what_it_kept_alive,
     a_void_takes_what_holds_reserve,
     a_balance_is_shown_without_what_is_due,
@@ -133,7 +139,8 @@ IN_EVERY_RUN = {newest_credit_burns_first, credit_never_lapses, a_reversal_forge
 def test_a_planted_defect_is_seen(engine, tmp_path, monkeypatch, defect):
     defect(monkeypatch)
 
-    with pytest.raises((AssertionError, IntegrityFault)) as seen:  # the model differs, or the library's own alarm
+    with pytest.raises(ALARMS) as seen:
         live(engine, tmp_path, lives=LIVES, acts=30, shrink=False)
 
+    assert not isinstance(seen.value, IntegrityError) or "CHECK constraint" in str(seen.value.orig)
     print(f"{defect.__name__}: {type(seen.value).__name__}")
