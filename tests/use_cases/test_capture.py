@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from prepaid.gateways import SimulatedGateway
-from tests.use_cases.steps import ADA, alarms, checkout_of, deliver, eur, operator, start
+from tests.use_cases.steps import ADA, alarms, checkout_of, deliver, eur, operator, rows, start
 
 
 @pytest.fixture
@@ -91,3 +92,50 @@ def test_a_capture_whose_answer_is_lost_is_looked_up(shop, manual, clock, fault)
 
     assert state_of(shop, topup) == "credited"
     assert shop.check().ok
+
+
+@pytest.fixture
+def patient(tmp_path, clock):
+    """Give a provider whose failed payments may still come through for three days."""
+
+    @attrs.frozen(kw_only=True)
+    class Patient(SimulatedGateway):
+        def capabilities(self):
+            return attrs.evolve(super().capabilities(), failed_final_after_s=3 * 86_400)
+
+    return Patient(state=tmp_path / "patient.db", clock=clock, capture="manual")
+
+
+@pytest.mark.parametrize("end", ["fail", "lapse"])
+def test_a_payment_that_is_authorised_late_is_found_and_captured_by_the_job(open_billing, patient, clock, end):
+    billing = open_billing(gateways=[patient])
+    billing.customers.register(ADA, currency="EUR")
+    topup = start(billing)
+    if end == "fail":
+        patient.fail(checkout_of(topup))
+    clock.set(topup.expires_at)
+    billing.run_due()
+    assert state_of(billing, topup) == ("failed" if end == "fail" else "expired")
+
+    clock.advance(days=2)
+    patient.pay(checkout_of(topup), late=True)
+    clock.advance(hours=1)
+    billing.run_due()
+
+    assert state_of(billing, topup) == "credited"
+    assert billing.check().ok
+
+
+def test_nobody_looks_for_ever(open_billing, patient, clock):
+    billing = open_billing(gateways=[patient])
+    billing.customers.register(ADA, currency="EUR")
+    topup = start(billing)
+    patient.fail(checkout_of(topup))
+
+    looks = 0
+    for _ in range(5):
+        clock.advance(days=1)
+        looks += billing.run_due(only="topups")[0].count
+
+    assert looks >= 3
+    assert rows(billing, "SELECT next_poll_at FROM prepaid_topup WHERE id = :id", id=topup.id) == [(None,)]
