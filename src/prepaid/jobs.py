@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from attrs import frozen
 
@@ -20,9 +21,14 @@ from .usage import billing
 
 log = logging.getLogger("prepaid.jobs")
 
+T = TypeVar("T")
+
 LEASE_FOR: Final = timedelta(minutes=15)
 MAX_BUDGET_S: Final = 86_400
 LOOKS_AT_ONCE: Final = 50
+
+PATIENCE: Final = 2
+"""How often in a row a gateway may fail to answer before a job leaves it for its next run."""
 
 LONGEST_STEP: Final = timedelta(minutes=5)
 """What one step of a job may take at most: a mail or a gateway call with its retries."""
@@ -107,36 +113,68 @@ def _bill_meters(context: Context, until: datetime | None) -> int:
     return run.charges
 
 
+@frozen
+class _Due(Generic[T]):
+    """Things of a kind that wait for their gateways.
+
+    Attributes:
+        find: Give some that are due, longest waiting first.
+        gateway: Name the gateway of one.
+        handle: Deal with one; False if its gateway did not answer.
+        put_off: Leave one for later; in vain it was not.
+    """
+
+    find: Callable[[Context], Sequence[T]]
+    gateway: Callable[[T], str]
+    handle: Callable[[Context, T], bool]
+    put_off: Callable[[Context, T], None]
+
+
+def _ask_gateways(context: Context, until: datetime | None, due: _Due[T]) -> int:
+    """Deal with what is due, one by one, until there is none or the time is over.
+
+    A gateway that does not answer time and again is left for the next run, so
+    that it keeps no other one's customers waiting.
+    """
+    done, unanswered = 0, Counter[str]()
+    while found := due.find(context):
+        for item in found:
+            if until is not None and context.now() >= until:
+                return done
+            gateway = due.gateway(item)
+            if unanswered[gateway] >= PATIENCE:
+                due.put_off(context, item)
+                continue
+            unanswered[gateway] = 0 if due.handle(context, item) else unanswered[gateway] + 1
+            done += 1
+    return done
+
+
 def _look_at_topups(context: Context, until: datetime | None) -> int:
     """Settle open top-ups whose webhook may be lost, and close those that lapsed."""
-    looked = 0
-    while until is None or context.now() < until:
-        now = context.now()
-        due = _due(context, now)
-        if not due:
-            break
-        for stored in due:
-            if until is not None and context.now() >= until:
-                break
-            _look(context, stored, now)
-            looked += 1
-    return looked
+    return _ask_gateways(context, until, _Due(_topups_due, lambda stored: stored.topup.gateway, _look, _put_off))
 
 
-def _due(context: Context, now: datetime) -> list[StoredTopup]:
-    return context.database.read(lambda tx: topups.due_for_look(tx, now, limit=LOOKS_AT_ONCE))
+def _topups_due(context: Context) -> list[StoredTopup]:
+    return context.database.read(lambda tx: topups.due_for_look(tx, context.now(), limit=LOOKS_AT_ONCE))
 
 
-def _look(context: Context, stored: StoredTopup, now: datetime) -> None:
-    topup = stored.topup
+def _put_off(context: Context, stored: StoredTopup) -> None:
+    _look_next(context, stored, context.now() + next_look(0), stored.polls)
+
+
+def _look_next(context: Context, stored: StoredTopup, at: datetime, polls: int) -> None:
+    def work(tx: Tx) -> None:
+        topups.schedule_look(tx, stored.topup.id, at, polls)
+        topups.schedule_facts(tx, stored.topup.id, at, polls)
+
+    context.database.write(work)
+
+
+def _look(context: Context, stored: StoredTopup) -> bool:
+    topup, now = stored.topup, context.now()
     # The next look is written first: a top-up that makes its gateway fail must not be first for ever.
-    next_at, polls = now + next_look(stored.polls), stored.polls + 1
-
-    def put_off(tx: Tx) -> None:
-        topups.schedule_look(tx, topup.id, next_at, polls)
-        topups.schedule_facts(tx, topup.id, next_at, polls)
-
-    context.database.write(put_off)
+    _look_next(context, stored, now + next_look(stored.polls), stored.polls + 1)
     try:
         settlement.settle(context, topup.id, close="lapse" if now >= topup.expires_at else None)
     except GatewayError as error:
@@ -144,22 +182,18 @@ def _look(context: Context, stored: StoredTopup, now: datetime) -> None:
         if not (error.retryable or error.outcome_unknown):
             reason = (error.code or "gateway-error")[:32]
             context.database.write(lambda tx: topups.mark(tx, topup.id, reason))
+        return not error.retryable
+    return True
 
 
 def _handle_webhooks(context: Context, until: datetime | None) -> int:
-    return _in_chunks(context, until, waking.handle_due)
+    events = _Due(waking.due, lambda event: event.gateway, waking.handle_again, waking.put_off)
+    return _ask_gateways(context, until, events)
 
 
 def _pursue_refunds(context: Context, until: datetime | None) -> int:
-    return _in_chunks(context, until, repayment.run_due)
-
-
-def _in_chunks(context: Context, until: datetime | None, work: Callable[[Context], int]) -> int:
-    """Do what is due, chunk by chunk, until there is none or the time is over."""
-    done = 0
-    while (until is None or context.now() < until) and (count := work(context)):
-        done += count
-    return done
+    refunds = _Due(repayment.due, lambda stored: stored.refund.gateway, repayment.pursue_again, repayment.put_off)
+    return _ask_gateways(context, until, refunds)
 
 
 def _deliver_outbox(context: Context, until: datetime | None) -> int:

@@ -30,6 +30,8 @@ from .store.refunds import StoredRefund
 
 log = logging.getLogger("prepaid.repayment")
 
+REFUNDS_AT_ONCE: Final = 50
+
 _FIRST_TRY: Final = timedelta(minutes=1)
 
 
@@ -100,13 +102,25 @@ def try_pursue(context: Context, refund_id: str) -> Refund:
         return _load(context, refund_id).refund
 
 
-def run_due(context: Context, *, limit: int = 50) -> int:
-    """Pursue the refunds whose next look has come, and give how many there were."""
-    due = context.database.read(lambda tx: refunds.due(tx, context.now(), limit=limit))
-    for stored in due:
-        _schedule(context, stored, next_look(stored.polls), polls=stored.polls + 1)
-        try_pursue(context, stored.refund.id)
-    return len(due)
+def due(context: Context) -> list[StoredRefund]:
+    """Give refunds whose next look has come, longest waiting first."""
+    return context.database.read(lambda tx: refunds.due(tx, context.now(), limit=REFUNDS_AT_ONCE))
+
+
+def pursue_again(context: Context, stored: StoredRefund) -> bool:
+    """Pursue a refund whose next look has come; False if its gateway did not answer."""
+    _schedule(context, stored, next_look(stored.polls), polls=stored.polls + 1)
+    try:
+        pursue(context, stored.refund.id)
+    except GatewayError as error:
+        log.warning("refund %s waits for its gateway: %s", stored.refund.id, error)
+        return not error.retryable
+    return True
+
+
+def put_off(context: Context, stored: StoredRefund) -> None:
+    """Leave a refund for the next run, without having looked."""
+    _schedule(context, stored, next_look(0), polls=stored.polls)
 
 
 def _load(context: Context, refund_id: str) -> StoredRefund:

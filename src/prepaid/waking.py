@@ -50,12 +50,15 @@ def handle(context: Context, gateway: Gateway, event: StoredEvent) -> tuple[Even
     return outcome, topup_id
 
 
-def handle_due(context: Context, *, limit: int = EVENTS_AT_ONCE) -> int:
-    """Handle the events again whose time has come, and give how many there were."""
-    due = context.database.read(lambda tx: webhook_events.due(tx, context.now(), limit=limit))
-    for event in due:
-        _handle_again(context, event)
-    return len(due)
+def due(context: Context) -> list[StoredEvent]:
+    """Give events whose time to be handled again has come, longest waiting first."""
+    return context.database.read(lambda tx: webhook_events.due(tx, context.now(), limit=EVENTS_AT_ONCE))
+
+
+def put_off(context: Context, event: StoredEvent) -> None:
+    """Leave an event for the next run, without having handled it."""
+    later = context.now() + next_look(0)
+    context.database.write(lambda tx: webhook_events.postpone(tx, event, later))
 
 
 def _next_at(context: Context, event: StoredEvent) -> datetime | None:
@@ -67,14 +70,16 @@ def _give_up(event: StoredEvent) -> None:
     log.error("event %s of %s was handled %d times in vain", event.event_id, event.gateway, MOST_ATTEMPTS)
 
 
-def _handle_again(context: Context, event: StoredEvent) -> None:
+def handle_again(context: Context, event: StoredEvent) -> bool:
+    """Handle an event whose time has come; False if its gateway did not answer."""
     gateway, later = context.gateways.get(event.gateway), _next_at(context, event)
     # Counted and put off first: an event that makes its handling fail must not be first, nor tried, for ever.
     ours = context.database.write(lambda tx: webhook_events.begin(tx, event, later))
     if ours and gateway is not None:
-        handle(context, gateway, event)
-    elif ours and later is None:
+        return handle(context, gateway, event)[0] != "recorded"
+    if ours and later is None:
         _give_up(event)
+    return True
 
 
 def _wake(context: Context, gateway: Gateway, event: StoredEvent) -> tuple[EventOutcome, str | None]:

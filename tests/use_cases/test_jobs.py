@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from prepaid import ConfigurationError, Rate
+from prepaid import ConfigurationError, Rate, jobs
 from prepaid.gateways import SimulatedGateway
 from prepaid.jobs import JOBS, LEASE_FOR
 from tests.use_cases.steps import (
@@ -18,6 +18,7 @@ from tests.use_cases.steps import (
     deliver,
     eur,
     give,
+    operator,
     rows,
     start,
     told,
@@ -290,3 +291,61 @@ def test_a_settled_top_up_is_never_looked_at_again(billing, simulated, clock):
 
     assert billing.run_due(only="topups")[0].count == 0
     assert rows(billing, "SELECT DISTINCT next_poll_at FROM prepaid_topup WHERE book_id = :book") == [(None,)]
+
+
+# A gateway that does not answer
+
+
+@SQLITE
+def test_a_gateway_that_does_not_answer_keeps_no_other_waiting(open_billing, simulated, tmp_path, clock):
+    down = SimulatedGateway(state=tmp_path / "down.db", clock=clock, name="down")
+    billing = open_billing(gateways=[down, simulated])
+    billing.customers.register(ADA, currency="EUR")
+    held_up = [start(billing, gateway="down") for _ in range(5)]
+    paid = start(billing, gateway="simulated")
+    simulated.pay(checkout_of(paid))
+    down.fault_next("fetch_payment", "unavailable", times=100)
+    clock.advance(minutes=2)
+
+    [run] = billing.run_due(only="topups")
+
+    assert (run.status, run.count) == ("done", 1 + jobs.PATIENCE)
+    assert billing.customer(ADA).topups.get(paid.id).state == "credited"
+    polls = rows(billing, "SELECT polls FROM prepaid_topup WHERE gateway = 'down' ORDER BY id")
+    assert sorted(count for (count,) in polls) == [0] * (len(held_up) - jobs.PATIENCE) + [1] * jobs.PATIENCE
+    clock.advance(minutes=2)
+    assert billing.run_due(only="topups")[0].count == jobs.PATIENCE
+
+
+@SQLITE
+def test_events_of_such_a_gateway_wait_without_an_attempt_counted(open_billing, simulated, tmp_path, clock):
+    down = SimulatedGateway(state=tmp_path / "down.db", clock=clock, name="down")
+    billing = open_billing(gateways=[down, simulated])
+    billing.customers.register(ADA, currency="EUR")
+    for _ in range(4):
+        down.pay(checkout_of(start(billing, gateway="down")))
+    down.fault_next("fetch_payment", "unavailable", times=100)
+    for delivery in down.events():
+        assert deliver(billing, delivery, to="down").outcome == "recorded"
+    clock.advance(minutes=2)
+
+    assert billing.run_due(only="webhooks")[0].count == jobs.PATIENCE
+
+    attempts = rows(billing, "SELECT attempts FROM prepaid_webhook_event WHERE book_id = :book")
+    assert sorted(count for (count,) in attempts) == [1] * (4 - jobs.PATIENCE) + [2] * jobs.PATIENCE
+
+
+@SQLITE
+def test_refunds_of_such_a_gateway_wait_too(open_billing, tmp_path, clock):
+    down = SimulatedGateway(state=tmp_path / "down.db", clock=clock, name="down")
+    billing = open_billing(gateways=[down])
+    billing.customers.register(ADA, currency="EUR")
+    down.fault_next("refund", "unavailable", times=100)
+    for number in range(4):
+        topup = start(billing)
+        down.pay(checkout_of(topup), amount=eur("1"))
+        billing.customer(ADA).topups.confirm(topup.id)
+        operator(billing).topups.resolve(topup.id, action="refund", reason="short", key=f"act-{number}")
+    clock.advance(minutes=2)
+
+    assert billing.run_due(only="refunds")[0].count == jobs.PATIENCE

@@ -104,6 +104,17 @@ def begin(tx: Tx, event: StoredEvent, next_at: datetime | None) -> bool:
     return bool(tx.execute(statement.values(next_at=next_at, attempts=event.attempts + 1)).rowcount)
 
 
+def postpone(tx: Tx, event: StoredEvent, next_at: datetime) -> None:
+    """Put an event that is due off, without counting an attempt."""
+    statement = update(_event).where(
+        _event.c.book_id == tx.book_id,
+        _event.c.gateway == event.gateway,
+        _event.c.event_id == event.event_id,
+        _event.c.next_at.is_not(None),
+    )
+    tx.execute(statement.values(next_at=next_at))
+
+
 def last_at(tx: Tx, gateway: str) -> datetime | None:
     """Give when a gateway's last verified event came in."""
     wanted = select(func.max(_event.c.received_at)).where(_event.c.book_id == tx.book_id, _event.c.gateway == gateway)
