@@ -34,6 +34,7 @@ class ServerFailed(RuntimeError):
 
 class _Identity(TypedDict, total=False):
     cwd: Path
+    env: dict[str, str]
     user: int
     group: int
     extra_groups: tuple[int, ...]
@@ -159,10 +160,11 @@ class LoopbackServer(ABC):
         return self._log.read_text(errors="replace")[-2000:].strip()
 
     def _as_account(self) -> _Identity:
+        # Its own: two servers that are made at once trip over each other's temporary tables.
+        own = _Identity(cwd=self._folder, env={**os.environ, "TMPDIR": str(self._folder)})
         if self._account is None:
-            return {"cwd": self._folder}
-        group = self._account.pw_gid
-        return {"cwd": self._folder, "user": self._account.pw_uid, "group": group, "extra_groups": ()}
+            return own
+        return {**own, "user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": ()}
 
 
 def _account(server: str, names: Sequence[str]) -> pwd.struct_passwd | None:
