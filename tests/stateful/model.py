@@ -130,6 +130,11 @@ class Purse:
         """Sum what is left of lots of some kinds."""
         return sum(lot.left for lot in self.lots if lot.kind in kinds and not lot.waiting)
 
+    def refuse_if_frozen(self) -> None:
+        """Begin nothing new for a customer who is frozen."""
+        if self.frozen:
+            raise Refused("customer-frozen")
+
     def _move(self, amount: int, account: str) -> None:
         self.balance += amount
         self.accounts[account] -= amount
@@ -266,8 +271,7 @@ class Purse:
     def hold(self, amount: int, lapses: datetime, now: datetime) -> Reserve:
         """Set credit aside."""
         self.look(now)
-        if self.frozen:
-            raise Refused("customer-frozen")
+        self.refuse_if_frozen()
         if self.available < amount:
             raise Refused("insufficient-credit")
         self.reserves.append(Reserve(amount, lapses))
