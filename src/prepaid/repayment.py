@@ -137,8 +137,7 @@ def _schedule(context: Context, stored: StoredRefund, wait: timedelta, *, polls:
 
 def _ref(context: Context, refund: Refund) -> PaymentRef:
     ref = context.database.read(lambda tx: topups.payment_ref(tx, refund.topup_id))
-    if ref is None:
-        raise NotFound("There is no payment to give back.", field="topup")
+    assert ref is not None  # noqa: S101 - a refund is intended for a payment
     return ref
 
 
@@ -197,12 +196,12 @@ def apply(context: Context, refund: Refund, snapshot: RefundSnapshot) -> Refund:
             context.database.write(lambda tx: refunds.step(tx, refund.id, "pending", gateway_refund_id=known))
         case "succeeded":
             _succeed(context, refund, snapshot.gateway_refund_id)
-        case "failed" | "canceled":
+        case lost:
             _lose(
                 context,
                 refund,
-                snapshot.state,
-                failure=snapshot.failure or snapshot.state,
+                lost,
+                failure=snapshot.failure or lost,
                 gateway_refund_id=snapshot.gateway_refund_id,
             )
     return _load(context, refund.id).refund
@@ -251,8 +250,7 @@ def end_review(tx: Tx, topup_id: str) -> None:
     A top-up that was credited keeps its state: only what was too much went back.
     """
     stored = topups.find(tx, topup_id)
-    if stored is None or stored.captured is None:
-        return
+    assert stored is not None and stored.captured is not None  # noqa: S101, PT018 - something of it went back
     if stored.topup.state != "review":
         topups.mark_paid(tx, topup_id, "")
     elif refunds.back_from_suspense(tx, topup_id) >= stored.captured.units:

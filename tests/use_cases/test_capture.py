@@ -139,3 +139,21 @@ def test_nobody_looks_for_ever(open_billing, patient, clock):
 
     assert looks >= 3
     assert rows(billing, "SELECT next_poll_at FROM prepaid_topup WHERE id = :id", id=topup.id) == [(None,)]
+
+
+def test_an_approval_that_its_gateway_cannot_undo_is_canceled_all_the_same(open_billing, tmp_path, clock):
+    @attrs.frozen(kw_only=True)
+    class Stubborn(SimulatedGateway):
+        def cancel(self, ref):
+            return self.fetch_payment(ref)
+
+    gateway = Stubborn(state=tmp_path / "stubborn.db", clock=clock, capture="manual")
+    billing = open_billing(gateways=[gateway])
+    billing.customers.register(ADA, currency="EUR")
+    for paid in (True, False):
+        topup = start(billing)
+        if paid:
+            gateway.pay(checkout_of(topup))
+        assert billing.customer(ADA).topups.cancel(topup.id).state == "canceled"
+        assert billing.customer(ADA).topups.confirm(topup.id).state == "canceled"
+    assert billing.check().ok

@@ -24,6 +24,7 @@ from tests.use_cases.steps import (
     operator,
     parts,
     rows,
+    seller,
     start,
     told,
     top_up,
@@ -456,6 +457,109 @@ def test_the_rest_that_fails_can_be_sent_again(billing, simulated, clock):
     topup = resolve(billing, waiting, "refund", key="act-2")
 
     assert (topup.state, states(billing, topup)) == ("refunded", ["succeeded", "failed", "succeeded"])
+    assert billing.check().ok
+
+
+def test_a_part_that_is_still_on_its_way_at_the_gateway_ends_the_review_when_it_is_there(billing, simulated):
+    waiting = in_review(billing, simulated)
+    simulated.script_refund("pending")
+    gateway_refund_id = simulated.refund_at_provider(checkout_of(start_again(billing, waiting)), eur("20"))
+    deliver(billing, simulated.events()[-1])
+
+    topup = resolve(billing, waiting, "refund")
+
+    assert (topup.state, states(billing, topup)) == ("review", ["pending", "succeeded"])
+    assert billing.check().ok
+    simulated.finish_refund(gateway_refund_id)
+    deliver(billing, simulated.events()[-1])
+    assert billing.customer(ADA).topups.get(topup.id).state == "refunded"
+    assert billing.check().ok
+
+
+def test_a_refund_that_changes_at_the_gateway_at_that_moment_is_looked_at_again(billing, simulated, monkeypatch):
+    from prepaid.store import refunds as refund_rows
+
+    waiting = given_back_meanwhile(billing, simulated, "20")
+    monkeypatch.setattr(refund_rows, "adopt", lambda tx, refund: False)
+
+    with pytest.raises(WrongState, match="changed just now"):
+        resolve(billing, waiting, "refund")
+
+    assert billing.check().ok
+
+
+def test_a_refund_is_pursued_as_long_as_its_gateway_is_there(open_billing, billing, simulated):
+    from prepaid import repayment
+
+    simulated.fault_next("refund", "unavailable")
+    topup = resolve(billing, in_review(billing, simulated), "refund")
+    [refund] = refunds_of(billing, topup)
+    without = open_billing(gateways=[])
+
+    with pytest.raises(GatewayError) as gone:
+        repayment.pursue(without._context, refund.id)
+    assert gone.value.code == "not-configured"
+    assert repayment.pursue(billing._context, refund.id).state == "succeeded"
+    assert repayment.pursue(billing._context, refund.id).state == "succeeded"
+    assert repayment.apply(billing._context, refund, simulated.refunds_of(_ref(billing, topup))[0]).state == "succeeded"
+    with pytest.raises(NotFound):
+        repayment.pursue(billing._context, "ref_01m82v7m000000000000000000")
+
+
+def test_a_refund_that_is_lost_is_lost_once(billing, simulated):
+    from prepaid import repayment
+
+    topup = resolve(billing, in_review(billing, simulated), "refund")
+    [refund] = refunds_of(billing, topup)
+    simulated.finish_refund(refund.gateway_refund_id, succeed=False)
+    [told_now] = simulated.refunds_of(_ref(billing, topup))
+
+    for _ in range(2):
+        assert repayment.apply(billing._context, refund, told_now).state == "failed"
+
+    assert flow(billing, "refunds_in_transit", "suspense") == "45.00"
+    assert billing.check().ok
+
+
+@SQLITE
+def test_a_cent_that_tax_takes_whole_can_only_go_back(open_billing, simulated):
+    billing = open_billing(seller=seller(rounding="down"))
+    billing.customers.register(ADA, currency="EUR")
+    add_rule(billing)
+    live_in(billing, "FR")
+    waiting = in_review(billing, simulated, paid="0.01")
+
+    for action in ("credit_received", "credit_quoted"):
+        with pytest.raises(WrongState, match="Nothing would be left"):
+            resolve(billing, waiting, action)
+
+    assert resolve(billing, waiting, "refund").state == "refunded"
+
+
+@pytest.mark.parametrize("mine", [True, False])
+def test_a_second_payment_kept_by_another_worker_at_the_same_moment_is_kept_once(billing, simulated, monkeypatch, mine):
+    """Let the look for its owner come too early, as it does for the slower of two workers."""
+    from prepaid import IntegrityFault
+    from prepaid.settlement import crediting
+
+    first = top_up(billing, simulated)
+    simulated.pay_again(checkout_of(start_again(billing, first)))
+    operator(billing).topups.recheck(first.id)
+    real, looks = crediting.owner_of, []
+
+    def late(context, gateway, payment):
+        looks.append(payment.payment_id)
+        return real(context, gateway, payment) if mine and looks.count(payment.payment_id) > 1 else None
+
+    monkeypatch.setattr(crediting, "owner_of", late)
+    payment = simulated.fetch_payment(_ref(billing, first)).further[0]
+    if mine:
+        crediting.keep_further(billing._context, first, payment)
+    else:
+        with pytest.raises(IntegrityFault):
+            crediting.keep_further(billing._context, first, payment)
+
+    assert len(operator(billing).topups.review().items) == 1
     assert billing.check().ok
 
 

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from .. import audit, outbox
 from ..config import Context
-from ..core.errors import NotFound
 from ..core.instants import local_day
 from ..core.topups import Topup
 from ..store import Duplicate, Tx, allowances, topups
@@ -76,6 +75,5 @@ def refuse(context: Context, topup: Topup, reason: str) -> Settled:
 
 def _again(context: Context, topup: Topup) -> Topup:
     stored = context.database.read(lambda tx: topups.find(tx, topup.id))
-    if stored is None:
-        raise NotFound("There is no such top-up.", field="topup")
+    assert stored is not None  # noqa: S101 - it was there, and none is ever removed
     return stored.topup
