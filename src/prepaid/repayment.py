@@ -245,16 +245,17 @@ def adopt(tx: Tx, context: Context, refund: Refund, *, system: wallets.Accounts)
 
 
 def end_review(tx: Tx, topup_id: str) -> None:
-    """End the review of a payment that went back whole.
+    """End the review of a payment that went back whole; what is still out, or came back to us, keeps it as it is.
 
     A top-up that was credited keeps its state: only what was too much went back.
     """
+    topups.hold(tx, topup_id)
     stored = topups.find(tx, topup_id)
     assert stored is not None and stored.captured is not None  # noqa: S101, PT018 - something of it went back
-    if stored.topup.state != "review":
+    if stored.topup.state != "credited" and refunds.back_from_suspense(tx, topup_id) < stored.captured.units:
+        return
+    if stored.topup.state != "review" or not topups.step(tx, topup_id, "refunded", failure=""):
         topups.mark_paid(tx, topup_id, "")
-    elif refunds.back_from_suspense(tx, topup_id) >= stored.captured.units:
-        topups.step(tx, topup_id, "refunded", failure="")
 
 
 def _lose(

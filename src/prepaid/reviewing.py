@@ -14,7 +14,7 @@ from .core.ids import check_key, check_text
 from .core.instants import to_micros
 from .core.money import Money, require_whole_minor
 from .core.pages import Page, make_cursor, read_cursor
-from .core.refunds import LOST_REFUNDS, Refund
+from .core.refunds import LOST_REFUNDS, OPEN_REFUNDS, Refund
 from .core.resolution import Resolution, ResolveAction, check_action
 from .core.resolution import resolve as resolved_as
 from .core.states import PAID_STATES
@@ -220,22 +220,27 @@ def _require_waiting(context: Context, stored: StoredTopup, action: ResolveActio
     Raises:
         WrongState: Nothing does, or not for this.
     """
-    back = context.database.read(lambda tx: refunds.of_topup(tx, stored.topup.id))
-    alive = [refund for refund in back if refund.state not in LOST_REFUNDS]
-    made = [refund for refund in alive if refund.is_made_at_gateway] if stored.topup.state == "review" else []
-    sent = [refund for refund in alive if refund.origin == "review" and not refund.is_made_at_gateway]
-    waiting = None if sent else _in_suspense(stored)
-    if waiting is None or (stored.topup.state != "review" and action != "refund"):
-        raise WrongState("This top-up does not wait in review.", field="topup", state=stored.topup.state)
-    if made and action != "refund":
+    waiting, topup = _in_suspense(stored), stored.topup
+    back = context.database.read(lambda tx: refunds.of_topup(tx, topup.id))
+    # What a gateway's dashboard gave back of a credited payment is no part of what is in suspense.
+    out = [
+        refund
+        for refund in back
+        if refund.state not in LOST_REFUNDS and (refund.origin == "review" or topup.state != "credited")
+    ]
+    made = [refund for refund in out if refund.origin == "gateway"]
+    is_sent = any(refund.state in OPEN_REFUNDS and not refund.is_made_at_gateway for refund in out)
+    left = None if waiting is None else waiting - sum((each.amount for each in out), Money.zero(waiting.currency))
+    is_waiting = left is not None and (left.units > 0 or (left.units == 0 and bool(made)))
+    if left is None or not is_waiting or is_sent or (topup.state != "review" and action != "refund"):
+        raise WrongState("This top-up does not wait in review.", field="topup", state=topup.state)
+    if out and action != "refund":
         raise WrongState("A part of this payment went back at its gateway; the rest can only follow.", field="action")
-    for refund in made:
-        waiting -= refund.amount
-    return waiting, [refund for refund in made if refund.origin == "gateway"]
+    return left, made
 
 
 def _in_suspense(stored: StoredTopup) -> Money | None:
-    """Give what stands in suspense of a payment whose refunds are all lost."""
+    """Give what stands in suspense of a payment while nothing of it is out."""
     captured = stored.captured
     if captured is None or stored.topup.state != "credited":
         return captured

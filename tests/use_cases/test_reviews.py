@@ -476,6 +476,74 @@ def test_a_part_that_is_still_on_its_way_at_the_gateway_ends_the_review_when_it_
     assert billing.check().ok
 
 
+@pytest.mark.parametrize("own_first", [True, False])
+def test_a_part_that_comes_back_keeps_the_payment_before_operators_until_it_is_sent_again(
+    billing, simulated, clock, own_first
+):
+    """Lose the dashboard's refund after it succeeded, before or after the rest of ours is there."""
+    waiting = in_review(billing, simulated)
+    at_gateway = simulated.refund_at_provider(checkout_of(start_again(billing, waiting)), eur("20"))
+    deliver(billing, simulated.events()[-1])
+    simulated.script_refund("pending")
+    topup = resolve(billing, waiting, "refund")
+    ours = refunds_of(billing, topup)[1].gateway_refund_id
+
+    def lose():
+        simulated.finish_refund(at_gateway, succeed=False)
+        deliver(billing, simulated.events()[-1])
+
+    def succeed():
+        simulated.finish_refund(ours)
+        deliver(billing, simulated.events()[-1])
+
+    for act in (succeed, lose) if own_first else (lose, succeed):
+        act()
+        assert billing.check().ok
+
+    [odd] = operator(billing).topups.review().items
+    assert (odd.id, odd.state, odd.failure) == (topup.id, "refunded" if own_first else "review", "refund-failed")
+    with pytest.raises(WrongState):
+        resolve(billing, odd, "credit_received", key="act-2")
+    simulated.script_refund("succeeded")
+
+    done = resolve(billing, odd, "refund", key="act-3")
+
+    assert (done.state, done.failure) == ("refunded", "")
+    assert [str(refund.amount.amount) for refund in refunds_of(billing, done)] == ["20.00", "25.00", "20.00"]
+    assert states(billing, done) == ["failed", "succeeded", "succeeded"]
+    assert operator(billing).topups.review().items == ()
+    with pytest.raises(WrongState):
+        resolve(billing, done, "refund", key="act-4")
+    assert billing.check().ok
+
+
+def test_the_rest_that_comes_back_after_the_review_is_sent_again_without_what_the_gateway_gave(billing, simulated):
+    waiting = given_back_meanwhile(billing, simulated, "20")
+    topup = resolve(billing, waiting, "refund")
+    simulated.finish_refund(refunds_of(billing, topup)[1].gateway_refund_id, succeed=False)
+    deliver(billing, simulated.events()[-1])
+
+    done = resolve(billing, topup, "refund", key="act-2")
+
+    assert (done.state, done.failure) == ("refunded", "")
+    assert [str(refund.amount.amount) for refund in refunds_of(billing, done)] == ["20.00", "25.00", "25.00"]
+    assert billing.check().ok
+
+
+def test_what_came_back_after_the_review_and_is_given_back_at_the_gateway_is_not_sent_by_us(billing, simulated):
+    topup = resolve(billing, in_review(billing, simulated), "refund")
+    simulated.finish_refund(refunds_of(billing, topup)[0].gateway_refund_id, succeed=False)
+    deliver(billing, simulated.events()[-1])
+    simulated.refund_at_provider(checkout_of(start_again(billing, topup)), eur("45"))
+    deliver(billing, simulated.events()[-1])
+
+    done = resolve(billing, topup, "refund", key="act-2")
+
+    assert (done.state, done.failure, states(billing, done)) == ("refunded", "", ["failed", "succeeded"])
+    assert len(simulated.refunds_of(_ref(billing, done))) == 2
+    assert billing.check().ok
+
+
 def test_a_refund_that_changes_at_the_gateway_at_that_moment_is_looked_at_again(billing, simulated, monkeypatch):
     from prepaid.store import refunds as refund_rows
 

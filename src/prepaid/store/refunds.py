@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, cast
 
 from attrs import frozen
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import insert, select, update
 
 from ..core.money import Money
-from ..core.refunds import LOST_REFUNDS, OPEN_REFUNDS, Refund, RefundOrigin, RefundStep, refund_sources
+from ..core.refunds import OPEN_REFUNDS, Refund, RefundOrigin, RefundStep, refund_sources
 from . import schema
 from .database import Tx
 
@@ -107,29 +107,14 @@ def adopt(tx: Tx, refund: Refund) -> bool:
 
 
 def back_from_suspense(tx: Tx, topup_id: str) -> int:
-    """Give what of a payment in suspense reached the customer, in ledger units.
-
-    What was made at the gateway adds up; of ours each is of all the rest, and
-    one that came back is followed by another.
-    """
-    ours = _refund.c.gateway_key != ""
-    at_gateway = func.coalesce(func.sum(case((ours, 0), else_=_refund.c.amount)), 0)
-    sent = func.coalesce(func.max(case((ours, _refund.c.amount), else_=0)), 0)
-    wanted = select(at_gateway + sent).where(
+    """Sum what of a payment in suspense reached the customer and stayed there, in ledger units, as it is now."""
+    wanted = select(_refund.c.amount).where(
         _refund.c.book_id == tx.book_id,
         _refund.c.topup_id == topup_id,
         _refund.c.origin == "review",
-        _refund.c.settled_at.is_not(None),
+        _refund.c.state == "succeeded",
     )
-    return int(tx.execute(wanted).scalar_one())
-
-
-def given_back(tx: Tx, topup_id: str) -> int:
-    """Sum what of a top-up's payment went back or is on its way, in ledger units."""
-    wanted = select(func.coalesce(func.sum(_refund.c.amount), 0)).where(
-        _refund.c.book_id == tx.book_id, _refund.c.topup_id == topup_id, _refund.c.state.not_in(LOST_REFUNDS)
-    )
-    return int(tx.execute(wanted).scalar_one())
+    return sum(int(amount) for amount in tx.execute(tx.current(wanted)).scalars())
 
 
 def _one(tx: Tx, which: Any) -> StoredRefund | None:

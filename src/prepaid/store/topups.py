@@ -169,6 +169,11 @@ def find(tx: Tx, topup_id: str) -> StoredTopup | None:
     return None if row is None else _from_row(row)
 
 
+def hold(tx: Tx, topup_id: str) -> None:
+    """Lock a top-up's row, so that of two who change what stands beside it one comes after the other."""
+    tx.execute(select(_topup.c.id).where(_topup.c.book_id == tx.book_id, _topup.c.id == topup_id).with_for_update())
+
+
 def find_by_payment(tx: Tx, gateway: str, payment_id: str) -> StoredTopup | None:
     """Read the top-up that a gateway's payment settled."""
     row = tx.execute(

@@ -123,12 +123,16 @@ def given_back(tx: Tx) -> Iterator[Any]:
 def refunded_topups(tx: Tx, scope: Scope) -> Iterator[Any]:
     """Give every top-up that says it was given back, with what of it really was, by review.
 
-    What was made at the gateway adds up; of ours each is of all the rest, and
-    one that came back is followed by another.
+    It need not be all only where a part came back later, and operators see that it did.
     """
     back = _back_from_suspense(tx)
     paid = and_(_payment.c.book_id == tx.book_id, _payment.c.topup_id == _topup.c.id)
-    wanted = select(_topup.c.id, back.c.amount, _payment.c.captured).select_from(
+    came_back = (_refund.c.settled_at.is_not(None), _refund.c.state.in_(LOST_REFUNDS), _refund.c.origin == "review")
+    of_topup = (_refund.c.book_id == tx.book_id, _refund.c.topup_id == _topup.c.id)
+    is_known = and_(_topup.c.failure != "", select(literal(1)).where(*of_topup, *came_back).exists())
+    amount = func.coalesce(back.c.amount, 0).label("amount")
+    is_whole = case((is_known, 0), else_=1).label("is_whole")
+    wanted = select(_topup.c.id, amount, _payment.c.captured, is_whole).select_from(
         _topup.outerjoin(back, back.c.topup_id == _topup.c.id).outerjoin(_payment, paid)
     )
     limits = new_or_caused(tx, scope, _topup.c.id, kind="top", cause="topup")
@@ -136,12 +140,10 @@ def refunded_topups(tx: Tx, scope: Scope) -> Iterator[Any]:
 
 
 def _back_from_suspense(tx: Tx) -> Subquery:
-    ours = _refund.c.gateway_key != ""
-    at_gateway = func.sum(case((ours, 0), else_=_refund.c.amount))
-    amount = (at_gateway + func.max(case((ours, _refund.c.amount), else_=0))).label("amount")
+    stayed = (_refund.c.origin == "review", _refund.c.state == "succeeded")
     return (
-        select(_refund.c.topup_id, amount)
-        .where(_refund.c.book_id == tx.book_id, _refund.c.origin == "review", _refund.c.settled_at.is_not(None))
+        select(_refund.c.topup_id, func.sum(_refund.c.amount).label("amount"))
+        .where(_refund.c.book_id == tx.book_id, *stayed)
         .group_by(_refund.c.topup_id)
         .subquery()
     )
