@@ -32,6 +32,7 @@ from .core.payments import (
     RefundState,
     ReturnHint,
 )
+from .core.tax_ids import RegisterAnswer, TaxId
 
 __all__ = [
     "Attachment",
@@ -62,7 +63,10 @@ __all__ = [
     "RefundRequest",
     "RefundSnapshot",
     "RefundState",
+    "RegisterAnswer",
     "ReturnHint",
+    "TaxId",
+    "TaxIdRegister",
 ]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -454,4 +458,32 @@ class InvoiceRenderer(Protocol):
 
     def render(self, invoice: Invoice) -> bytes:
         """Render the document."""
+        ...
+
+
+@runtime_checkable
+class TaxIdRegister(Protocol):
+    """A public register of tax ids, such as VIES.
+
+    Attributes:
+        name: Lower-case letters, digits and dashes; unique in a `Prepaid`.
+    """
+
+    name: str
+
+    def covers(self, tax_id: TaxId) -> bool:
+        """Tell whether the register knows numbers of this kind; asks nobody."""
+        ...
+
+    def check(self, tax_id: TaxId, *, requester: TaxId | None) -> RegisterAnswer:
+        """Ask the register about a number, within 15 seconds.
+
+        Called in no transaction. Whatever goes wrong is an answer of the state
+        ``"unavailable"``; an exception is taken for one, and logged.
+
+        Args:
+            tax_id: The number asked about.
+            requester: The seller's own number of the kind that this register
+                takes for who asks, or None.
+        """
         ...

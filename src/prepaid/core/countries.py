@@ -1,0 +1,52 @@
+"""Countries by ISO 3166-1, and the codes that tax registers use in their place.
+
+>>> country_code("EL"), country_code("UK"), country_code("DE")
+('GR', 'GB', 'DE')
+>>> tax_prefix("GR")
+'EL'
+
+Sources: ISO 3166-1 (alpha-2 codes officially assigned; XK is user-assigned, and used by the EU for Kosovo);
+Directive 2006/112/EC Art. 215 (prefixes of VAT numbers: Greece uses EL); Council Directive (EU) 2020/1756 (XI for
+goods in Northern Ireland).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .errors import InvalidRequest
+
+COUNTRIES: Final = frozenset(
+    (
+        "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY "
+        "BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK "
+        "FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR "
+        "IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK "
+        "ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM "
+        "PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF "
+        "TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW XK"
+    ).split()
+)
+
+_OTHER_CODES: Final = {"EL": "GR", "UK": "GB"}
+"""Codes in use for countries whose code is another."""
+
+
+def country_code(value: object, *, field: str = "country") -> str:
+    """Return the ISO 3166-1 alpha-2 code of a country; ``EL`` and ``UK`` are taken for Greece and the United Kingdom.
+
+    Raises:
+        InvalidRequest: No such country; ``XI`` is only a prefix of VAT numbers.
+    """
+    if isinstance(value, str) and value in COUNTRIES:
+        return value
+    if isinstance(value, str) and value in _OTHER_CODES:
+        return _OTHER_CODES[value]
+    if value == "XI":
+        raise InvalidRequest(f"{field}: addresses in Northern Ireland have the country GB.", field=field)
+    raise InvalidRequest(f"{field} is a two-letter country code such as 'DE'.", field=field)
+
+
+def tax_prefix(country: str) -> str:
+    """Give the letters that VAT numbers of a country begin with."""
+    return "EL" if country == "GR" else country
