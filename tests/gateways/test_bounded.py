@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 import requests
 
-from prepaid.gateways.bounded import MAX_REPLY, BoundedSession, OutOfBounds
+from prepaid.gateways.bounded import MAX_REPLY, BoundedSession, OutOfBounds, TooLong
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 START_OF_TLS_ANSWER = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03"
@@ -125,6 +125,15 @@ def test_an_exchange_that_ended_in_time_is_not_hung_up_later():
         assert len(quick.connections) == 1
 
 
+def test_a_connection_that_was_hung_up_on_purpose_is_not_used_again():
+    with peer([OK], [OK]) as quick:
+        session = BoundedSession(trust_env=False)
+        for _ in range(2):
+            assert sent(session, quick.port).content == b"{}"
+            session.hang_up()
+        assert len(quick.connections) == 2
+
+
 def test_threads_of_one_session_have_each_their_own_time():
     with peer(SLOW["body"]) as slow, peer([OK]) as quick:
         session = BoundedSession(trust_env=False)
@@ -201,7 +210,7 @@ def test_no_attempt_is_made_when_the_time_is_over():
 
 def test_a_reply_that_is_too_long_is_not_read_to_its_end():
     script = [b"HTTP/1.1 200 OK\r\nContent-Length: 900000000\r\n\r\n", b"x" * (MAX_REPLY + 70_000)]
-    with peer(script) as endless, pytest.raises(OutOfBounds, match="long"):
+    with peer(script) as endless, pytest.raises(TooLong):
         sent(BoundedSession(trust_env=False), endless.port, budget_s=5)
 
 

@@ -48,6 +48,10 @@ class OutOfBounds(requests.RequestException):
     """A call took too long or a reply was too large; not of a kind that an SDK sends again."""
 
 
+class TooLong(OutOfBounds):
+    """A reply was larger than is read."""
+
+
 @frozen
 class BoundedReply:
     """What an SDK reads of a response."""
@@ -240,13 +244,17 @@ class BoundedSession:
             self._progress.in_doubt -= 1
         return reply
 
+    def hang_up(self) -> None:
+        """Keep no connection of this thread; its next request makes a new one."""
+        self._progress.session.close()
+
     def _read(self, response: requests.Response) -> bytes:
         content = bytearray()
         for chunk in response.iter_content(_CHUNK):
             content += chunk
             self._left_s()
             if len(content) > MAX_REPLY:
-                raise OutOfBounds("the reply is too long")
+                raise TooLong("the reply is too long")
         return bytes(content)
 
     def _left_s(self) -> float:
