@@ -122,7 +122,15 @@ def test_vies_is_a_register_of_tax_ids_and_making_one_asks_nobody(simulator):
 
 
 @pytest.mark.parametrize(
-    ("tax_id", "prefix"), [(FRENCH, "FR"), (GREEK, "EL"), (NORTHERN, "XI"), (attrs.evolve(GREEK, number="GR1"), "EL")]
+    ("tax_id", "prefix"),
+    [
+        (FRENCH, "FR"),
+        (GREEK, "EL"),
+        (NORTHERN, "XI"),
+        (attrs.evolve(GREEK, number="GR094259216"), "EL"),
+        (attrs.evolve(NORTHERN, number="GB980780684"), "XI"),
+        (TaxId(kind="eu_vat", country="MC", number="FR53000004605"), "FR"),
+    ],
 )
 def test_a_number_is_asked_about_without_its_prefix_under_the_letters_that_vies_uses(vies, simulator, tax_id, prefix):
     asked(vies, tax_id)
@@ -397,6 +405,10 @@ def test_dashes_and_what_is_no_text_are_no_name(nothing):
     assert (answer.state, answer.name, answer.address, answer.consultation) == ("valid", "", "", "")
 
 
+def test_a_text_that_is_cut_ends_in_no_comma():
+    assert said({**HONEST, "name": "A" * 198 + "\nB", "address": "A" * 399 + " B"}).name == "A" * 198
+
+
 def test_a_consultation_number_is_whole_or_none():
     assert said({**HONEST, "requestIdentifier": "W" * 65}).consultation == ""
 
@@ -495,6 +507,17 @@ def test_a_fault_of_the_simulator_passes_and_the_next_check_is_right(vies, hasty
     assert summary(asked(hasty if fault == "stall" else vies)) == unavailable(reason)
     assert summary(asked(vies)) == ("valid", "", False)
     assert {request.path for request in simulator.requests} == {"/check-vat-number"}
+
+
+def test_every_check_has_a_connection_of_its_own():
+    def answers_once(connection, stopping):
+        body = json.dumps(HONEST).encode()
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        stopping.wait(60)
+
+    with a_peer(answers_once) as url:
+        vies = Vies(url=url, limits=QUICK)
+        assert [summary(asked(vies)) for _ in range(2)] == [("valid", "", False)] * 2
 
 
 def test_a_slow_answer_in_time_counts(vies, simulator):
