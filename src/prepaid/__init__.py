@@ -31,6 +31,7 @@ from .core.errors import (
     QuoteExpired,
     RequestRefused,
     TaxProfileInvalid,
+    TaxUndecided,
     TransactionAborted,
     WebhookRejected,
     WrongState,
@@ -41,11 +42,12 @@ from .core.holds import Hold
 from .core.limits import TopupLimits
 from .core.money import Money
 from .core.pages import Page
-from .core.parties import Address, Customer, Seller, TaxProfile
+from .core.parties import Address, Customer, Evidence, Registration, Seller, TaxProfile
 from .core.quotes import Quote
 from .core.rates import Rate
 from .core.refunds import Dispute, Refund
-from .core.taxation import TaxComponent, TaxDecision, TaxLine, TaxRule
+from .core.tax_rules import TaxComponent, TaxRule
+from .core.taxation import TaxDecision, TaxLine
 from .core.thresholds import Thresholds
 from .core.topups import CheckoutLink, Topup
 from .core.usage import (
@@ -70,7 +72,10 @@ from .offering import GatewayOffer
 from .plugins import PluginInfo
 from .reconciliation import ReconciliationItem, ReconciliationReport
 from .reporting.summary import Summary
+from .reporting.taxes import TaxSum
 from .store import configure_sqlite
+from .store.tax_entries import TaxCorrection
+from .tax.records import CustomerTax, TaxIdStatus
 from .webhooks import WebhookResult
 
 __version__ = "0.1.0"
@@ -89,8 +94,10 @@ __all__ = [
     "CurrencyMismatch",
     "Customer",
     "CustomerFrozen",
+    "CustomerTax",
     "Dispute",
     "Event",
+    "Evidence",
     "Finding",
     "GatewayError",
     "GatewayOffer",
@@ -125,17 +132,22 @@ __all__ = [
     "ReconciliationItem",
     "ReconciliationReport",
     "Refund",
+    "Registration",
     "RequestRefused",
     "ReturnResult",
     "Seller",
     "SmtpMailer",
     "Summary",
     "TaxComponent",
+    "TaxCorrection",
     "TaxDecision",
+    "TaxIdStatus",
     "TaxLine",
     "TaxProfile",
     "TaxProfileInvalid",
     "TaxRule",
+    "TaxSum",
+    "TaxUndecided",
     "Thresholds",
     "Topup",
     "TopupFacts",

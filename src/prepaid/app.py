@@ -26,9 +26,10 @@ from .integrity import IntegrityReport
 from .invoicing.pdf import PdfRenderer
 from .jobs import JobRun
 from .plugins import Plugins
-from .ports import Clock, Gateway, InvoiceRenderer, Mailer, Mode
+from .ports import Clock, Gateway, InvoiceRenderer, Mailer, Mode, TaxIdRegister
 from .store import Database, joined_database
 from .system import RandomIds, SystemClock, UtcClock
+from .tax.rulebook import RuleBook
 from .usage import gate
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Prepaid:
         book: str = "main",
         currencies: Sequence[str] = ("EUR",),
         gateways: Iterable[Gateway] = (),
+        tax_id_registers: Iterable[TaxIdRegister] | None = None,
         mailer: Mailer | None = None,
         renderer: InvoiceRenderer | None = None,
         plugins: Sequence[object] = (),
@@ -81,6 +83,8 @@ class Prepaid:
             book: Name of the seller's accounts.
             currencies: Currencies in use; the first is the default.
             gateways: Payment gateways, in the order in which they are offered.
+            tax_id_registers: Registers that tax ids are verified with; the
+                EU's VIES if None, nobody if empty.
             mailer: Sends invoices; without one they are only downloaded.
             renderer: Makes invoice files; PDF if None.
             plugins: Plugin objects of the host.
@@ -113,6 +117,9 @@ class Prepaid:
             mailer=mailer,
             renderer=renderer if renderer is not None else PdfRenderer(),
             listeners=self._plugins,
+            tax_deciders=self._plugins,
+            registers=_registers([*_registers_given(tax_id_registers), *self._plugins.registers(setup)]),
+            rulebook=RuleBook(),
             clock=now,
             ids=RandomIds(now),
             webhook_budget_s=webhook_budget_s,
@@ -219,6 +226,29 @@ def _several(name: str, values: Iterable[T]) -> tuple[T, ...]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise ConfigurationError(f"{name} is a list or a tuple.")
     return tuple(values)
+
+
+def _registers_given(registers: Iterable[TaxIdRegister] | None) -> list[tuple[str, TaxIdRegister]]:
+    if registers is None:
+        from .tax.vies import Vies  # with its HTTP client, which nobody needs who has another register
+
+        registers = (Vies(),)
+    return [("the host", register) for register in _several("tax_id_registers", registers)]
+
+
+def _registers(found: Sequence[tuple[str, TaxIdRegister]]) -> tuple[TaxIdRegister, ...]:
+    givers: dict[str, str] = {}
+    for giver, register in found:
+        if not isinstance(register, TaxIdRegister):
+            raise ConfigurationError(f"tax_id_registers: {type(register).__name__} is not a register of tax ids.")
+        if not isinstance(register.name, str) or not _GATEWAY_NAME.fullmatch(register.name):
+            raise ConfigurationError(f"A register of {giver}: its name is lower-case letters, digits and dashes.")
+        if register.name in givers:
+            raise ConfigurationError(
+                f"Two registers are named {register.name!r}, from {givers[register.name]} and {giver}."
+            )
+        givers[register.name] = giver
+    return tuple(register for _, register in found)
 
 
 def _bind(found: Sequence[tuple[str, Gateway]], mode: Mode, clock: Clock) -> dict[str, Gateway]:

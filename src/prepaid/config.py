@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
 from .core.errors import ConfigurationError, InvalidRequest, NotFound
 from .core.ids import looks_like_id
+from .core.instants import local_day
 from .core.money import MINOR_DIGITS, check_currency
 from .core.parties import Seller
-from .ports import Clock, EventListeners, Gateway, IdSource, InvoiceRenderer, Mailer, Mode
+from .ports import (
+    Clock,
+    EventListeners,
+    Gateway,
+    IdSource,
+    InvoiceRenderer,
+    Mailer,
+    Mode,
+    TaxDeciders,
+    TaxIdRegister,
+)
 
 if TYPE_CHECKING:
     from .store import BookDatabase
+    from .tax.rulebook import RuleBook
 
 MODES: Final = ("test", "live")
 MAX_WEBHOOK_BYTES: Final = 256 * 1024
@@ -37,6 +49,9 @@ class Context:
         mailer: Sends mail, or None: then invoices are only to be downloaded.
         renderer: Makes PDF files of invoices.
         listeners: Who hears events.
+        tax_deciders: Who may decide a tax before the rules do.
+        registers: Registers of tax ids, in the order in which they are looked through.
+        rulebook: The tax rules, kept until they change.
         clock: Tells the time.
         ids: Makes ids.
         quote_valid_for: How long a quote may be started.
@@ -53,6 +68,9 @@ class Context:
     mailer: Mailer | None = field(repr=False)
     renderer: InvoiceRenderer = field(repr=False)
     listeners: EventListeners = field(repr=False)
+    tax_deciders: TaxDeciders = field(repr=False)
+    registers: tuple[TaxIdRegister, ...] = field(repr=False)
+    rulebook: RuleBook = field(repr=False)
     clock: Clock = field(repr=False)
     ids: IdSource = field(repr=False)
     quote_valid_for: timedelta = timedelta(minutes=30)
@@ -73,6 +91,10 @@ class Context:
     def now(self) -> datetime:
         """Give the current instant."""
         return self.clock.now()
+
+    def current_day(self) -> date:
+        """Give the current day in the seller's zone."""
+        return local_day(self.now(), self.seller.timezone)
 
     def currency_or_default(self, currency: str | None) -> str:
         """Give ``currency`` if the book uses it, or the default.

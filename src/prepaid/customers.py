@@ -12,8 +12,10 @@ from .config import Context, page_limit
 from .core.errors import InvalidRequest, NotFound
 from .core.ids import check_key, check_text
 from .core.instants import check_instant
-from .core.parties import Customer, TaxProfile
-from .store import Duplicate, Tx, accounts, customers
+from .core.parties import Customer, Evidence, TaxProfile
+from .core.tax_ids import TaxId
+from .store import Duplicate, Tx, accounts, customers, tax_facts
+from .tax import registers
 
 
 def register(
@@ -99,7 +101,9 @@ def require(context: Context, customer_id: object) -> Customer:
 
 
 def set_profile(context: Context, customer_id: str, profile: Any, *, actor: str) -> TaxProfile:
-    """Keep a new version of a customer's tax profile.
+    """Keep a new version of a customer's tax profile, and ask about its tax id if that is not known.
+
+    A register is waited for a few seconds; a job asks again if it does not answer.
 
     Raises:
         InvalidRequest: Not a `TaxProfile`.
@@ -108,17 +112,37 @@ def set_profile(context: Context, customer_id: str, profile: Any, *, actor: str)
     if not isinstance(profile, TaxProfile):
         raise InvalidRequest("profile is a TaxProfile.", field="profile")
 
-    def work(tx: Tx) -> TaxProfile:
+    def work(tx: Tx) -> TaxId | None:
         get(tx, customer_id)
         known = customers.current_profile(tx, customer_id)
         if known is None or known[1] != profile:
             customers.add_profile(tx, customer_id, profile, actor=actor, now=context.now())
-        return profile
+        return registers.note(tx, context, customer_id, profile)
 
     try:
-        return context.database.write(work)
+        tax_id = context.database.write(work)
     except Duplicate:  # another version was kept at the same moment; ours comes after it
-        return context.database.write(work)
+        tax_id = context.database.write(work)
+    registers.ask_now(context, tax_id)
+    return profile
+
+
+def add_evidence(context: Context, customer_id: object, evidence: object) -> None:
+    """Keep something that tells where a customer is.
+
+    Raises:
+        InvalidRequest: Not an `Evidence`, or not a customer id.
+        NotFound: The customer is not registered.
+    """
+    if not isinstance(evidence, Evidence):
+        raise InvalidRequest("evidence is an Evidence.", field="evidence")
+    checked = check_key(customer_id, field="customer")
+
+    def work(tx: Tx) -> None:
+        get(tx, checked)
+        tax_facts.add_evidence(tx, checked, evidence, context.now())
+
+    context.database.write(work)
 
 
 def profile(context: Context, customer_id: str) -> TaxProfile | None:

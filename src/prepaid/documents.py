@@ -22,7 +22,8 @@ from .core.instants import local_day
 from .core.money import Money
 from .core.parties import Customer, TaxProfile
 from .core.topups import Topup
-from .store import Tx, documents
+from .store import Tx, documents, tax_entries
+from .tax import corrections
 
 INVOICE = "invoice"
 
@@ -66,8 +67,8 @@ def issue(
 ) -> Invoice:
     """Freeze the invoice of a credited top-up under the next number, and let it be mailed.
 
-    The number is taken by the last statements but those that write the document:
-    the counter row stays locked until the commit.
+    The number is taken by the last statements but those that write the document
+    and its taxes: the counter row stays locked until the commit.
     """
     now, seller = context.now(), context.seller
     draft = check_figures(
@@ -77,7 +78,7 @@ def issue(
             issued_at=now,
             issued_on=series.today,
             customer=customer.id,
-            buyer=buyer_party(customer, profile),
+            buyer=buyer_party(customer, profile, topup.tax),
             seller=seller_party(seller),
             lines=lines_of(topup),
             tax=topup.tax,
@@ -96,7 +97,10 @@ def issue(
         INVOICE_PREFIX, place.issued_on, place.sequence, mode=context.mode, start=seller.fiscal_year_start
     )
     invoice = evolve(draft, number=number, issued_on=place.issued_on)
-    return documents.add_invoice(tx, invoice, year=series.year, sequence=place.sequence)
+    issued = documents.add_invoice(tx, invoice, year=series.year, sequence=place.sequence)
+    tax_entries.add_invoice(tx, issued)
+    corrections.watch(tx, context, issued)
+    return issued
 
 
 def _announce(tx: Tx, context: Context, invoice: Invoice, customer: Customer) -> None:

@@ -20,7 +20,8 @@ import pluggy
 from attrs import frozen
 
 from .core.events import Event
-from .ports import Gateway, Mode
+from .core.taxation import TaxDecision
+from .ports import Gateway, Mode, TaxIdRegister, TaxRequest
 
 PROJECT = "prepaid"
 
@@ -51,6 +52,30 @@ def prepaid_gateways(setup: PluginSetup) -> Iterable[Gateway]:  # type: ignore[e
     the database is opened; all results are used, after the gateways that the
     host passed. An exception, a result that is no gateway, or a name that is
     taken raises `ConfigurationError` naming the plugin. Since 0.1.
+    """
+
+
+@hookspec
+def prepaid_tax_id_registers(setup: PluginSetup) -> Iterable[TaxIdRegister]:  # type: ignore[empty-body]
+    """Contribute registers of tax ids.
+
+    Called once, when a `Prepaid` is made, outside any transaction and before
+    the database is opened; all results are used, after the registers that the
+    host passed. The first that covers a number is asked about it. An exception,
+    a result that is no register, or a name that is taken raises
+    `ConfigurationError` naming the plugin. Since 0.1.
+    """
+
+
+@hookspec(firstresult=True)
+def prepaid_decide_tax(request: TaxRequest) -> TaxDecision | None:
+    """Decide the tax of a sale in place of the rules, or give None to leave it to them.
+
+    Called for every quote, start and try-out, in no transaction; the first
+    decision counts. With exclusive prices its net is the price, with inclusive
+    ones its gross; amounts are whole minor units. An exception, or a decision
+    that does not fit the price, refuses the sale with `TaxUndecided` and is
+    logged: nobody is taxed by guesswork. Since 0.1.
     """
 
 

@@ -17,6 +17,7 @@ from .core.schedule import next_look
 from .invoicing import delivery
 from .store import Duplicate, Tx, operations, topups
 from .store.topups import StoredTopup
+from .tax import registers
 from .usage import billing
 
 log = logging.getLogger("prepaid.jobs")
@@ -61,7 +62,7 @@ def run_due(context: Context, *, only: str | None = None, budget_s: int | None =
     Args:
         context: The billing system.
         only: Run just this job: ``"meters"``, ``"credit"``, ``"webhooks"``,
-            ``"topups"``, ``"refunds"`` or ``"outbox"``.
+            ``"topups"``, ``"refunds"``, ``"tax-ids"`` or ``"outbox"``.
         budget_s: Begin nothing new after this many seconds.
 
     Raises:
@@ -119,7 +120,7 @@ class _Due(Generic[T]):
 
     Attributes:
         find: Give some that are due, longest waiting first.
-        gateway: Name the gateway of one.
+        gateway: Name the gateway, or the register, of one.
         handle: Deal with one; False if its gateway did not answer.
         put_off: Leave one for later; in vain it was not.
     """
@@ -196,6 +197,16 @@ def _pursue_refunds(context: Context, until: datetime | None) -> int:
     return _ask_gateways(context, until, refunds)
 
 
+def _verify_tax_ids(context: Context, until: datetime | None) -> int:
+    numbers = _Due(
+        registers.due,
+        lambda stored: f"{stored.register}/{stored.tax_id.country}",
+        registers.ask_again,
+        registers.put_off,
+    )
+    return _ask_gateways(context, until, numbers)
+
+
 def _deliver_outbox(context: Context, until: datetime | None) -> int:
     return outbox.drain(context, HANDLERS, until=until)
 
@@ -210,5 +221,6 @@ JOBS: Final[dict[str, Callable[[Context, datetime | None], int]]] = {
     "webhooks": _handle_webhooks,
     "topups": _look_at_topups,
     "refunds": _pursue_refunds,
+    "tax-ids": _verify_tax_ids,
     "outbox": _deliver_outbox,
 }

@@ -7,6 +7,7 @@ checked here, and every complaint names the plugin.
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Final
@@ -15,10 +16,14 @@ import pluggy
 from attrs import frozen
 
 from . import hookspecs
-from .core.errors import ConfigurationError, InvalidRequest
+from .core.errors import ConfigurationError, InvalidRequest, TaxUndecided
 from .core.events import EVENT_NAMES, Event
+from .core.money import require_whole_minor
+from .core.taxation import TaxDecision
 from .hookspecs import PROJECT, PluginSetup
-from .ports import Gateway
+from .ports import Gateway, TaxIdRegister, TaxRequest
+
+log = logging.getLogger("prepaid.plugins")
 
 GROUP: Final = "prepaid"
 
@@ -90,19 +95,48 @@ class Plugins:
         Raises:
             ConfigurationError: A plugin failed or returned something else.
         """
-        found: list[tuple[str, Gateway]] = []
-        for name, function in self._implementations("prepaid_gateways"):
+        hook = "prepaid_gateways"
+        return [
+            (name, _checked(item, isinstance(item, Gateway), plugin=name, hook=hook, noun="gateway"))
+            for name, item in self._contributed(hook, setup)
+        ]
+
+    def registers(self, setup: PluginSetup) -> list[tuple[str, TaxIdRegister]]:
+        """Collect the registers of tax ids that plugins contribute, with the plugin's name.
+
+        Raises:
+            ConfigurationError: A plugin failed or returned something else.
+        """
+        hook = "prepaid_tax_id_registers"
+        return [
+            (name, _checked(item, isinstance(item, TaxIdRegister), plugin=name, hook=hook, noun="register"))
+            for name, item in self._contributed(hook, setup)
+        ]
+
+    def _contributed(self, hook: str, setup: PluginSetup) -> list[tuple[str, Any]]:
+        found: list[tuple[str, Any]] = []
+        for name, function in self._implementations(hook):
             try:
-                returned = list(function(setup))
+                found += [(name, item) for item in function(setup)]
             except Exception as error:
-                raise ConfigurationError(f"The plugin {name!r} failed in prepaid_gateways: {error!r}.") from error
-            for gateway in returned:
-                if not isinstance(gateway, Gateway):
-                    raise ConfigurationError(
-                        f"The plugin {name!r} returned {type(gateway).__name__} from prepaid_gateways, not a gateway."
-                    )
-                found.append((name, gateway))
+                raise ConfigurationError(f"The plugin {name!r} failed in {hook}: {error!r}.") from error
         return found
+
+    def decide_tax(self, request: TaxRequest) -> TaxDecision | None:
+        """Ask plugins for a tax decision, the first of which counts.
+
+        Raises:
+            TaxUndecided: A plugin failed, or its decision does not fit the price.
+        """
+        for name, function in self._implementations("prepaid_decide_tax"):
+            try:
+                decision = function(request)
+                if decision is not None:
+                    return _fitting(decision, request)
+            except Exception:
+                log.exception("the plugin %s failed in prepaid_decide_tax", name)
+                raise TaxUndecided("The tax cannot be decided now; try again later.", field="amount") from None
+        return None
 
     def on(self, event: str, function: Callable[[Event], object]) -> None:
         """Call ``function`` for every event of one name, after commit.
@@ -150,6 +184,23 @@ class Plugins:
         return [
             (implementation.plugin_name, _one_argument(implementation)) for implementation in caller.get_hookimpls()
         ]
+
+
+def _checked(item: Any, is_one: bool, *, plugin: str, hook: str, noun: str) -> Any:
+    if not is_one:
+        raise ConfigurationError(f"The plugin {plugin!r} returned {type(item).__name__} from {hook}, not a {noun}.")
+    return item
+
+
+def _fitting(decision: object, request: TaxRequest) -> TaxDecision:
+    if not isinstance(decision, TaxDecision):
+        raise ConfigurationError(f"prepaid_decide_tax gives a TaxDecision, not {type(decision).__name__}.")
+    priced = decision.gross if request.seller.prices == "inclusive" else decision.net
+    if priced != request.price:
+        raise ConfigurationError("The decision is about another price.")
+    for amount in (decision.net, decision.gross, *(line.amount for line in decision.lines if line.amount)):
+        require_whole_minor(amount)
+    return decision
 
 
 def _one_argument(implementation: pluggy.HookImpl) -> Callable[[Any], Any]:

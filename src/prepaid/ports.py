@@ -33,6 +33,7 @@ from .core.payments import (
     ReturnHint,
 )
 from .core.tax_ids import RegisterAnswer, TaxId
+from .core.taxation import TaxDecision, TaxRequest
 
 __all__ = [
     "Attachment",
@@ -65,8 +66,10 @@ __all__ = [
     "RefundState",
     "RegisterAnswer",
     "ReturnHint",
+    "TaxDeciders",
     "TaxId",
     "TaxIdRegister",
+    "TaxRequest",
 ]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -463,11 +466,7 @@ class InvoiceRenderer(Protocol):
 
 @runtime_checkable
 class TaxIdRegister(Protocol):
-    """A public register of tax ids, such as VIES.
-
-    Attributes:
-        name: Lower-case letters, digits and dashes; unique in a `Prepaid`.
-    """
+    """A public register of tax ids, such as VIES; ``name`` is of lower-case letters, digits and dashes."""
 
     name: str
 
@@ -483,7 +482,18 @@ class TaxIdRegister(Protocol):
 
         Args:
             tax_id: The number asked about.
-            requester: The seller's own number of the kind that this register
-                takes for who asks, or None.
+            requester: The seller's own VAT number in the EU, or None.
+        """
+        ...
+
+
+class TaxDeciders(Protocol):
+    """Those who may decide a tax before the rules do."""
+
+    def decide_tax(self, request: TaxRequest) -> TaxDecision | None:
+        """Give the first decision, or None if nobody decides.
+
+        Raises:
+            TaxUndecided: One of them failed.
         """
         ...

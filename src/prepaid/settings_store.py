@@ -7,10 +7,10 @@ from typing import Any
 
 from . import audit
 from .config import Context
+from .core.countries import country_code
 from .core.errors import InvalidRequest
 from .core.grants import BURN_ORDER_SETTING, BurnOrder
 from .core.limits import LIMITS_SETTING, TopupLimits
-from .core.parties import check_country
 from .core.thresholds import SETTING, Thresholds, currencies_of
 from .offering import GATEWAYS_SETTING
 from .store import Duplicate, Tx, accounts, operations
@@ -78,7 +78,7 @@ def limit_gateway(context: Context, name: object, countries: object, *, actor: s
     wanted = context.gateway(name).name
     if countries is not None and (isinstance(countries, str) or not isinstance(countries, Iterable)):
         raise InvalidRequest("countries is a tuple of country codes, or None.", field="countries")
-    codes = None if countries is None else sorted({check_country(code) for code in countries})
+    codes = None if countries is None else sorted({country_code(code) for code in countries})
 
     def change(rules: dict[str, Any]) -> dict[str, Any]:
         others = {other: only for other, only in rules.get("countries", {}).items() if other != wanted}

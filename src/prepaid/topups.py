@@ -12,8 +12,6 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from attrs import frozen
-
 from . import offering, settlement, wallets
 from .config import Context, object_id, page_limit
 from .core.errors import (
@@ -37,19 +35,18 @@ from .core.keys import order
 from .core.limits import LIMITS_SETTING, CurrencyTopupLimits, limits_from_record
 from .core.money import Money, require_whole_minor
 from .core.pages import Page, make_cursor, read_cursor
-from .core.parties import Customer, TaxProfile
+from .core.parties import Customer
 from .core.quotes import Quote, QuoteClaim, claim_of
 from .core.states import PAID_STATES
-from .core.taxation import TaxDecision, TaxRule
 from .core.topups import Topup
 from .core.usage import Balance
 from .offering import GatewayOffer
 from .ports import CheckoutRequest, PaymentRef, ReturnHint
-from .store import Duplicate, Tx, allowances, operations, tax_rules, topups
+from .store import Duplicate, Tx, allowances, operations, topups
 from .store import customers as customer_rows
 from .store.allowances import Allowance
 from .store.topups import StoredTopup
-from .tax.engine import Sale, decide
+from .tax import deciding
 
 MAX_URL: Final = 2000
 
@@ -62,7 +59,7 @@ def offers(context: Context, customer: Customer, amount: Money) -> tuple[Gateway
     """
     price = _price(context, amount)
     try:
-        total = _taxed(context, customer, price).decision.gross
+        total = deciding.taxed(context, customer, price).decision.gross
     except TaxProfileInvalid:
         total = price  # what can be offered is shown before the customer told their country
     return offering.offers(context, customer, total)
@@ -85,18 +82,25 @@ def quote(
         AmountOutOfRange: The total does not fit what the gateway takes.
         InvalidRequest: Unknown gateway or a currency not in use.
         TaxProfileInvalid: The tax cannot be decided without a tax profile.
+        TaxUndecided: The seller's rules do not say how to tax it.
         PromotionRefused: The code does not apply.
     """
     return _priced(context, customer, amount, gateway=gateway, code=code)[0]
 
 
 def _priced(
-    context: Context, customer: Customer, amount: Money, *, gateway: str | None, code: str | None
+    context: Context,
+    customer: Customer,
+    amount: Money,
+    *,
+    gateway: str | None,
+    code: str | None,
+    only_fresh: bool = False,
 ) -> tuple[Quote, int | None]:
     price = _price(context, amount)
     if code is not None and code != "":
         raise PromotionRefused("This code is not known or does not apply to you.", reason="unknown")
-    taxed = _taxed(context, customer, price)
+    taxed = deciding.taxed(context, customer, price, only_fresh=only_fresh)
     tax = taxed.decision
     if tax.net.units <= 0:
         raise AmountOutOfRange("Nothing would be left of this amount after tax.", field="amount")
@@ -149,24 +153,6 @@ def _price(context: Context, amount: object) -> Money:
     return price
 
 
-@frozen
-class _Taxed:
-    """A tax decision, and the version of the profile that it rests on."""
-
-    decision: TaxDecision
-    profile_version: int | None
-
-
-def _taxed(context: Context, customer: Customer, price: Money) -> _Taxed:
-    def facts(tx: Tx) -> tuple[tuple[int, TaxProfile] | None, tuple[TaxRule, ...]]:
-        return customer_rows.current_profile(tx, customer.id), tax_rules.active(tx)
-
-    known, rules = context.database.read(facts)
-    version, profile = known or (None, None)
-    day = local_day(context.now(), context.seller.timezone)
-    return _Taxed(decide(Sale(price=price, day=day, seller=context.seller, profile=profile), rules), version)
-
-
 def start(
     context: Context, customer: Customer, quoted: Quote | str, *, return_url: str, cancel_url: str, key: str
 ) -> Topup:
@@ -210,6 +196,10 @@ def _reprice(context: Context, customer: Customer, claim: QuoteClaim) -> tuple[Q
     if context.now() > claim.expires_at:
         raise QuoteExpired("This offer is too old; look at the new one.", field="quote")
     fresh, version = _priced(context, customer, claim.amount, gateway=claim.gateway, code=claim.code)
+    if deciding.confirm(context, customer, fresh.tax):
+        fresh, version = _priced(
+            context, customer, claim.amount, gateway=claim.gateway, code=claim.code, only_fresh=True
+        )
     if fresh.shown() != claim.shown:
         raise QuoteChanged("What you would pay has changed; look at the new summary.", quote=fresh)
     return fresh, version

@@ -241,7 +241,10 @@ class TestParties:
     ) -> None:
         customer = Customer(id="user-42", name=registered, email="ada@example.com", currency="EUR")
 
-        buyer = buyer_party(customer, profile)
+        zero = Money.zero("EUR")
+        tax = TaxDecision(treatment="not_collecting", net=zero, total=zero, gross=zero, category="O")
+
+        buyer = buyer_party(customer, profile, tax)
 
         assert buyer == Party(name=name, address=address, tax_ids=tax_ids, email="ada@example.com")
 

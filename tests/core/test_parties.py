@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from prepaid.core.countries import country_code
 from prepaid.core.errors import ConfigurationError, InvalidRequest, RequestRefused, TaxProfileInvalid
 from prepaid.core.hashing import canonical_json, sha256
 from prepaid.core.parties import (
@@ -16,7 +17,6 @@ from prepaid.core.parties import (
     Seller,
     TaxProfile,
     address_record,
-    check_country,
     check_email,
 )
 
@@ -107,7 +107,7 @@ class TestCountry:
     )
     def test_only_two_upper_case_letters_are_a_country(self, country: Any) -> None:
         with pytest.raises(InvalidRequest) as refusal:
-            check_country(country)
+            country_code(country)
 
         assert refusal.value.field == "country"
         with pytest.raises(InvalidRequest):

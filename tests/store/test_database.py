@@ -14,12 +14,24 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from prepaid import Address, ConfigurationError, InsufficientCredit, Money, Prepaid, Rate, Seller, TaxProfile, TaxRule
+from prepaid import (
+    Address,
+    ConfigurationError,
+    Evidence,
+    InsufficientCredit,
+    Money,
+    Prepaid,
+    Rate,
+    Seller,
+    TaxProfile,
+    TaxRule,
+)
 from prepaid import permissions as may
 from prepaid.gateways import SimulatedGateway
 from prepaid.store import configure_sqlite, schema, schema_status, upgrade_schema
 from prepaid.store.migrate import HEAD, VERSION_TABLE
 from prepaid.testing.clock import MovableClock
+from prepaid.testing.registers import ScriptedRegister
 from tests.use_cases.steps import PlainRenderer, checkout_of, start, top_up
 
 SELLER = Seller(name="Nimbus GmbH", address=Address(country="DE"))
@@ -43,7 +55,7 @@ def open_on(clock, simulated):
 
     def open_one(database, **changes):
         options = {"mode": "test", "seller": SELLER, "gateways": [simulated], "renderer": PlainRenderer()}
-        options |= {"clock": clock, "load_plugins": False}
+        options |= {"clock": clock, "load_plugins": False, "tax_id_registers": ()}
         opened.append(Prepaid(database=database, **{**options, **changes}))
         return opened[-1]
 
@@ -216,10 +228,11 @@ def test_migrations_and_schema_make_the_same_tables_checks_and_indexes(engine, d
 def written(open_on, database_url, simulated):
     """Give an upgraded database with a row in every table that may only grow."""
     upgrade_schema(database_url)
-    billing = open_on(database_url)
+    billing = open_on(database_url, tax_id_registers=[ScriptedRegister()])
     billing.customers.register("user-42", email="ada@example.com")
+    billing.customers.evidence("user-42", Evidence(kind="ip", country="FR"))
     ada = billing.customer("user-42")
-    ada.tax_profile.set(TaxProfile(address=Address(country="FR")))
+    ada.tax_profile.set(TaxProfile(address=Address(country="FR"), tax_id="FR40303265045"))
     top_up(billing, simulated)
     billing.operator("alice", permissions=may.ALL).customers.overdraft("user-42", EUR["1"], reason="because")
     ada.invoices.pdf("TINV26-000001")

@@ -90,6 +90,7 @@ def open_billing(place, clock, mailer, renderer, simulated):
             "renderer": renderer,
             "clock": clock,
             "load_plugins": False,
+            "tax_id_registers": (),
             "webhook_budget_s": 60,  # a busy machine is no slow gateway
         }
         opened.append(Prepaid(**{**options, **changes}))

@@ -7,7 +7,17 @@ from decimal import Decimal
 
 import pytest
 
-from prepaid import Address, InvalidRequest, Money, NotFound, RequestRefused, TaxProfile, TaxProfileInvalid, TaxRule
+from prepaid import (
+    Address,
+    InvalidRequest,
+    Money,
+    NotFound,
+    RequestRefused,
+    TaxProfile,
+    TaxProfileInvalid,
+    TaxRule,
+    TaxUndecided,
+)
 from tests.use_cases.steps import (
     ADA,
     SQLITE,
@@ -87,7 +97,7 @@ def test_a_day_without_a_rule_in_a_country_that_has_some_is_an_error_never_zero(
     add_rule(billing, since=date(2027, 1, 1))
     live_in(billing, "FR")
 
-    with pytest.raises(InvalidRequest, match="do not cover 2026-11-23") as refused:
+    with pytest.raises(TaxUndecided, match="do not cover 2026-11-23") as refused:
         ada.topups.quote(eur("50.00"))
 
     assert refused.value.field == "country"
@@ -113,7 +123,7 @@ def test_a_decision_says_why_and_on_which_rule_it_rests(billing, ada):
     tax = ada.topups.quote(eur("50.00")).tax
 
     assert (tax.treatment, tax.category, tax.jurisdiction, tax.rule_ids) == ("standard", "S", "FR", (rule.id,))
-    assert tax.tax_id_state == "unchecked"
+    assert tax.tax_id_state == "format_only"
     assert tax.explanation == "TVA 20 % added to the price, because you are in FR."
     assert (tax.net, tax.total, tax.gross) == (eur("50"), eur("10"), eur("60"))
 

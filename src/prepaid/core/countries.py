@@ -5,13 +5,17 @@
 >>> tax_prefix("GR")
 'EL'
 
+>>> subdivision_code("IN-OR")
+'IN-OD'
+
 Sources: ISO 3166-1 (alpha-2 codes officially assigned; XK is user-assigned, and used by the EU for Kosovo);
 Directive 2006/112/EC Art. 215 (prefixes of VAT numbers: Greece uses EL); Council Directive (EU) 2020/1756 (XI for
-goods in Northern Ireland).
+goods in Northern Ireland); ISO 3166-2 newsletters of 2020-11-24 and 2023-11-23 (new codes of Indian states).
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from .errors import InvalidRequest
@@ -32,6 +36,19 @@ _OTHER_CODES: Final = {"EL": "GR", "UK": "GB"}
 """Codes in use for countries whose code is another."""
 
 
+_FORMER_SUBDIVISIONS: Final = {
+    "IN-CT": "IN-CG",
+    "IN-DD": "IN-DH",
+    "IN-DN": "IN-DH",
+    "IN-OR": "IN-OD",
+    "IN-TG": "IN-TS",
+    "IN-UT": "IN-UK",
+}
+"""Codes of states that have another one now."""
+
+_SUBDIVISION: Final = re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}", re.ASCII)
+
+
 def country_code(value: object, *, field: str = "country") -> str:
     """Return the ISO 3166-1 alpha-2 code of a country; ``EL`` and ``UK`` are taken for Greece and the United Kingdom.
 
@@ -45,6 +62,30 @@ def country_code(value: object, *, field: str = "country") -> str:
     if value == "XI":
         raise InvalidRequest(f"{field}: addresses in Northern Ireland have the country GB.", field=field)
     raise InvalidRequest(f"{field} is a two-letter country code such as 'DE'.", field=field)
+
+
+_NO_SUBDIVISION: Final = "subdivision is an ISO 3166-2 code of the country, such as 'US-TX'."
+
+
+def subdivision_code(value: object) -> str:
+    """Return the ISO 3166-2 code of a state or province, or empty; a former code is taken for the one of today.
+
+    Raises:
+        InvalidRequest: Another form.
+    """
+    if not isinstance(value, str) or (value and not _SUBDIVISION.fullmatch(value)):
+        raise InvalidRequest(_NO_SUBDIVISION, field="subdivision")
+    return _FORMER_SUBDIVISIONS.get(value, value)
+
+
+def check_subdivision(subdivision: str, *, country: str) -> None:
+    """Make sure that a state or province, if there is one, is of a country.
+
+    Raises:
+        InvalidRequest: It is of another.
+    """
+    if subdivision and not subdivision.startswith(f"{country}-"):
+        raise InvalidRequest(_NO_SUBDIVISION, field="subdivision")
 
 
 def tax_prefix(country: str) -> str:

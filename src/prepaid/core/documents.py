@@ -131,13 +131,15 @@ def seller_party(seller: Seller) -> Party:
     )
 
 
-def buyer_party(customer: Customer, profile: TaxProfile | None) -> Party:
+def buyer_party(customer: Customer, profile: TaxProfile | None, tax: TaxDecision) -> Party:
     """Give the buyer as a document prints them: tax profile first, then registration."""
     if profile is None:
         return Party(name=customer.name or customer.id, email=customer.email)
     name = profile.company or profile.name or customer.name or customer.id
     person = (profile.name,) if profile.company and profile.name else ()
-    tax_ids = (profile.tax_id,) if profile.tax_id else ()
+    # A number that its register does not know would look like a reason.
+    own = "" if tax.tax_id_state == "invalid" else tax.tax_id or profile.tax_id
+    tax_ids = (*((own,) if own else ()), *profile.further_tax_ids)
     return Party(name=name, address=person + profile.address.lines(), tax_ids=tax_ids, email=customer.email)
 
 

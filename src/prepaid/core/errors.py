@@ -15,6 +15,7 @@
     │   ├── QuoteChanged          what would be paid differs; ``quote``
     │   ├── PromotionRefused      the code does not apply; ``reason``
     │   ├── TaxProfileInvalid     the tax profile cannot be used
+    │   ├── TaxUndecided          the seller's rules do not say how to tax it
     │   ├── CustomerFrozen        nothing new may be started
     │   ├── NotAllowed            the operator lacks the permission
     │   └── WrongState            the object is past that step, or billed elsewhere
@@ -164,6 +165,12 @@ class TaxProfileInvalid(RequestRefused):
     """The customer's tax profile lacks something a decision needs."""
 
     code = "tax-profile-invalid"
+
+
+class TaxUndecided(RequestRefused):
+    """The seller's tax rules, or a plugin that decides for them, do not say how a sale is taxed; nothing is guessed."""
+
+    code = "tax-undecided"
 
 
 class NotAllowed(RequestRefused):

@@ -24,6 +24,8 @@ EVENT_NAMES: Final = (
     "refund-settled",
     "security",
     "suspension-due",
+    "tax-correction",
+    "tax-id-checked",
     "topup-credited",
     "topup-failed",
     "topup-review",

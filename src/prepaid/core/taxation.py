@@ -1,106 +1,32 @@
-"""Tax as values: dated rules, the decision one sale got, and its arithmetic.
+"""The decision that one sale got: how it is taxed, on what grounds, and in words.
 
-A decision is stored whole, with the rules it rests on and a sentence a person
-can read; it is never recomputed for a document. Tax is rounded once per
-component on the document's net (EN 16931, BR-CO-17); with inclusive prices the
-gross is given and the net is what remains.
+A decision is stored whole, with the rules it rests on, what was known of the
+customer's place and tax id, and a sentence a person can read; it is never
+recomputed for a document.
 
->>> vat = (TaxComponent("VAT", "19"),)
->>> add_tax(1000, vat, rounding="half_up")
-TaxedAmounts(net=1000, tax=(190,), gross=1190)
->>> contained_tax(10000, vat, rounding="half_up")
-TaxedAmounts(net=8403, tax=(1597,), gross=10000)
+Sources: Directive 2006/112/EC Art. 226 (what an invoice says of its tax); Implementing Regulation (EU) 282/2011
+Art. 18, 24b and 24f (what a seller keeps of a customer's status and place).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
 
 from attrs import evolve, field, frozen
 
 from .errors import InvalidRequest
-from .ids import check_text
-from .money import EXACT, Money, largest_remainder, parse_decimal
-from .parties import check_country
-
-Treatment = Literal["standard", "not_collecting"]
+from .instants import from_micros, to_micros
+from .money import Money
+from .parties import Evidence, Seller, TaxProfile
+from .tax_amounts import contained_tax, share_tax, take_back, tax_bases
+from .tax_ids import TaxIdState
+from .tax_rules import TaxComponent, Treatment
 
 NOT_SOLD: Final = "not-sold"
 """Reason of a decision for money that is only there to be given back."""
-
-_MODES: Final = {"half_up": ROUND_HALF_UP, "half_even": ROUND_HALF_EVEN, "down": ROUND_DOWN}
-_FINEST_PERCENT: Final = Decimal("0.0001")
-
-
-def _percent(value: object) -> Decimal:
-    percent = parse_decimal(value, field="percent")
-    if not 0 <= percent <= 100 or percent != percent.quantize(_FINEST_PERCENT, context=EXACT):
-        raise InvalidRequest("A tax percent is from 0 to 100 with at most 4 decimal digits.", field="percent")
-    return percent
-
-
-@frozen
-class TaxComponent:
-    """One tax among those of a place.
-
-    Attributes:
-        name: What invoices print, such as ``"VAT"`` or ``"CGST"``.
-        percent: Rate in percent; a decimal string or ``Decimal``.
-    """
-
-    name: str = field()
-    percent: Decimal = field(converter=_percent)
-
-    @name.validator
-    def _named(self, attribute: object, value: str) -> None:
-        check_text(value, field="components", longest=40, empty=False)
-
-
-def _components(value: Iterable[TaxComponent | tuple[str, str]]) -> tuple[TaxComponent, ...]:
-    try:
-        return tuple(item if isinstance(item, TaxComponent) else TaxComponent(*item) for item in value)
-    except TypeError:
-        raise InvalidRequest("components are pairs of (name, percent).", field="components") from None
-
-
-@frozen
-class TaxRule:
-    """What tax applies in a country between two dates.
-
-    Attributes:
-        country: ISO 3166-1 alpha-2 code of the customer's country.
-        components: Taxes of that place; pairs of name and percent will do.
-        valid_from: First day, in the seller's zone.
-        valid_to: First day after, or None.
-        source: Where the rate is published.
-        id: Given when the rule is stored.
-    """
-
-    country: str = field()
-    components: tuple[TaxComponent, ...] = field(converter=_components)
-    valid_from: date = field(kw_only=True)
-    valid_to: date | None = field(default=None, kw_only=True)
-    source: str = field(default="", kw_only=True)
-    id: str = field(default="", kw_only=True)
-
-    def __attrs_post_init__(self) -> None:
-        check_country(self.country)
-        check_text(self.source, field="source", longest=200)
-        if not 1 <= len(self.components) <= 8:
-            raise InvalidRequest("A rule has one to eight components.", field="components")
-        if len({component.name for component in self.components}) != len(self.components):
-            raise InvalidRequest("Two components of a rule have the same name.", field="components")
-        if type(self.valid_from) is not date or (self.valid_to is not None and type(self.valid_to) is not date):
-            raise InvalidRequest("valid_from and valid_to are dates.", field="valid_from")
-        if self.valid_to is not None and self.valid_to <= self.valid_from:
-            raise InvalidRequest("valid_to is the first day after valid_from's span.", field="valid_to")
-
-    def covers(self, day: date) -> bool:
-        """Tell whether the rule is in force on ``day``."""
-        return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
 
 
 @frozen(kw_only=True)
@@ -112,12 +38,21 @@ class TaxLine:
         rate_percent: Rate in percent.
         base: What the rate was applied to.
         amount: The tax, in whole minor units.
+        compound_on: Names of the earlier taxes that the base contains.
+        base_percent: Part of the price that the base contains, in percent.
     """
 
     name: str
     rate_percent: Decimal
     base: Money
     amount: Money
+    compound_on: tuple[str, ...] = ()
+    base_percent: Decimal = Decimal(100)
+
+    @property
+    def component(self) -> TaxComponent:
+        """The component that made the line."""
+        return TaxComponent(self.name, self.rate_percent, self.compound_on, self.base_percent)
 
 
 @frozen(kw_only=True)
@@ -125,17 +60,25 @@ class TaxDecision:
     """How one sale is taxed, and why.
 
     Attributes:
-        treatment: ``"standard"`` or ``"not_collecting"``.
+        treatment: ``"standard"``, ``"zero"``, ``"exempt"``, ``"reverse_charge"``, ``"out_of_scope"`` or
+            ``"not_collecting"``.
         lines: One per component; empty when nothing is collected.
         net: Price without tax.
         total: Sum of the taxes.
         gross: Net and tax.
-        category: EN 16931 VAT category code: S for taxed, O for not collected.
+        category: EN 16931 VAT category code.
         reason: Machine reason for a treatment without tax, or empty.
         note: Sentence the document must print, or empty.
-        jurisdiction: Country whose tax this is, or empty.
+        jurisdiction: Country, state or territory whose tax this is, or empty.
+        place: Country, state or territory where the customer is taken to be, or empty.
         rule_ids: Stored rules the decision rests on.
-        tax_id_state: What is known of the customer's tax id: ``"none"`` or ``"unchecked"``.
+        tax_id: The customer's tax id as documents print it, or empty.
+        tax_id_state: What is known of it; see `prepaid.core.tax_ids.TaxIdState`.
+        checked_at: When its register answered last, or None.
+        consultation: The number under which the register keeps that it was asked, or empty.
+        policy: The seller's outage policy, if it decided what the tax id is worth; or empty.
+        approved_by: The operator who exempted the customer or vouched for the tax id, or empty.
+        evidence: What tells where the customer is, such as ``"billing FR"``.
         explanation: One or two sentences a customer can read.
         warnings: What an operator should look at.
     """
@@ -149,8 +92,15 @@ class TaxDecision:
     reason: str = ""
     note: str = ""
     jurisdiction: str = ""
+    place: str = ""
     rule_ids: tuple[str, ...] = ()
-    tax_id_state: str = "none"
+    tax_id: str = field(default="", repr=False)
+    tax_id_state: TaxIdState = "none"
+    checked_at: datetime | None = None
+    consultation: str = field(default="", repr=False)
+    policy: str = ""
+    approved_by: str = ""
+    evidence: tuple[str, ...] = ()
     explanation: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -161,37 +111,22 @@ class TaxDecision:
             raise InvalidRequest("The tax lines do not add up to the tax.", field="tax")
 
 
-@frozen
-class TaxedAmounts:
-    """A sale split in minor units: net, one tax per component, gross."""
-
-    net: int
-    tax: tuple[int, ...]
-    gross: int
-
-    def __attrs_post_init__(self) -> None:
-        if self.net + sum(self.tax) != self.gross:
-            raise InvalidRequest("Net and tax do not add up to the gross.", field="tax")
-
-
-def _round(value: Decimal, rounding: str) -> int:
-    return int(value.to_integral_value(_MODES[rounding]))
-
-
-def add_tax(net: int, components: tuple[TaxComponent, ...], *, rounding: str) -> TaxedAmounts:
-    """Put each component's tax on ``net`` minor units, rounded once per component."""
-    with localcontext(EXACT):
-        taxes = tuple(_round(net * component.percent / 100, rounding) for component in components)
-    return TaxedAmounts(net, taxes, net + sum(taxes))
-
-
-def contained_tax(gross: int, components: tuple[TaxComponent, ...], *, rounding: str) -> TaxedAmounts:
-    """Take the tax out of ``gross`` minor units; the components share it by largest remainder."""
-    with localcontext(EXACT):
-        percent = sum((component.percent for component in components), Decimal(0))
-        net = _round(Decimal(gross) * 100 / (100 + percent), rounding)
-        weights = tuple(int(component.percent * 10_000) for component in components)
-    return TaxedAmounts(net, largest_remainder(gross - net, weights), gross)
+def tax_lines(
+    net: Money, components: Sequence[TaxComponent], taxes: Sequence[int], *, rounding: str
+) -> tuple[TaxLine, ...]:
+    """Give a line for each component, with taxes in minor units."""
+    bases = tax_bases(net.minor, components, taxes, rounding=rounding)
+    return tuple(
+        TaxLine(
+            name=component.name,
+            rate_percent=component.percent,
+            base=Money.from_minor(base, net.currency),
+            amount=Money.from_minor(tax, net.currency),
+            compound_on=component.compound_on,
+            base_percent=component.base_percent,
+        )
+        for component, base, tax in zip(components, bases, taxes, strict=True)
+    )
 
 
 def split_gross(decision: TaxDecision, gross: Money, *, rounding: str, net: Money | None = None) -> TaxDecision:
@@ -203,30 +138,85 @@ def split_gross(decision: TaxDecision, gross: Money, *, rounding: str, net: Mone
         rounding: The seller's rounding.
         net: What of it is without tax, if that is known already.
     """
-    currency = gross.currency
-    components = tuple(TaxComponent(line.name, line.rate_percent) for line in decision.lines)
+    components = tuple(line.component for line in decision.lines)
     if net is None:
-        net = Money.from_minor(contained_tax(gross.minor, components, rounding=rounding).net, currency)
-    weights = tuple(int(line.rate_percent * 10_000) for line in decision.lines)
-    shares = largest_remainder((gross - net).minor, weights) if weights else ()
-    lines = tuple(
-        evolve(line, base=net, amount=Money.from_minor(share, currency))
-        for line, share in zip(decision.lines, shares, strict=True)
-    )
+        net = Money.from_minor(contained_tax(gross.minor, components, rounding=rounding).net, gross.currency)
+    taxes = share_tax((gross - net).minor, components)
+    lines = tax_lines(net, components, taxes, rounding=rounding)
     return evolve(decision, lines=lines, net=net, total=gross - net, gross=gross)
+
+
+def refunded_part(
+    decision: TaxDecision, *, net: Money, tax: Money, before: Sequence[TaxDecision] = (), rounding: str
+) -> TaxDecision:
+    """Give the decision of a refund: the same tax, over a part of the sale.
+
+    Args:
+        decision: The frozen decision of the sale.
+        net: What of the net goes back.
+        tax: What of the tax goes back.
+        before: Decisions of the sale's earlier refunds.
+        rounding: The seller's rounding.
+
+    Raises:
+        IntegrityFault: More tax than is left.
+    """
+    left = [
+        line.amount.minor - sum(earlier.lines[place].amount.minor for earlier in before)
+        for place, line in enumerate(decision.lines)
+    ]
+    components = tuple(line.component for line in decision.lines)
+    lines = tax_lines(net, components, take_back(tax.minor, left), rounding=rounding)
+    return evolve(decision, lines=lines, net=net, total=tax, gross=net + tax)
+
+
+@frozen(kw_only=True)
+class TaxRequest:
+    """A sale that somebody is asked to decide the tax of.
+
+    Attributes:
+        customer_id: The host's id of the buyer, or None for the try-out of an operator.
+        price: In whole minor units: without tax, or containing it if the seller's prices are inclusive.
+        day: Tax point, in the seller's zone.
+        seller: Who sells.
+        profile: The customer's tax profile, or None.
+        tax_id_state: What is known of their tax id.
+        exempt: An operator exempted them.
+        evidence: What tells where they are, the newest of each kind.
+    """
+
+    customer_id: str | None
+    price: Money
+    day: date
+    seller: Seller = field(repr=False)
+    profile: TaxProfile | None
+    tax_id_state: TaxIdState
+    exempt: bool
+    evidence: tuple[Evidence, ...]
+
+
+_WORDS: Final = (
+    "treatment category reason note jurisdiction place tax_id tax_id_state consultation policy approved_by explanation"
+).split()
+_LISTS: Final = ("rule_ids", "evidence", "warnings")
 
 
 def decision_record(decision: TaxDecision) -> dict[str, Any]:
     """Give a decision as plain values that freeze it in a row or a document."""
-    record: dict[str, Any] = {
-        name: getattr(decision, name)
-        for name in ("treatment", "category", "reason", "note", "jurisdiction", "tax_id_state", "explanation")
-    }
+    record: dict[str, Any] = {name: getattr(decision, name) for name in _WORDS}
     record["currency"] = decision.net.currency
     record |= {name: getattr(decision, name).minor for name in ("net", "total", "gross")}
-    record["rule_ids"], record["warnings"] = list(decision.rule_ids), list(decision.warnings)
+    record |= {name: list(getattr(decision, name)) for name in _LISTS}
+    record["checked_at"] = None if decision.checked_at is None else to_micros(decision.checked_at)
     record["lines"] = [
-        {"name": line.name, "percent": str(line.rate_percent), "base": line.base.minor, "amount": line.amount.minor}
+        {
+            "name": line.name,
+            "percent": str(line.rate_percent),
+            "base": line.base.minor,
+            "amount": line.amount.minor,
+            "compound_on": list(line.compound_on),
+            "base_percent": str(line.base_percent),
+        }
         for line in decision.lines
     ]
     return record
@@ -234,31 +224,26 @@ def decision_record(decision: TaxDecision) -> dict[str, Any]:
 
 def decision_from_record(record: dict[str, Any]) -> TaxDecision:
     """Undo `decision_record`."""
-    currency = record["currency"]
+    currency, checked_at = record["currency"], record["checked_at"]
 
     def money(minor: int) -> Money:
         return Money.from_minor(minor, currency)
 
+    values: dict[str, Any] = {name: record[name] for name in _WORDS}
+    values |= {name: tuple(record[name]) for name in _LISTS}
+    values |= {name: money(record[name]) for name in ("net", "total", "gross")}
     return TaxDecision(
-        treatment=record["treatment"],
+        **values,
+        checked_at=None if checked_at is None else from_micros(checked_at),
         lines=tuple(
             TaxLine(
                 name=line["name"],
                 rate_percent=Decimal(line["percent"]),
                 base=money(line["base"]),
                 amount=money(line["amount"]),
+                compound_on=tuple(line["compound_on"]),
+                base_percent=Decimal(line["base_percent"]),
             )
             for line in record["lines"]
         ),
-        net=money(record["net"]),
-        total=money(record["total"]),
-        gross=money(record["gross"]),
-        category=record["category"],
-        reason=record["reason"],
-        note=record["note"],
-        jurisdiction=record["jurisdiction"],
-        rule_ids=tuple(record["rule_ids"]),
-        tax_id_state=record["tax_id_state"],
-        explanation=record["explanation"],
-        warnings=tuple(record["warnings"]),
     )

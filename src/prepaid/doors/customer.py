@@ -19,6 +19,8 @@ from ..core.topups import Topup
 from ..core.usage import Balance, Meter, Transaction, UsageStatement
 from ..invoicing import delivery
 from ..offering import GatewayOffer
+from ..tax import records
+from ..tax.records import TaxIdStatus
 from ..usage import gate, holds, meters, statement
 
 
@@ -201,7 +203,9 @@ class CustomerTaxProfile:
         self._context, self._customer = door._context, door.profile
 
     def set(self, profile: TaxProfile) -> TaxProfile:
-        """Keep a new version; earlier invoices stay as they are.
+        """Keep a new version, and have its tax id verified; see `prepaid.customers.set_profile`.
+
+        Earlier invoices stay as they are.
 
         Raises:
             InvalidRequest: Not a `TaxProfile`.
@@ -212,3 +216,11 @@ class CustomerTaxProfile:
     def get(self) -> TaxProfile | None:
         """Read the latest version, or None."""
         return customers.profile(self._context, self._customer().id)
+
+    def status(self) -> TaxIdStatus:
+        """Say what is known of their tax id; asks nobody."""
+        return records.status(self._context, self._customer())
+
+    def verify(self) -> TaxIdStatus:
+        """Have their tax id verified, if that is not known; see `prepaid.tax.records.verify`."""
+        return records.verify(self._context, self._customer())

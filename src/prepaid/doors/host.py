@@ -12,7 +12,7 @@ from ..config import Context
 from ..core.errors import InvalidRequest, NotFound
 from ..core.holds import Hold
 from ..core.money import Money
-from ..core.parties import Customer
+from ..core.parties import Customer, Evidence
 from ..core.rates import Rate
 from ..core.states import TopupState
 from ..core.usage import BillingRun, Charge, ChargeOutcome, Meter, Period
@@ -49,6 +49,15 @@ class HostCustomers:
             groups=groups,
             since=since,
         )
+
+    def evidence(self, customer_id: str, evidence: Evidence) -> None:
+        """Keep something that tells where a customer is, as the host learned it; never what a form says.
+
+        Raises:
+            InvalidRequest: Not an `Evidence`.
+            NotFound: Not registered.
+        """
+        customers.add_evidence(self._context, customer_id, evidence)
 
     def get(self, customer_id: str) -> Customer:
         """Read a customer.

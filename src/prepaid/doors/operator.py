@@ -22,16 +22,17 @@ from ..core.ids import check_key
 from ..core.limits import TopupLimits
 from ..core.money import Money
 from ..core.pages import Page
-from ..core.parties import Customer, TaxProfile
-from ..core.taxation import TaxDecision, TaxRule
+from ..core.parties import Customer
 from ..core.thresholds import Thresholds
 from ..core.topups import Topup
 from ..gateway_facts import TopupFacts
 from ..plugins import PluginInfo, Plugins
 from ..reconciliation import ReconciliationReport
 from ..reporting.summary import Summary, summarise
+from ..reporting.taxes import TaxSum, sum_taxes
 from ..store.operations import AuditEntry
-from ..tax import rules
+from ..tax import approvals
+from .operator_tax import OperatorTax
 
 
 class OperatorDoor:
@@ -43,7 +44,7 @@ class OperatorDoor:
         gateways: How the gateways are, and who may pay there.
         reports: Figures.
         settings: Thresholds, the burn order and the limits of top-ups.
-        tax: Tax rules.
+        tax: Tax rules, tax ids and what may have to be corrected.
         topups: Top-ups that need a look.
     """
 
@@ -227,6 +228,27 @@ class OperatorCustomers:
         context = self._door.allow(permissions.CUSTOMERS_WRITE)
         adjustments.overdraft(context, customer_id, amount, reason=reason, actor=self._door.actor)
 
+    def exempt(self, customer_id: str, *, reason: str, code: str = "", valid_to: date | None = None) -> None:
+        """Charge a customer no tax, whatever the rules say; see `prepaid.tax.approvals.exempt`.
+
+        Raises:
+            NotAllowed: Without ``tax.write``.
+            NotFound: Not registered.
+        """
+        context = self._door.allow(permissions.TAX_WRITE)
+        customer = customers.require(context, customer_id)
+        approvals.exempt(context, customer, reason=reason, code=code, valid_to=valid_to, actor=self._door.actor)
+
+    def end_exemption(self, customer_id: str, *, reason: str) -> None:
+        """Let the rules decide a customer's tax again; see `prepaid.tax.approvals.end_exemption`.
+
+        Raises:
+            NotAllowed: Without ``tax.write``.
+            NotFound: Not registered, or not exempt.
+        """
+        context = self._door.allow(permissions.TAX_WRITE)
+        approvals.end_exemption(context, customers.require(context, customer_id), reason=reason, actor=self._door.actor)
+
 
 class OperatorGateways:
     """How the gateways are, and who may pay there."""
@@ -286,6 +308,14 @@ class OperatorReports:
         """
         return summarise(self._door.allow(permissions.REPORTS_READ), since, until, currency=currency)
 
+    def tax(self, since: date, until: date) -> tuple[TaxSum, ...]:
+        """Sum what documents bear of each tax; see `prepaid.reporting.taxes.sum_taxes`.
+
+        Raises:
+            NotAllowed: Without ``reports.read``.
+        """
+        return sum_taxes(self._door.allow(permissions.REPORTS_READ), since, until)
+
 
 class OperatorSettings:
     """Settings of the book."""
@@ -340,47 +370,6 @@ class OperatorSettings:
         """
         context = self._door.allow(permissions.SETTINGS_WRITE)
         settings_store.set_burn_order(context, order, actor=self._door.actor)
-
-
-class OperatorTax:
-    """Tax rules."""
-
-    def __init__(self, door: OperatorDoor) -> None:
-        """Bind the operator."""
-        self._door = door
-
-    def add(self, rule: TaxRule) -> TaxRule:
-        """Put a rule in force; see `prepaid.tax.rules.add`.
-
-        Raises:
-            NotAllowed: Without ``tax.write``.
-        """
-        return rules.add(self._door.allow(permissions.TAX_WRITE), rule, actor=self._door.actor)
-
-    def list(self) -> tuple[TaxRule, ...]:
-        """List the rules in use, by country and date.
-
-        Raises:
-            NotAllowed: Without ``tax.read``.
-        """
-        return rules.active(self._door.allow(permissions.TAX_READ))
-
-    def retire(self, rule_id: str) -> None:
-        """Take a rule out of use; see `prepaid.tax.rules.retire`.
-
-        Raises:
-            NotAllowed: Without ``tax.write``.
-        """
-        rules.retire(self._door.allow(permissions.TAX_WRITE), rule_id, actor=self._door.actor)
-
-    def explain(self, profile: TaxProfile | None, amount: Money) -> TaxDecision:
-        """Show how a sale of today would be taxed.
-
-        Raises:
-            NotAllowed: Without ``tax.read``.
-            RequestRefused: As the quote of such a sale.
-        """
-        return rules.explain(self._door.allow(permissions.TAX_READ), profile, amount)
 
 
 class OperatorTopups:

@@ -84,6 +84,7 @@ MONEY_COLUMNS: dict[str, tuple[str, ...]] = {
     "refund": ("amount",),
     "dispute": ("amount",),
     "invoice": ("net", "tax", "total", "sequence"),
+    "tax_entry": ("base", "amount"),
     "meter": ("residue",),
 }
 """Columns that must be integers even on an engine that takes anything."""

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from attrs import frozen
 from sqlalchemy import func, insert, select, update
 
 from ..core.hashing import canonical_json
@@ -56,6 +57,12 @@ def add(tx: Tx, customer: Customer, *, since: datetime, now: datetime) -> None:
     tx.execute(insert(_customer).values(row))
 
 
+def set_tax_number(tx: Tx, customer_id: str, number: str | None) -> None:
+    """Connect a customer with the tax id of their profile, or with none."""
+    statement = update(_customer).where(_customer.c.book_id == tx.book_id, _customer.c.id == customer_id)
+    tx.execute(statement.values(tax_number=number))
+
+
 def frozen_at(tx: Tx, customer_id: str) -> datetime | None:
     """Give since when a customer is frozen; None if they are not."""
     wanted = select(_customer.c.frozen_at).where(_customer.c.book_id == tx.book_id, _customer.c.id == customer_id)
@@ -104,8 +111,37 @@ def profile_version(tx: Tx, customer_id: str, version: int | None) -> TaxProfile
     return None if row is None else _profile_from(json.loads(row.content))
 
 
+@frozen(kw_only=True)
+class ProfileVersion:
+    """A tax profile as it was.
+
+    Attributes:
+        version: Counted from 1.
+        profile: What it said.
+        actor: Who kept it.
+        at: When.
+    """
+
+    version: int
+    profile: TaxProfile
+    actor: str
+    at: datetime
+
+
+def profile_history(tx: Tx, customer_id: str) -> tuple[ProfileVersion, ...]:
+    """Read every version of a tax profile, the first one first."""
+    wanted = select(_profile).where(_profile.c.book_id == tx.book_id, _profile.c.customer == customer_id)
+    return tuple(
+        ProfileVersion(
+            version=row.version, profile=_profile_from(json.loads(row.content)), actor=row.actor, at=row.created_at
+        )
+        for row in tx.execute(wanted.order_by(_profile.c.version))
+    )
+
+
 def _profile_from(record: dict[str, Any]) -> TaxProfile:
-    return TaxProfile(**{**record, "address": Address(**record["address"])})
+    values = {**record, "address": Address(**record["address"]), "further_tax_ids": tuple(record["further_tax_ids"])}
+    return TaxProfile(**values)
 
 
 def add_profile(tx: Tx, customer_id: str, profile: TaxProfile, *, actor: str, now: datetime) -> None:
@@ -113,7 +149,7 @@ def add_profile(tx: Tx, customer_id: str, profile: TaxProfile, *, actor: str, no
     scope = (_profile.c.book_id == tx.book_id, _profile.c.customer == customer_id)
     last = tx.execute(select(func.max(_profile.c.version)).where(*scope)).scalar() or 0
     record = {name: getattr(profile, name) for name in ("kind", "name", "company", "tax_id")}
-    record["address"] = address_record(profile.address)
+    record |= {"address": address_record(profile.address), "further_tax_ids": list(profile.further_tax_ids)}
     row = {
         "book_id": tx.book_id,
         "customer": customer_id,

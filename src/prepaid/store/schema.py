@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, SmallInteger, String, UniqueConstraint, text
 
-from . import columns, schema_payments
+from . import columns, schema_payments, schema_tax
 from .columns import (
     BINARY,
     HASH,
@@ -39,6 +39,16 @@ topup_allowance = schema_payments.topup_allowance
 refund = schema_payments.refund
 dispute = schema_payments.dispute
 webhook_event = schema_payments.webhook_event
+
+tax_profile = schema_tax.tax_profile
+tax_rule = schema_tax.tax_rule
+tax_identity = schema_tax.tax_identity
+tax_id_check = schema_tax.tax_id_check
+tax_register = schema_tax.tax_register
+tax_approval = schema_tax.tax_approval
+location_evidence = schema_tax.location_evidence
+tax_entry = schema_tax.tax_entry
+tax_correction = schema_tax.tax_correction
 
 book = table(
     "book",
@@ -68,20 +78,12 @@ customer = table(
     Column("locale", WORD, nullable=False),
     Column("group_names", PROSE, nullable=False),
     Column("frozen_at", Instant),
+    # Their tax id as registers know it, so that it can be found by the number.
+    Column("tax_number", KEY),
     Column("since", Instant, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Index(None, "book_id", "tax_number"),
     to_book(),
-)
-
-tax_profile = table(
-    "tax_profile",
-    book_column(primary=True),
-    Column("customer", KEY, primary_key=True),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("content", PROSE, nullable=False),
-    Column("actor", KEY, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    to("customer", "customer", remote=("id",)),
 )
 
 account = table(
@@ -219,18 +221,6 @@ transfer = table(
         name="wallet_whole",
     ),
     # No foreign keys: each would look up, and on PostgreSQL lock, a row that all charges share. `check` proves them.
-)
-
-tax_rule = table(
-    "tax_rule",
-    Column("id", ID, primary_key=True),
-    book_column(),
-    Column("country", String(2), nullable=False),
-    Column("content", PROSE, nullable=False),
-    Column("retired_at", Instant),
-    Column("created_at", Instant, nullable=False),
-    Index(None, "book_id", "country"),
-    to_book(),
 )
 
 meter = table(
@@ -387,6 +377,16 @@ setting = table(
 )
 
 APPEND_ONLY: tuple[str, ...] = tuple(
-    PREFIX + name for name in ("transfer", "audit", "invoice", "document_file", "tax_profile")
+    PREFIX + name
+    for name in (
+        "transfer",
+        "audit",
+        "invoice",
+        "document_file",
+        "tax_profile",
+        "tax_id_check",
+        "location_evidence",
+        "tax_entry",
+    )
 )
 """Tables whose rows triggers keep from being changed or removed."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from ..core.hashing import canonical_json
-from ..core.taxation import TaxRule
+from ..core.tax_rules import TaxRule, rule_from_record, rule_record
 from . import schema
 from .database import Tx
 
@@ -18,17 +18,11 @@ _rule = schema.tax_rule
 
 def add(tx: Tx, rule: TaxRule, now: datetime) -> None:
     """Keep a rule under its id."""
-    record = {
-        "components": [[component.name, str(component.percent)] for component in rule.components],
-        "valid_from": rule.valid_from.isoformat(),
-        "valid_to": rule.valid_to.isoformat() if rule.valid_to else None,
-        "source": rule.source,
-    }
     row = {
         "book_id": tx.book_id,
         "id": rule.id,
         "country": rule.country,
-        "content": canonical_json(record),
+        "content": canonical_json(rule_record(rule)),
         "created_at": now,
     }
     tx.execute(insert(_rule).values(row))
@@ -42,15 +36,13 @@ def active(tx: Tx) -> tuple[TaxRule, ...]:
 
 
 def _from_row(row: Any) -> TaxRule:
-    record = json.loads(row.content)
-    return TaxRule(
-        id=row.id,
-        country=row.country,
-        components=tuple((name, percent) for name, percent in record["components"]),
-        valid_from=date.fromisoformat(record["valid_from"]),
-        valid_to=date.fromisoformat(record["valid_to"]) if record["valid_to"] else None,
-        source=record["source"],
-    )
+    return rule_from_record(json.loads(row.content), country=row.country, rule_id=row.id)
+
+
+def stamp(tx: Tx) -> tuple[Any, ...]:
+    """Give values that change whenever the rules in use do."""
+    counted = select(func.count(), func.max(_rule.c.id), func.count(_rule.c.retired_at))
+    return tuple(tx.execute(counted.where(_rule.c.book_id == tx.book_id)).one())
 
 
 def retire(tx: Tx, rule_id: str, now: datetime) -> bool:

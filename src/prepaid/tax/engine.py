@@ -1,117 +1,316 @@
-"""How a sale is taxed: one pure function for quote, invoice and the operator's try-out.
+"""How a sale is taxed: one pure function for quote, start and the operator's try-out.
 
-First cut: rules by country. A book without rules does not collect tax and needs
-no profile; once a rule exists, a customer without a country cannot be taxed and
-is asked for one; a country that no rule names is not collected for, with a
-warning for the operator.
+It finds out where the customer is, what their tax id is worth, which rule decides, and says all of that in the
+decision, with a sentence a customer can read. A book without rules does not collect tax and needs no profile; once a
+rule exists, a customer without a country cannot be taxed and is asked for one.
+
+Sources: Directive 2006/112/EC Art. 44, 45, 58 (place of supply), 196 (reverse charge); Implementing Regulation (EU)
+282/2011 Art. 18 (a business shows its status by a VAT number that was confirmed), 24b and 24f (evidence of place).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
+from typing import Any, Final
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
-from ..core.errors import InvalidRequest, TaxProfileInvalid
-from ..core.money import EXACT, Money
-from ..core.parties import Seller, TaxProfile
-from ..core.taxation import TaxDecision, TaxedAmounts, TaxLine, TaxRule, add_tax, contained_tax
+from ..core.errors import TaxProfileInvalid
+from ..core.money import Money
+from ..core.parties import Address, Evidence, Seller, TaxProfile
+from ..core.tax_amounts import add_tax, contained_tax
+from ..core.tax_ids import TaxId, TaxIdState
+from ..core.tax_rules import TaxRule
+from ..core.taxation import TaxDecision, tax_lines
+from . import wording
+from .rules import Case, RuleSet
+from .territories import Location, locate
+
+RECENT: Final = timedelta(days=30)
+"""How long ago a register may have found a tax id valid for `accept_recent`."""
+
+
+@frozen(kw_only=True)
+class KnownTaxId:
+    """What is known of a customer's tax id.
+
+    Attributes:
+        state: See `prepaid.core.tax_ids.TaxIdState`.
+        tax_id: The number, or None if there is none of the right form.
+        checked_at: When a register last said something of it, or None.
+        valid_at: When a register last found it valid, or None.
+        consultation: Number of the register's answer, or empty.
+        approved_by: The operator who vouched for it, or empty.
+    """
+
+    state: TaxIdState = "none"
+    tax_id: TaxId | None = None
+    checked_at: datetime | None = None
+    valid_at: datetime | None = None
+    consultation: str = field(default="", repr=False)
+    approved_by: str = ""
+
+
+@frozen(kw_only=True)
+class Exemption:
+    """An operator's word that a customer is exempt.
+
+    Attributes:
+        reason: Why, as documents print it.
+        code: Code of the reason, such as ``"VATEX-EU-151"``, or empty.
+        approved_by: The operator.
+    """
+
+    reason: str
+    code: str = ""
+    approved_by: str
 
 
 @frozen(kw_only=True)
 class Sale:
-    """What is to be taxed.
+    """What is to be taxed, and all that is known of it.
 
     Attributes:
         price: In whole minor units: without tax, or containing it if the
             seller's prices are inclusive.
+        at: When the tax is decided.
         day: Tax point, in the seller's zone.
         seller: Who sells.
         profile: The customer's tax profile, or None.
+        tax_id: What is known of their tax id.
+        exemption: Why they are exempt, or None.
+        evidence: What else tells where they are, the newest of each kind.
     """
 
     price: Money
+    at: datetime
     day: date
     seller: Seller
     profile: TaxProfile | None
+    tax_id: KnownTaxId = KnownTaxId()
+    exemption: Exemption | None = None
+    evidence: tuple[Evidence, ...] = ()
 
 
-def decide(sale: Sale, rules: Sequence[TaxRule]) -> TaxDecision:
+@frozen(kw_only=True)
+class _Facts:
+    """What a decision rests on beside its rule.
+
+    Attributes:
+        location: Where the customer is taken to be.
+        evidence: What tells so.
+        counts: Their tax id counts as valid.
+        policy: The outage policy that said so, or said it does not; or empty.
+        warnings: What an operator should look at.
+    """
+
+    location: Location
+    evidence: tuple[str, ...]
+    counts: bool = False
+    policy: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def warned(self, *warnings: str) -> _Facts:
+        return evolve(self, warnings=(*self.warnings, *warnings))
+
+
+def decide(sale: Sale, rules: RuleSet) -> TaxDecision:
     """Decide one sale.
 
     Raises:
-        TaxProfileInvalid: Rules exist, and the customer has no country.
-        InvalidRequest: The customer's country has rules, and none for the day.
+        TaxProfileInvalid: Rules exist, and the customer has no country; or the seller waits for the tax id's register.
+        TaxUndecided: The customer's place has rules, and none for the day.
     """
     if not rules:
-        return _not_collecting(sale, "No tax rule is set up, so no tax is collected.")
+        return _not_collecting(sale, wording.NO_RULES)
     if sale.profile is None:
         raise TaxProfileInvalid("Tell us your country first: it decides the tax.", field="country")
-    country = sale.profile.address.country
-    of_country = [rule for rule in rules if rule.country == country]
-    if not of_country:
-        explanation = f"No tax is collected for customers in {country}."
-        return _not_collecting(sale, explanation, warnings=(f"No tax rule names {country}.",))
-    in_force = [rule for rule in of_country if rule.covers(sale.day)]
-    if len(in_force) != 1:
-        # A gap is an error, never zero: somebody forgot a rate.
-        raise InvalidRequest(f"The tax rules of {country} do not cover {sale.day}.", field="country")
-    return _standard(sale, in_force[0])
-
-
-def _standard(sale: Sale, rule: TaxRule) -> TaxDecision:
-    amounts = _amounts(sale, rule)
-    currency = sale.price.currency
-    net = Money.from_minor(amounts.net, currency)
-    gross = Money.from_minor(amounts.gross, currency)
-    lines = tuple(
-        TaxLine(
-            name=component.name,
-            rate_percent=component.percent,
-            base=net,
-            amount=Money.from_minor(amount, currency),
-        )
-        for component, amount in zip(rule.components, amounts.tax, strict=True)
+    facts = _with_state(rules, _with_worth(sale, _placed(sale, sale.profile)))
+    case = Case(
+        location=facts.location,
+        day=sale.day,
+        customer=sale.profile.kind,
+        has_valid_tax_id=facts.counts,
+        seller=sale.seller,
     )
+    choice = rules.choose(case)
+    place = facts.location.place
+    if choice.rule is None:
+        missing = " or ".join(choice.missing)
+        why = f"No registration ({missing}) for {place}." if choice.is_named else f"No tax rule names {place}."
+        return _not_collecting(sale, wording.not_collected(place), facts.warned(why))
+    matters = _matters(sale, case, rules, choice.rule)
+    if matters and facts.policy == "hold":
+        raise TaxProfileInvalid(
+            "Your tax id is being verified and its register does not answer now; try again later.",
+            field="tax_id",
+            state=sale.tax_id.state,
+        )
+    return _by_rule(sale, choice.rule, facts if matters else evolve(facts, policy=""), matters=matters)
+
+
+def _matters(sale: Sale, case: Case, rules: RuleSet, chosen: TaxRule) -> bool:
+    """Tell whether another answer on the tax id would lead to another rule."""
+    if sale.tax_id.state == "none":
+        return False
+    return rules.choose(evolve(case, has_valid_tax_id=not case.has_valid_tax_id)).rule is not chosen
+
+
+def _placed(sale: Sale, profile: TaxProfile) -> _Facts:
+    """Place a customer: a business where it says it is, a consumer where most of the evidence says."""
+    items = (Evidence(kind="billing", country=profile.address.country), *_beside(sale))
+    said = tuple(f"{item.kind} {item.country}" for item in items)
+    at_home = _Facts(location=_at_home(sale, profile.address), evidence=said)
+    if profile.kind == "business":
+        return at_home
+    areas = [_area(locate(Address(country=item.country), sale.day)) for item in items]
+    counted = {area: areas.count(area) for area in areas}
+    home, most = areas[0], max(counted, key=lambda area: counted[area])
+    if counted[most] > max(counted[home], 1):
+        country = items[areas.index(most)].country
+        elsewhere = evolve(at_home, location=locate(Address(country=country), sale.day))
+        return elsewhere.warned(f"Most evidence points to {country}, the address to {profile.address.country}.")
+    return at_home.warned(*_doubts(sale, counted, home))
+
+
+def _beside(sale: Sale) -> tuple[Evidence, ...]:
+    return tuple(item for item in sale.evidence if item.kind != "billing")
+
+
+def _area(location: Location) -> str:
+    return location.area or location.country
+
+
+def _doubts(sale: Sale, counted: dict[str, int], home: str) -> tuple[str, ...]:
+    contrary = tuple(f"Some evidence points to {area}, the address to {home}." for area in counted if area != home)
+    required = sale.seller.evidence_required
+    if counted[home] >= required:
+        return contrary
+    return (*contrary, f"The address alone tells the place; {required} agreeing pieces of evidence are asked for.")
+
+
+def _at_home(sale: Sale, address: Address) -> Location:
+    """Place an address; a tax id that tells the state tells it better."""
+    location, known = locate(address, sale.day), sale.tax_id.tax_id
+    if known is None or not known.subdivision or known.country != location.country:
+        return location
+    return evolve(location, subdivision=known.subdivision)
+
+
+def _with_state(rules: RuleSet, facts: _Facts) -> _Facts:
+    location = facts.location
+    if location.subdivision or not rules.names_states_of(location.area):
+        return facts
+    return facts.warned(f"The state in {location.country} is not known, and rules ask for it.")
+
+
+_AWAITED: Final = ("pending", "unavailable", "expired")
+
+
+def _with_worth(sale: Sale, facts: _Facts) -> _Facts:
+    """Say what the customer's tax id is worth."""
+    known, location = sale.tax_id, facts.location
+    if known.state == "malformed":
+        return facts.warned("The tax id is not a number of its country.")
+    if known.tax_id is None or known.state in ("none", "format_only", "invalid"):
+        return facts
+    if known.tax_id.country not in (location.area, location.country):
+        return facts.warned(f"The tax id is of {known.tax_id.country}, the customer in {location.country}.")
+    if known.state not in _AWAITED:
+        return evolve(facts, counts=True)
+    return _under_policy(sale, known, facts)
+
+
+def _under_policy(sale: Sale, known: KnownTaxId, facts: _Facts) -> _Facts:
+    """Say what a tax id is worth whose register has not answered, or too long ago."""
+    policy = sale.seller.outage_policy
+    facts = evolve(facts, policy=policy)
+    match policy:
+        case "accept_recent" if known.valid_at is not None and sale.at - known.valid_at <= RECENT:
+            return evolve(facts, counts=True).warned(f"The tax id was last found valid on {known.valid_at:%Y-%m-%d}.")
+        case "accept_format" if known.tax_id is not None and not known.tax_id.of_person:
+            return evolve(facts, counts=True).warned("The tax id is accepted by its form alone.")
+        case _:
+            return facts.warned("The tax id is not verified yet.")
+
+
+def _by_rule(sale: Sale, rule: TaxRule, facts: _Facts, *, matters: bool) -> TaxDecision:
+    shared: dict[str, Any] = {
+        "jurisdiction": rule.jurisdiction_for(_area(facts.location)),
+        "rule_ids": (rule.id,) if rule.id else (),
+        **_grounds(sale, facts),
+    }
+    if rule.treatment == "standard" and sale.exemption is not None:
+        return _exempted(sale, sale.exemption, shared)
+    inclusive, currency = sale.seller.prices == "inclusive", sale.price.currency
+    compute = contained_tax if inclusive else add_tax
+    amounts = compute(sale.price.minor, rule.components, rounding=sale.seller.rounding)
+    net, gross = Money.from_minor(amounts.net, currency), Money.from_minor(amounts.gross, currency)
     return TaxDecision(
-        treatment="standard",
-        lines=lines,
+        treatment=rule.treatment,
+        lines=tax_lines(net, rule.components, amounts.tax, rounding=sale.seller.rounding),
         net=net,
         total=gross - net,
         gross=gross,
-        category="S",
-        jurisdiction=rule.country,
-        rule_ids=(rule.id,) if rule.id else (),
-        tax_id_state=_tax_id_state(sale.profile),
-        explanation=_explain(sale, rule),
+        category=rule.category,
+        reason=rule.reason,
+        note=rule.note,
+        explanation=_explain(sale, rule, facts, matters=matters),
+        **shared,
     )
 
 
-def _amounts(sale: Sale, rule: TaxRule) -> TaxedAmounts:
-    compute = contained_tax if sale.seller.prices == "inclusive" else add_tax
-    return compute(sale.price.minor, rule.components, rounding=sale.seller.rounding)
+def _explain(sale: Sale, rule: TaxRule, facts: _Facts, *, matters: bool) -> str:
+    place = facts.location.place
+    if rule.treatment != "standard":
+        return wording.untaxed(rule, place=place, proof=facts.policy if facts.counts else None)
+    inclusive = sale.seller.prices == "inclusive"
+    said = wording.taxed(rule.components, place=place, jurisdiction=rule.jurisdiction, inclusive=inclusive)
+    doubt = wording.unproven(sale.tax_id.state) if matters and not facts.counts else ""
+    return f"{said} {doubt}".strip()
 
 
-def _explain(sale: Sale, rule: TaxRule) -> str:
-    taxes = " and ".join(f"{component.name} {component.percent.normalize(EXACT):f} %" for component in rule.components)
-    how = "contained in the price" if sale.seller.prices == "inclusive" else "added to the price"
-    return f"{taxes} {how}, because you are in {rule.country}."
+def _exempted(sale: Sale, exemption: Exemption, shared: dict[str, Any]) -> TaxDecision:
+    return TaxDecision(
+        treatment="exempt",
+        **_without_tax(sale),
+        category="E",
+        reason=exemption.code,
+        note=exemption.reason,
+        explanation=wording.EXEMPTED,
+        **{**shared, "approved_by": exemption.approved_by},
+    )
 
 
-def _not_collecting(sale: Sale, explanation: str, *, warnings: tuple[str, ...] = ()) -> TaxDecision:
+def _not_collecting(sale: Sale, explanation: str, facts: _Facts | None = None) -> TaxDecision:
     return TaxDecision(
         treatment="not_collecting",
-        net=sale.price,
-        total=Money.zero(sale.price.currency),
-        gross=sale.price,
+        **_without_tax(sale),
         category="O",
         reason="not-collecting",
-        tax_id_state=_tax_id_state(sale.profile),
         explanation=explanation,
-        warnings=warnings,
+        **_grounds(sale, facts),
     )
 
 
-def _tax_id_state(profile: TaxProfile | None) -> str:
-    return "unchecked" if profile is not None and profile.tax_id else "none"
+def _without_tax(sale: Sale) -> dict[str, Any]:
+    return {"net": sale.price, "total": Money.zero(sale.price.currency), "gross": sale.price}
+
+
+def _grounds(sale: Sale, facts: _Facts | None) -> dict[str, Any]:
+    known = sale.tax_id
+    told: dict[str, Any] = {
+        "tax_id": known.tax_id.number if known.tax_id is not None else "",
+        "tax_id_state": known.state,
+        "checked_at": known.checked_at,
+        "consultation": known.consultation,
+        "approved_by": known.approved_by,
+    }
+    if facts is None:
+        return told
+    return told | {
+        "place": facts.location.place,
+        "evidence": facts.evidence,
+        "policy": facts.policy,
+        "warnings": facts.warnings,
+    }

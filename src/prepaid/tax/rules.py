@@ -1,98 +1,304 @@
-"""Keeping tax rules: added with their dates checked against each other, retired, never edited."""
+"""Which rule decides a sale: what it matches, which of several is the nearest, and when two contradict each other.
+
+The nearest rule wins. Rules are compared by these, in this order; the first that differs decides:
+
+1. a postal code is named; 2. a territory is named; 3. a state or province is named; 4. the country by its own code,
+then the country whose tax applies there (of Monaco, France), then ``"EU"``, then ``"*"``; 5. ``tax_id`` is not
+``"any"``; 6. ``customer`` is not ``"any"``; 7. ``seller`` names a subdivision, then a country, then ``"any"``; 8. a
+registration is required; 9. the higher ``priority``.
+
+Two rules that are equal in all of them and could both match one sale on one day are refused when the second is
+added. So is a hole between two rules that match the same sales. A day that no rule of the nearest place covers is an
+error, never a reason to look further away: a rate that somebody forgot must not become zero.
+
+Sources: the order of places follows the specificity of the law they come from; EN 16931 and 2006/112/EC name none.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from datetime import date
+from functools import lru_cache
 from itertools import pairwise
+from typing import Final
 
-from attrs import evolve
+from attrs import frozen
 
-from .. import audit
-from ..config import Context, object_id
-from ..core.errors import InvalidRequest, NotFound
-from ..core.instants import local_day
-from ..core.money import Money, require_whole_minor
-from ..core.parties import TaxProfile
-from ..core.taxation import TaxDecision, TaxRule
-from ..store import Tx, tax_rules
-from .engine import Sale, decide
+from ..core.errors import InvalidRequest, TaxUndecided
+from ..core.parties import Registration, Seller
+from ..core.postcodes import PostcodePattern
+from ..core.tax_rules import EU, EVERYWHERE, TaxRule
+from .territories import BY_ID, Location, is_in_eu, locate
+
+_SELLER_RANK: Final = {
+    "any": 0,
+    "same_country": 1,
+    "other_country": 1,
+    "same_subdivision": 2,
+    "other_subdivision": 2,
+}
+_OWN, _AREA, _GROUP, _ANYWHERE = 3, 2, 1, 0
+
+Rank = tuple[bool, bool, bool, int, bool, bool, int, bool, int]
 
 
-def add(context: Context, rule: object, *, actor: str) -> TaxRule:
-    """Put a rule in force and give it with its id.
+@frozen(kw_only=True)
+class Case:
+    """What of a sale rules look at.
+
+    Attributes:
+        location: Where the customer is.
+        day: Tax point, in the seller's zone.
+        customer: ``"consumer"`` or ``"business"``.
+        has_valid_tax_id: Their tax id counts as valid.
+        seller: Who sells.
+    """
+
+    location: Location
+    day: date
+    customer: str
+    has_valid_tax_id: bool
+    seller: Seller
+
+    def relations(self) -> frozenset[str]:
+        """Name what the seller's place is, seen from the customer's."""
+        home = locate(self.seller.address, self.day)
+        mine, theirs = home.area or home.country, self.location.area or self.location.country
+        if mine != theirs:
+            return frozenset({"any", "other_country"})
+        states = home.subdivision, self.location.subdivision
+        same = states[0] == states[1] != ""
+        return frozenset({"any", "same_country", "same_subdivision" if same else "other_subdivision"})
+
+
+@lru_cache(maxsize=1024)
+def _pattern(written: str) -> PostcodePattern:
+    return PostcodePattern.of(written)
+
+
+def rank(rule: TaxRule, *, closeness: int | None = None) -> Rank:
+    """Give what rules are compared by; the greater one is nearer."""
+    if closeness is None:
+        closeness = {EU: _GROUP, EVERYWHERE: _ANYWHERE}.get(rule.country, _OWN)
+    return (
+        rule.postcode != "",
+        rule.territory != "",
+        rule.subdivision != "",
+        closeness,
+        rule.tax_id != "any",
+        rule.customer != "any",
+        _SELLER_RANK[rule.seller],
+        bool(rule.requires_registration),
+        rule.priority,
+    )
+
+
+def _closeness(rule: TaxRule, case: Case) -> int | None:
+    """Say how near a rule's country is to the customer's place; None if it is elsewhere."""
+    location = case.location
+    if rule.country == EVERYWHERE:
+        return _ANYWHERE
+    if rule.country == EU:
+        return _GROUP if is_in_eu(location.area, case.day) else None
+    if rule.territory:
+        return _OWN if rule.territory == location.territory else None
+    if rule.country not in location.codes:
+        return None
+    return _OWN if rule.country == location.country else _AREA
+
+
+def _fits(rule: TaxRule, case: Case, relations: frozenset[str]) -> bool:
+    location = case.location
+    return (
+        rule.customer in ("any", case.customer)
+        and rule.tax_id in ("any", "valid" if case.has_valid_tax_id else "not_valid")
+        and rule.seller in relations
+        and rule.subdivision in ("", location.subdivision)
+        and (not rule.postcode or _pattern(rule.postcode).matches(location.postcode))
+    )
+
+
+def is_registered(rule: TaxRule, case: Case) -> bool:
+    """Tell whether the seller is in one of the schemes that a rule requires, for the place it is about."""
+    if not rule.requires_registration:
+        return True
+    return any(
+        registration.scheme in rule.requires_registration and _reaches(registration, rule, case)
+        for registration in case.seller.registrations
+        if registration.covers(case.day)
+    )
+
+
+def _reaches(registration: Registration, rule: TaxRule, case: Case) -> bool:
+    match registration.scheme:
+        case "local":
+            return _reaches_locally(registration, rule, case.location)
+        case "oss" | "non_union_oss":
+            return is_in_eu(case.location.area, case.day)
+        case _:
+            return registration.country == case.seller.address.country
+
+
+def _reaches_locally(registration: Registration, rule: TaxRule, location: Location) -> bool:
+    if location.territory and not location.area:  # its tax is its own, not that of the country around it
+        return location.territory in (registration.country, registration.subdivision)
+    place = rule.jurisdiction or location.area
+    return registration.country == place and registration.subdivision in ("", rule.subdivision)
+
+
+@frozen
+class Choice:
+    """Which rule decides.
+
+    Attributes:
+        rule: The rule, or None if nothing is collected.
+        is_named: Some rule is about the customer's place.
+        missing: Of None: the registration that a rule would have needed.
+    """
+
+    rule: TaxRule | None
+    is_named: bool = True
+    missing: tuple[str, ...] = ()
+
+
+class RuleSet:
+    """Rules that do not contradict each other, made ready to be asked."""
+
+    def __init__(self, rules: Iterable[TaxRule]) -> None:
+        """Sort rules by country; their order makes no difference."""
+        self.rules = tuple(rules)
+        self._by_country: dict[str, list[TaxRule]] = {}
+        for rule in self.rules:
+            self._by_country.setdefault(rule.country, []).append(rule)
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def names_states_of(self, country: str) -> bool:
+        """Tell whether some rule of a country is about a state or province of it."""
+        return any(
+            rule.subdivision or rule.seller in ("same_subdivision", "other_subdivision")
+            for rule in self._by_country.get(country, ())
+        )
+
+    def choose(self, case: Case) -> Choice:
+        """Find the rule that decides a sale.
+
+        Raises:
+            TaxUndecided: Rules of the place cover other days, or two rules are equally near.
+        """
+        near = self._near(case)
+        if not near:
+            return Choice(None, is_named=False)
+        level = max(_level(rule) for _, rule in near)
+        in_force = [(place, rule) for place, rule in near if rule.covers(case.day)]
+        if not any(_level(rule) == level for _, rule in in_force):
+            # A gap is an error, never zero: somebody forgot a rate.
+            raise TaxUndecided(f"The tax rules of {case.location.place} do not cover {case.day}.", field="country")
+        usable = [(place, rule) for place, rule in in_force if is_registered(rule, case)]
+        chosen = _nearest(usable)
+        named_only_unregistered = not any(_level(rule) == level for _, rule in usable)
+        if chosen is None or (named_only_unregistered and chosen.country == EVERYWHERE):
+            return Choice(None, missing=_required(in_force, level))
+        return Choice(chosen)
+
+    def _near(self, case: Case) -> list[tuple[int, TaxRule]]:
+        relations = case.relations()
+        territory = BY_ID.get(case.location.territory)
+        countries = (*case.location.codes, *((territory.country, territory.id) if territory else ()), EU, EVERYWHERE)
+        return [
+            (closeness, rule)
+            for country in dict.fromkeys(countries)
+            for rule in self._by_country.get(country, ())
+            if (closeness := _closeness(rule, case)) is not None and _fits(rule, case, relations)
+        ]
+
+
+def _level(rule: TaxRule) -> int:
+    return {EU: _GROUP, EVERYWHERE: _ANYWHERE}.get(rule.country, _OWN)
+
+
+def _nearest(found: Sequence[tuple[int, TaxRule]]) -> TaxRule | None:
+    ranked = sorted(((rank(rule, closeness=closeness), rule) for closeness, rule in found), key=lambda pair: pair[0])
+    if len(ranked) > 1 and ranked[-1][0] == ranked[-2][0]:
+        raise TaxUndecided("Two tax rules are equally near; the seller has to look at them.", field="country")
+    return ranked[-1][1] if ranked else None
+
+
+def _required(found: Sequence[tuple[int, TaxRule]], level: int) -> tuple[str, ...]:
+    return tuple(
+        sorted({scheme for _, rule in found if _level(rule) == level for scheme in rule.requires_registration})
+    )
+
+
+def check_together(rules: Sequence[TaxRule]) -> None:
+    """Make sure that rules can be kept together.
 
     Raises:
-        InvalidRequest: Not a `TaxRule`; or its dates overlap those of another
-            rule of the country, or leave a gap to them.
+        InvalidRequest: A territory that does not exist, two rules that are equally near and could match the same
+            sale, or a hole between two that match the same sales.
     """
-    if not isinstance(rule, TaxRule):
-        raise InvalidRequest("rule is a TaxRule.", field="rule")
-    stored = evolve(rule, id=context.ids.new("tax"))
-
-    def work(tx: Tx) -> TaxRule:
-        tax_rules.lock(tx)  # two operators at once would not see each other's rule
-        known = tax_rules.active(tx)
-        if stored in known:  # the commit was made, its answer lost
-            return stored
-        check_dates([*(other for other in known if other.country == rule.country), stored])
-        tax_rules.add(tx, stored, context.now())
-        after = {"country": rule.country, "valid_from": rule.valid_from.isoformat()}
-        audit.record(tx, context, actor=actor, action="tax-rule-add", target=stored.id, after=after)
-        return stored
-
-    return context.database.write(work)
+    for rule in rules:
+        _check_territory(rule)
+    ordered = sorted(rules, key=lambda rule: (rank(rule), rule.country, rule.valid_from))
+    for same_rank in _grouped(ordered):
+        for place, later in enumerate(same_rank):
+            for earlier in same_rank[:place]:
+                _check_pair(earlier, later)
+    _check_holes(rules)
 
 
-def check_dates(rules: list[TaxRule]) -> None:
-    """Make sure that the rules of one country follow each other day by day.
-
-    Raises:
-        InvalidRequest: Two of them overlap, or days between them have no rule.
-    """
-    ordered = sorted(rules, key=lambda rule: rule.valid_from)
-    for earlier, later in pairwise(ordered):
-        if earlier.valid_to is None or earlier.valid_to > later.valid_from:
-            raise InvalidRequest(
-                f"Two rules of {later.country} are in force on {later.valid_from}; end the earlier one first.",
-                field="valid_from",
-            )
-        if earlier.valid_to < later.valid_from:
-            raise InvalidRequest(
-                f"No rule of {later.country} would be in force on {earlier.valid_to}.", field="valid_from"
-            )
+def _grouped(ordered: Sequence[TaxRule]) -> list[list[TaxRule]]:
+    groups: dict[tuple[Rank, str], list[TaxRule]] = {}
+    for rule in ordered:
+        groups.setdefault((rank(rule), rule.country), []).append(rule)
+    return list(groups.values())
 
 
-def retire(context: Context, rule_id: str, *, actor: str) -> None:
-    """Take a rule out of use; decisions made by it stay as they are.
-
-    Raises:
-        NotFound: No rule in use has that id.
-    """
-    wanted, now = object_id(rule_id, field="rule_id"), context.now()
-
-    def work(tx: Tx) -> bool:
-        if tax_rules.retire(tx, wanted, now):
-            audit.record(tx, context, actor=actor, action="tax-rule-retire", target=wanted)
-            return True
-        return tax_rules.retired_at(tx, wanted) == now  # the commit was made, its answer lost
-
-    if not context.database.write(work):
-        raise NotFound("There is no such tax rule in use.", field="rule_id")
+def _check_territory(rule: TaxRule) -> None:
+    if not rule.territory:
+        return
+    territory = BY_ID.get(rule.territory)
+    if territory is None or rule.country not in (territory.country, territory.id):
+        raise InvalidRequest(f"{rule.country} has no territory {rule.territory}.", field="territory")
 
 
-def active(context: Context) -> tuple[TaxRule, ...]:
-    """Read the rules in use, by country and date."""
-    return context.database.read(tax_rules.active)
+def _check_pair(earlier: TaxRule, later: TaxRule) -> None:
+    if earlier.valid_to is not None and earlier.valid_to <= later.valid_from:
+        return
+    if series_of(earlier) == series_of(later):
+        raise InvalidRequest(
+            f"Two rules of {later.country} are in force on {later.valid_from}; end the earlier one first.",
+            field="valid_from",
+        )
+    if _meet(earlier, later):
+        raise InvalidRequest(
+            f"Two rules of {later.country} are equally near on {later.valid_from}; give one a higher priority.",
+            field="priority",
+        )
 
 
-def explain(context: Context, profile: TaxProfile | None, amount: Money) -> TaxDecision:
-    """Show how a sale of today would be taxed.
+def _meet(one: TaxRule, other: TaxRule) -> bool:
+    """Tell whether two rules of one rank and country could match the same sale."""
+    same = ("territory", "subdivision", "customer", "tax_id", "seller")
+    if any(getattr(one, name) != getattr(other, name) for name in same):
+        return False
+    return one.postcode == other.postcode or _pattern(one.postcode).meets(_pattern(other.postcode))
 
-    Raises:
-        InvalidRequest: Not a `TaxProfile`.
-        RequestRefused: As the quote of such a sale.
-    """
-    if profile is not None and not isinstance(profile, TaxProfile):
-        raise InvalidRequest("profile is a TaxProfile, or None.", field="profile")
-    day = local_day(context.now(), context.seller.timezone)
-    sale = Sale(price=require_whole_minor(amount), day=day, seller=context.seller, profile=profile)
-    return decide(sale, active(context))
+
+def series_of(rule: TaxRule) -> tuple[object, ...]:
+    """Give what a rule matches, apart from its days: rules that agree in it follow each other."""
+    names = "country postcode territory subdivision tax_id customer seller requires_registration priority".split()
+    return tuple(getattr(rule, name) for name in names)
+
+
+def _check_holes(rules: Sequence[TaxRule]) -> None:
+    series: dict[tuple[object, ...], list[TaxRule]] = {}
+    for rule in rules:
+        series.setdefault(series_of(rule), []).append(rule)
+    for following in series.values():
+        for earlier, later in pairwise(sorted(following, key=lambda rule: rule.valid_from)):
+            if earlier.valid_to is not None and earlier.valid_to < later.valid_from:
+                raise InvalidRequest(
+                    f"No rule of {later.country} would be in force on {earlier.valid_to}.", field="valid_from"
+                )

@@ -6,7 +6,7 @@ compares the two.
 
 import sqlalchemy as sa
 
-from prepaid.store.migrations import foundation_ledger, foundation_payments
+from prepaid.store.migrations import foundation_ledger, foundation_payments, foundation_tax
 from prepaid.store.migrations.building import (
     BINARY,
     CODE,
@@ -30,7 +30,16 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ("transfer", "audit", "invoice", "document_file", "tax_profile")
+APPEND_ONLY = (
+    "transfer",
+    "audit",
+    "invoice",
+    "document_file",
+    "tax_profile",
+    "tax_id_check",
+    "location_evidence",
+    "tax_entry",
+)
 
 
 def upgrade() -> None:
@@ -76,40 +85,13 @@ def _customer() -> None:
         sa.Column("locale", WORD, nullable=False),
         sa.Column("group_names", PROSE, nullable=False),
         sa.Column("frozen_at", INSTANT),
+        sa.Column("tax_number", KEY),
         sa.Column("since", INSTANT, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("book_id", "id"),
         refers("book"),
     )
-
-
-def _tax_profile() -> None:
-    table(
-        "tax_profile",
-        sa.Column("book_id", sa.Integer(), nullable=False),
-        sa.Column("customer", KEY, nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False, autoincrement=False),
-        sa.Column("content", PROSE, nullable=False),
-        sa.Column("actor", KEY, nullable=False),
-        sa.Column("created_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("book_id", "customer", "version"),
-        refers("customer", "customer", "id"),
-    )
-
-
-def _tax_rule() -> None:
-    table(
-        "tax_rule",
-        sa.Column("id", ID, nullable=False),
-        sa.Column("book_id", sa.Integer(), nullable=False),
-        sa.Column("country", sa.String(2), nullable=False),
-        sa.Column("content", PROSE, nullable=False),
-        sa.Column("retired_at", INSTANT),
-        sa.Column("created_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-        refers("book"),
-    )
-    index("tax_rule", "book_id", "country")
+    index("customer", "book_id", "tax_number")
 
 
 def _meter() -> None:
@@ -298,7 +280,7 @@ TABLES = (
     _book,
     _currency,
     _customer,
-    _tax_profile,
+    foundation_tax.tax_profile,
     foundation_ledger.account,
     foundation_ledger.grant,
     foundation_ledger.hold,
@@ -309,13 +291,20 @@ TABLES = (
     foundation_payments.refund,
     foundation_payments.dispute,
     foundation_payments.webhook_event,
-    _tax_rule,
+    foundation_tax.tax_rule,
+    foundation_tax.tax_identity,
+    foundation_tax.tax_id_check,
+    foundation_tax.tax_register,
+    foundation_tax.tax_approval,
+    foundation_tax.location_evidence,
     _meter,
     _meter_segment,
     _resource_owner,
     _invoice_series,
     _invoice,
     _document_file,
+    foundation_tax.tax_entry,
+    foundation_tax.tax_correction,
     _outbox,
     _audit,
     _job_lease,

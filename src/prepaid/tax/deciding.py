@@ -1,0 +1,146 @@
+"""From a customer to a tax decision: what is known is read at one moment, then plugins or the rules decide.
+
+Nothing here touches the network but `confirm`, which asks a register once more before a sale without tax is started.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from attrs import frozen
+
+from ..config import Context
+from ..core.errors import InvalidRequest
+from ..core.money import Money, require_whole_minor
+from ..core.parties import Customer, TaxProfile
+from ..core.tax_ids import TAX_ID_STATES, TaxIdState
+from ..core.taxation import TaxDecision
+from ..ports import TaxRequest
+from ..store import Tx, customers, tax_facts
+from . import registers
+from .engine import Exemption, KnownTaxId, Sale, decide
+from .rules import RuleSet
+
+
+@frozen
+class Taxed:
+    """A tax decision, and the version of the profile that it rests on."""
+
+    decision: TaxDecision
+    profile_version: int | None
+
+
+def taxed(context: Context, customer: Customer, price: Money, *, only_fresh: bool = False) -> Taxed:
+    """Decide how a sale of now to a customer is taxed.
+
+    Args:
+        context: The billing system.
+        customer: Who buys.
+        price: In whole minor units.
+        only_fresh: Let a tax id count that its register found valid in the last day, and none found valid before.
+
+    Raises:
+        TaxProfileInvalid: The customer's profile lacks what the decision needs.
+        TaxUndecided: The rules, or a plugin, do not say.
+    """
+
+    def read(tx: Tx) -> tuple[int | None, Sale, RuleSet]:
+        version, profile = customers.current_profile(tx, customer.id) or (None, None)
+        known = registers.known(tx, context, customer.id, profile, only_fresh=only_fresh)
+        sale = Sale(
+            price=price,
+            at=context.now(),
+            day=context.current_day(),
+            seller=context.seller,
+            profile=profile,
+            tax_id=known,
+            exemption=_exemption(tx, customer.id, context.current_day()),
+            evidence=tax_facts.latest_evidence(tx, customer.id),
+        )
+        return version, sale, context.rulebook.read(tx)
+
+    version, sale, rules = context.database.read(read)
+    return Taxed(_decided(context, sale, rules, customer.id), version)
+
+
+def _exemption(tx: Tx, customer_id: str, day: date) -> Exemption | None:
+    for approval in tax_facts.approvals(tx, customer_id):
+        if approval.kind == tax_facts.EXEMPTION and approval.covers(day):
+            return Exemption(reason=approval.reason, code=approval.code, approved_by=approval.actor)
+    return None
+
+
+def _decided(context: Context, sale: Sale, rules: RuleSet, customer_id: str | None) -> TaxDecision:
+    request = TaxRequest(
+        customer_id=customer_id,
+        price=sale.price,
+        day=sale.day,
+        seller=sale.seller,
+        profile=sale.profile,
+        tax_id_state=sale.tax_id.state,
+        exempt=sale.exemption is not None,
+        evidence=sale.evidence,
+    )
+    return context.tax_deciders.decide_tax(request) or decide(sale, rules)
+
+
+def confirm(context: Context, customer: Customer, decision: TaxDecision) -> bool:
+    """Ask a register again before a sale rests on what it said more than a day ago; tell whether it was asked.
+
+    Waits `prepaid.tax.registers.BUDGET_S` seconds at most, and never raises for a register that is down.
+    """
+    if decision.tax_id_state != "valid" or decision.total:
+        return False
+    profile = context.database.read(lambda tx: customers.current_profile(tx, customer.id))
+    _, tax_id = registers.read_profile(profile[1] if profile else None)
+    checked_at = decision.checked_at
+    if tax_id is None or (checked_at is not None and context.now() - checked_at < registers.REUSED_FOR):
+        return False
+    registers.ask_now(context, tax_id)
+    return True
+
+
+def explain(
+    context: Context,
+    profile: TaxProfile | None,
+    amount: Money,
+    *,
+    tax_id_state: TaxIdState | None = None,
+    day: date | None = None,
+) -> TaxDecision:
+    """Show how a sale would be taxed; writes nothing and asks nobody.
+
+    Args:
+        context: The billing system.
+        profile: The customer's tax profile, or None.
+        amount: What they would type, in whole minor units.
+        tax_id_state: What to take for known of the tax id; what is known if None.
+        day: Tax point; today if None.
+
+    Raises:
+        InvalidRequest: Not a `TaxProfile`, a state that does not exist, or not a date.
+        RequestRefused: As the quote of such a sale.
+    """
+    if profile is not None and not isinstance(profile, TaxProfile):
+        raise InvalidRequest("profile is a TaxProfile, or None.", field="profile")
+    if tax_id_state is not None and tax_id_state not in TAX_ID_STATES:
+        raise InvalidRequest(f"tax_id_state is one of {', '.join(TAX_ID_STATES)}.", field="tax_id_state")
+    if day is not None and type(day) is not date:
+        raise InvalidRequest("day is a date, or None.", field="day")
+    price = require_whole_minor(amount)
+
+    def read(tx: Tx) -> tuple[KnownTaxId, RuleSet]:
+        return registers.known(tx, context, None, profile), context.rulebook.read(tx)
+
+    known, rules = context.database.read(read)
+    if tax_id_state is not None:
+        known = KnownTaxId(state=tax_id_state, tax_id=known.tax_id, checked_at=context.now(), valid_at=context.now())
+    sale = Sale(
+        price=price,
+        at=context.now(),
+        day=day or context.current_day(),
+        seller=context.seller,
+        profile=profile,
+        tax_id=known,
+    )
+    return _decided(context, sale, rules, None)

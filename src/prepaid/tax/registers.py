@@ -1,0 +1,265 @@
+"""Asking registers about tax ids: at once within a budget, later by a job, and not while they are down.
+
+A register is asked in no transaction. Its answer is kept for ever; that it gave none is a state of its own and never
+an answer: nothing is taken for invalid because somebody else was down. After failures in a row it rests, for one
+country or as a whole, so that customers do not wait for what will not come.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from .. import outbox
+from ..config import Context
+from ..core.parties import TaxProfile
+from ..core.tax_ids import RegisterAnswer, TaxId, TaxIdState
+from ..ports import TaxIdRegister
+from ..store import Duplicate, Tx, customers, tax_facts, tax_ids
+from ..store.tax_ids import ALL_COUNTRIES, StoredTaxId
+from ..system import in_time
+from . import corrections
+from .engine import KnownTaxId
+from .vat_ids import read_tax_id, requester_of
+
+log = logging.getLogger("prepaid.tax")
+
+BUDGET_S: Final = 5
+"""Seconds that a customer waits for a register; its answer counts when it comes."""
+
+REUSED_FOR: Final = timedelta(hours=24)
+"""How long a valid number is not asked about again, and is good for a sale without tax."""
+
+REFUSED_FOR: Final = timedelta(hours=1)
+"""How long a number that was not valid is not asked about again."""
+
+CHECKED_AGAIN: Final = timedelta(days=30)
+"""After what time a valid number is asked about again, whether somebody buys or not."""
+
+VALID_FOR: Final = timedelta(days=90)
+"""How long ago an answer counts at all."""
+
+RETRIES: Final = (*(timedelta(minutes=minutes) for minutes in (5, 5, 10, 20, 40)), timedelta(hours=1))
+"""Waits after a register gave no answer; the last for ever."""
+
+CLAIM_FOR: Final = timedelta(minutes=1)
+"""How long one worker asks before another may."""
+
+PATIENCE: Final = 3
+"""Failures in a row after which a register rests."""
+
+RESTS: Final = tuple(timedelta(minutes=minutes) for minutes in (2, 5, 15, 30))
+"""How long it rests, longer each time."""
+
+TURN_FOR: Final = timedelta(seconds=20)
+
+
+def read_profile(profile: TaxProfile | None) -> tuple[TaxIdState, TaxId | None]:
+    """Say what the tax id of a profile is by its form."""
+    if profile is None or not profile.tax_id.strip():
+        return "none", None
+    read = read_tax_id(profile.tax_id, country=profile.address.country, postcode=profile.address.postcode)
+    return ("malformed", None) if read.tax_id is None else ("format_only", read.tax_id)
+
+
+def register_of(context: Context, tax_id: TaxId | None) -> TaxIdRegister | None:
+    """Give the first register that knows numbers of a kind."""
+    if tax_id is None:
+        return None
+    return next((register for register in context.registers if register.covers(tax_id)), None)
+
+
+def note(tx: Tx, context: Context, customer_id: str, profile: TaxProfile) -> TaxId | None:
+    """Connect a customer with the number of their profile, which is asked about if it never was.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: Somebody else kept the number at the same moment.
+    """
+    _, tax_id = read_profile(profile)
+    register = register_of(context, tax_id)
+    customers.set_tax_number(tx, customer_id, None if tax_id is None else tax_id.number)
+    if tax_id is not None and register is not None and tax_ids.find(tx, tax_id.number) is None:
+        tax_ids.add(tx, tax_id, register.name, context.now())
+    return tax_id
+
+
+def known(
+    tx: Tx, context: Context, customer_id: str | None, profile: TaxProfile | None, *, only_fresh: bool = False
+) -> KnownTaxId:
+    """Say what is known of the tax id of a profile; asks nobody.
+
+    Args:
+        tx: The transaction to read in.
+        context: The billing system.
+        customer_id: Whose profile it is, or None for nobody's.
+        profile: The profile.
+        only_fresh: A number that was valid too long ago for a sale without tax counts as not confirmed.
+    """
+    form, tax_id = read_profile(profile)
+    if tax_id is None:
+        return KnownTaxId(state=form)
+    day, now = context.current_day(), context.now()
+    given = tax_facts.approvals(tx, customer_id) if customer_id is not None else []
+    for approval in given:
+        if approval.kind == tax_facts.TAX_ID and approval.number == tax_id.number and approval.covers(day):
+            return KnownTaxId(state="manual", tax_id=tax_id, approved_by=approval.actor)
+    stored = tax_ids.find(tx, tax_id.number)
+    if stored is None:
+        state: TaxIdState = "format_only" if register_of(context, tax_id) is None else "pending"
+        return KnownTaxId(state=state, tax_id=tax_id)
+    return KnownTaxId(
+        state=_state(stored, now, VALID_FOR if not only_fresh else REUSED_FOR),
+        tax_id=tax_id,
+        checked_at=stored.answered_at,
+        valid_at=stored.valid_at,
+        consultation=stored.consultation,
+    )
+
+
+def _state(stored: StoredTaxId, now: datetime, valid_for: timedelta) -> TaxIdState:
+    match stored.state:
+        case "valid" if stored.valid_at is not None and now - stored.valid_at > valid_for:
+            return "expired" if now - stored.valid_at > VALID_FOR else "unavailable"
+        case "valid" | "invalid" | "malformed" | "unavailable":
+            return stored.state
+        case _:
+            return "pending"
+
+
+def is_fresh(stored: StoredTaxId, now: datetime) -> bool:
+    """Tell whether the answer that is kept is too new to ask again."""
+    if stored.answered_at is None or stored.state not in ("valid", "invalid", "malformed"):
+        return False
+    age = now - stored.answered_at
+    return age < (REUSED_FOR if stored.state == "valid" else REFUSED_FOR)
+
+
+def ask_now(context: Context, tax_id: TaxId | None) -> None:
+    """Ask about a number unless its answer is fresh, and wait for `BUDGET_S` seconds at most."""
+    if tax_id is None or register_of(context, tax_id) is None:
+        return
+    stored = _kept(context, tax_id)
+    if not is_fresh(stored, context.now()):
+        in_time(partial(ask, context, stored), BUDGET_S)
+
+
+def _kept(context: Context, tax_id: TaxId) -> StoredTaxId:
+    def work(tx: Tx) -> StoredTaxId:
+        found = tax_ids.find(tx, tax_id.number)
+        if found is None:
+            register = register_of(context, tax_id)
+            tax_ids.add(tx, tax_id, register.name if register else "", context.now())
+            found = tax_ids.find(tx, tax_id.number)
+        assert found is not None  # noqa: S101 - it was just added
+        return found
+
+    try:
+        return context.database.write(work)
+    except Duplicate:
+        return context.database.write(work)
+
+
+def ask(context: Context, stored: StoredTaxId) -> bool:
+    """Ask the register of a number and keep its answer; False if it gave none.
+
+    True also if nobody had to be asked, because another worker does or the
+    number is nobody's any more.
+    """
+    register, now, number = register_of(context, stored.tax_id), context.now(), stored.tax_id.number
+    if register is None:
+        context.database.write(lambda tx: tax_ids.schedule(tx, number, None))
+        return True
+    country, claimed = stored.tax_id.country, now + CLAIM_FOR
+
+    def begin(tx: Tx) -> bool:
+        if not tax_ids.take_turn(tx, register.name, country, now=now, until=now + TURN_FOR):
+            later = tax_ids.rests_until(tx, register.name, country) or now
+            tax_ids.leave(tx, stored, max(later, now + TURN_FOR), unconfirmed=not is_fresh(stored, now))
+            return False
+        return tax_ids.begin(tx, stored, claimed)
+
+    if not context.database.write(begin):
+        return True
+    requester = requester_of(context.seller.tax_ids, country=context.seller.address.country)
+    answer = _answer(register, stored.tax_id, requester)
+    keep = partial(
+        _keep, context=context, stored=stored, answer=answer, register=register.name, claimed=claimed,
+        requester=requester.number if requester else "",
+    )  # fmt: skip
+    try:
+        context.database.write(keep)
+    except Duplicate:  # the register's first failure, counted twice at once
+        context.database.write(keep)
+    return answer.state != "unavailable"
+
+
+def _answer(register: TaxIdRegister, tax_id: TaxId, requester: TaxId | None) -> RegisterAnswer:
+    try:
+        answer = register.check(tax_id, requester=requester)
+    except Exception:
+        log.exception("the register %s failed", register.name)
+        return RegisterAnswer(state="unavailable", reason="failed")
+    if not isinstance(answer, RegisterAnswer) or answer.state not in ("valid", "invalid", "malformed", "unavailable"):
+        log.error("the register %s gave no RegisterAnswer", register.name)
+        return RegisterAnswer(state="unavailable", reason="unusable")
+    return answer
+
+
+def _keep(
+    tx: Tx,
+    *,
+    context: Context,
+    stored: StoredTaxId,
+    answer: RegisterAnswer,
+    register: str,
+    requester: str,
+    claimed: datetime,
+) -> None:
+    number, country, now = stored.tax_id.number, stored.tax_id.country, context.now()
+    if answer.state == "unavailable":
+        wait = RETRIES[min(stored.attempts, len(RETRIES) - 1)]
+        knows_worse = stored.state in ("invalid", "malformed")
+        if not tax_ids.unanswered(
+            tx, number, answer.reason, claimed=claimed, keep_state=knows_worse, next_at=now + wait
+        ):
+            return
+        part = country if answer.of_country else ALL_COUNTRIES
+        tax_ids.count_failure(tx, register, part, now=now, rests=RESTS, patience=PATIENCE)
+    else:
+        again = now + CHECKED_AGAIN if answer.state == "valid" else None
+        if not tax_ids.apply(tx, number, answer, claimed=claimed, now=now, next_at=again):
+            return
+        tax_ids.count_success(tx, register, country)
+        corrections.answered(tx, context, number, is_valid=answer.state == "valid")
+        if answer.state != stored.state:
+            _tell(tx, context, stored, answer)
+    tax_ids.record(tx, stored.tax_id, answer, register=register, requester=requester, now=now)
+
+
+def _tell(tx: Tx, context: Context, stored: StoredTaxId, answer: RegisterAnswer) -> None:
+    for customer in tax_ids.holders(tx, stored.tax_id.number):
+        about = context.ids.new("chk")
+        outbox.emit(tx, context, "tax-id-checked", about=about, customer=customer, state=answer.state)
+
+
+def due(context: Context) -> Sequence[StoredTaxId]:
+    """Give some of the numbers whose register is to be asked."""
+    return context.database.read(lambda tx: tax_ids.due(tx, context.now(), limit=50))
+
+
+def ask_again(context: Context, stored: StoredTaxId) -> bool:
+    """Ask about a number that is due, if it is still somebody's; False if its register did not answer."""
+    number = stored.tax_id.number
+    if context.database.read(lambda tx: tax_ids.is_held(tx, number)):
+        return ask(context, stored)
+    context.database.write(lambda tx: tax_ids.schedule(tx, number, None))
+    return True
+
+
+def put_off(context: Context, stored: StoredTaxId) -> None:
+    """Leave a number that is due for later."""
+    later = context.now() + RETRIES[0]
+    context.database.write(lambda tx: tax_ids.schedule(tx, stored.tax_id.number, later))

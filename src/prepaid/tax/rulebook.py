@@ -1,0 +1,127 @@
+"""Keeping tax rules: added with all others in view, ended on a day, retired, never edited."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+from attrs import evolve
+
+from .. import audit
+from ..config import Context, object_id
+from ..core.errors import InvalidRequest, NotFound
+from ..core.tax_rules import TaxRule
+from ..store import Tx, tax_rules
+from .rules import RuleSet, check_together
+
+
+class RuleBook:
+    """The rules of a book, read again only when they have changed; one for each `Prepaid`."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._lock = threading.Lock()
+        self._kept: tuple[tuple[Any, ...], RuleSet] | None = None
+
+    def read(self, tx: Tx) -> RuleSet:
+        """Give the rules in use."""
+        stamp = (tx.book_id, *tax_rules.stamp(tx))
+        kept = self._kept
+        if kept is None or kept[0] != stamp:
+            kept = (stamp, RuleSet(tax_rules.active(tx)))
+            with self._lock:
+                self._kept = kept
+        return kept[1]
+
+
+def add(context: Context, rule: object, *, actor: str) -> TaxRule:
+    """Put a rule in force and give it with its id.
+
+    Raises:
+        InvalidRequest: Not a `TaxRule`; a territory that does not exist; it is as near as another rule and could
+            match the same sale; or it leaves days between it and one that matches the same sales.
+    """
+    if not isinstance(rule, TaxRule):
+        raise InvalidRequest("rule is a TaxRule.", field="rule")
+    [stored] = change(context, add=[rule], retire=(), actor=actor)
+    return stored
+
+
+def change(
+    context: Context, *, add: Sequence[TaxRule], retire: Iterable[str], actor: str, reason: str = ""
+) -> tuple[TaxRule, ...]:
+    """Retire some rules and add others in one transaction, and give those added with their ids.
+
+    Raises:
+        InvalidRequest: What would then be in use contradicts itself.
+        NotFound: A rule to retire is not in use.
+    """
+    fresh = tuple(evolve(rule, id=context.ids.new("tax")) for rule in add)
+    gone, now = frozenset(retire), context.now()
+
+    def work(tx: Tx) -> None:
+        tax_rules.lock(tx)  # two operators at once would not see each other's rules
+        known = {rule.id: rule for rule in tax_rules.active(tx)}
+        if fresh and all(rule.id in known for rule in fresh):  # the commit was made, its answer lost
+            return
+        if not gone <= known.keys():
+            raise NotFound("There is no such tax rule in use.", field="rule_id")
+        check_together([*(rule for rule in known.values() if rule.id not in gone), *fresh])
+        for rule_id in sorted(gone):
+            tax_rules.retire(tx, rule_id, now)
+            audit.record(tx, context, actor=actor, action="tax-rule-retire", target=rule_id, reason=reason)
+        for rule in fresh:
+            tax_rules.add(tx, rule, now)
+            after = {"country": rule.country, "valid_from": rule.valid_from.isoformat()}
+            audit.record(tx, context, actor=actor, action="tax-rule-add", target=rule.id, reason=reason, after=after)
+
+    context.database.write(work)
+    return fresh
+
+
+def end(context: Context, rule_id: str, valid_to: object, *, actor: str) -> TaxRule:
+    """Let a rule end on a day: it is retired, and the same with that day is put in its place.
+
+    Args:
+        context: The billing system.
+        rule_id: The rule.
+        valid_to: First day on which it is not in force any more.
+        actor: The operator.
+
+    Raises:
+        NotFound: No rule in use has that id.
+        InvalidRequest: Not a date after its first day, or it leaves days without a rule.
+    """
+    wanted = object_id(rule_id, field="rule_id")
+    known = next((rule for rule in active(context) if rule.id == wanted), None)
+    if known is None:
+        raise NotFound("There is no such tax rule in use.", field="rule_id")
+    if not isinstance(valid_to, date):
+        raise InvalidRequest("valid_to is a date.", field="valid_to")
+    [stored] = change(context, add=[evolve(known, valid_to=valid_to)], retire=[wanted], actor=actor)
+    return stored
+
+
+def retire(context: Context, rule_id: str, *, actor: str) -> None:
+    """Take a rule out of use; decisions made by it stay as they are.
+
+    Raises:
+        NotFound: No rule in use has that id.
+    """
+    wanted, now = object_id(rule_id, field="rule_id"), context.now()
+
+    def work(tx: Tx) -> bool:
+        if tax_rules.retire(tx, wanted, now):
+            audit.record(tx, context, actor=actor, action="tax-rule-retire", target=wanted)
+            return True
+        return tax_rules.retired_at(tx, wanted) == now  # the commit was made, its answer lost
+
+    if not context.database.write(work):
+        raise NotFound("There is no such tax rule in use.", field="rule_id")
+
+
+def active(context: Context) -> tuple[TaxRule, ...]:
+    """Read the rules in use, by country and date."""
+    return context.database.read(tax_rules.active)
