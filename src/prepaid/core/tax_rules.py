@@ -179,7 +179,7 @@ class TaxRule:
         note: Sentence that documents print; that of the treatment if not given.
         requires_registration: Schemes one of which the seller must be in, for the rule to apply.
         jurisdiction: Whose tax it is, if not that of the customer's place.
-        priority: The higher one wins between rules that are equally near.
+        priority: The higher one wins, before everything else; 0 for what is as near as it says.
         valid_from: First day, in the seller's zone.
         valid_to: First day after, or None.
         source: Where the rate is published.

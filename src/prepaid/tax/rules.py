@@ -2,10 +2,13 @@
 
 The nearest rule wins. Rules are compared by these, in this order; the first that differs decides:
 
-1. a postal code is named; 2. a territory is named; 3. a state or province is named; 4. the country by its own code,
-then the country whose tax applies there (of Monaco, France), then ``"EU"``, then ``"*"``; 5. ``tax_id`` is not
-``"any"``; 6. ``customer`` is not ``"any"``; 7. ``seller`` names a subdivision, then a country, then ``"any"``; 8. a
-registration is required; 9. the higher ``priority``.
+1. the higher ``priority``; 2. a postal code is named; 3. a territory is named; 4. a state or province is named; 5. the
+country by its own code, then the country whose tax applies there (of Monaco, France), then ``"EU"``, then ``"*"``;
+6. ``tax_id`` is not ``"any"``; 7. ``customer`` is not ``"any"``; 8. ``seller`` names a subdivision, then a country,
+then ``"any"``; 9. a registration is required.
+
+So a rule for all of the EU, such as the reverse charge, goes before the rates of countries and territories by its
+priority; without one, what is nearer in place is nearer.
 
 Two rules that are equal in all of them and could both match one sale on one day are refused when the second is
 added. So is a hole between two rules that match the same sales. A day that no rule of the nearest place covers is an
@@ -39,7 +42,7 @@ _SELLER_RANK: Final = {
 }
 _OWN, _AREA, _GROUP, _ANYWHERE = 3, 2, 1, 0
 
-Rank = tuple[bool, bool, bool, int, bool, bool, int, bool, int]
+Rank = tuple[int, bool, bool, bool, int, bool, bool, int, bool]
 
 
 @frozen(kw_only=True)
@@ -63,7 +66,7 @@ class Case:
     def relations(self) -> frozenset[str]:
         """Name what the seller's place is, seen from the customer's."""
         home = locate(self.seller.address, self.day)
-        mine, theirs = home.area or home.country, self.location.area or self.location.country
+        mine, theirs = home.area or home.place, self.location.area or self.location.place
         if mine != theirs:
             return frozenset({"any", "other_country"})
         states = home.subdivision, self.location.subdivision
@@ -81,6 +84,7 @@ def rank(rule: TaxRule, *, closeness: int | None = None) -> Rank:
     if closeness is None:
         closeness = {EU: _GROUP, EVERYWHERE: _ANYWHERE}.get(rule.country, _OWN)
     return (
+        rule.priority,
         rule.postcode != "",
         rule.territory != "",
         rule.subdivision != "",
@@ -89,7 +93,6 @@ def rank(rule: TaxRule, *, closeness: int | None = None) -> Rank:
         rule.customer != "any",
         _SELLER_RANK[rule.seller],
         bool(rule.requires_registration),
-        rule.priority,
     )
 
 
