@@ -8,6 +8,7 @@ from prepaid import Prepaid
 from prepaid.gateways import SimulatedGateway
 from prepaid.testing.clock import MovableClock
 from prepaid.testing.mail import RecordingMailer
+from prepaid.testing.registers import ScriptedRegister
 from tests.use_cases.steps import ADA, EVE, PlainRenderer, add_rule, live_in, seller
 
 
@@ -33,6 +34,7 @@ def shop_in(engine, folder, book):
         renderer=PlainRenderer(),
         clock=clock,
         load_plugins=False,
+        tax_id_registers=[ScriptedRegister(["FR40303265045"])],
     )
     billing.customers.register(ADA, email="ada@example.com", name="Ada", currency="EUR")
     billing.customers.register(EVE, email="eve@example.com", name="Eve", currency="EUR")

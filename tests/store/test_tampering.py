@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import make_url
 
-from prepaid import Prepaid, Rate, Thresholds
+from prepaid import Address, Prepaid, Rate, TaxProfile, Thresholds
 from prepaid.core.hashing import canonical_json, sha256
 from prepaid.store import upgrade_schema
 from prepaid.store.schema import MONEY_COLUMNS
@@ -19,7 +19,7 @@ from tests.engines import SERVERS
 from tests.faults.world import open_quickly
 from tests.store.intruders import INTRUDERS, keep_copies, unlock
 from tests.store.shops import shop_in
-from tests.use_cases.steps import ADA, EVE, charge, checkout_of, eur, give, operator, run, start, top_up
+from tests.use_cases.steps import ADA, EVE, add_rule, charge, checkout_of, eur, give, operator, run, start, top_up
 
 SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 ON_SERVERS = pytest.mark.parametrize("engine", SERVERS, indirect=True)
@@ -106,8 +106,24 @@ def tell_a_story(shop):
     provider.fail(checkout_of(failed))
     billing.customer(ADA).topups.confirm(failed.id)
     tell_of_credit(billing, clock)
+    tell_of_taxes(billing, provider)
     start(billing, "40.00")
     billing.run_due()
+
+
+def tell_of_taxes(billing, provider):
+    """A business whose tax id is not verified yet, so that its tax may have to be corrected."""
+    billing.customers.register("firm", currency="EUR")
+    add_rule(billing, "EU", (), customer="business", tax_id="valid", treatment="reverse_charge", priority=1)
+    [register] = billing._context.registers
+    register.down()
+    address = Address(country="FR")
+    billing.customer("firm").tax_profile.set(
+        TaxProfile(kind="business", company="Firm", address=address, tax_id="FR40303265045")
+    )
+    top_up(billing, provider, "11.00", customer="firm")
+    [waiting] = operator(billing).tax.corrections(state="waiting").items
+    assert waiting.kind == "tax-to-return"
 
 
 def tell_of_credit(billing, clock):
@@ -211,6 +227,7 @@ EXPIRY, VOID, REVERSAL, CAPTURE = (
 KEPT, CAPTURED = (one("hold", f"state = '{state}'") for state in ("open", "captured"))
 INVOICE = one("invoice", f"topup_id = {CREDITED}")
 LAST_INVOICE = one("invoice", "kind = 'invoice'", pick="max(id)")
+CORRECTION = one("tax_correction", "state = 'waiting'")
 BIG = 2**63 - 1
 
 
@@ -545,6 +562,22 @@ TAMPERED = {
     "invoice with another hash": ("B5", change("invoice", f"sha256 = '{'0' * 64}'", INVOICE)),
     "invoice that vanished": ("B5", remove("invoice", INVOICE)),
     "file replaced": ("B5", change("document_file", "renderer = 'x', sha256 = 'x'", INVOICE, column="invoice_id")),
+    "tax of another amount": ("B5", change("tax_entry", "amount = amount + 1", INVOICE, column="invoice_id")),
+    "tax on another base": ("B5", change("tax_entry", "base = base + 1", INVOICE, column="invoice_id")),
+    "tax of another rate": ("B5", change("tax_entry", "percent = '19'", INVOICE, column="invoice_id")),
+    "tax of another place": ("B5", change("tax_entry", "jurisdiction = 'DE'", INVOICE, column="invoice_id")),
+    "tax treated otherwise": ("B5", change("tax_entry", "treatment = 'zero'", INVOICE, column="invoice_id")),
+    "tax of another category": ("B5", change("tax_entry", "category = 'Z'", INVOICE, column="invoice_id")),
+    "tax under another name": ("B5", change("tax_entry", "name = 'VAT'", INVOICE, column="invoice_id")),
+    "tax in another currency": ("B5", change("tax_entry", "currency = 'USD'", INVOICE, column="invoice_id")),
+    "tax of another day": ("B5", change("tax_entry", "issued_on = '2026-01-01'", INVOICE, column="invoice_id")),
+    "row of tax that vanished": ("B5", remove("tax_entry", INVOICE, column="invoice_id")),
+    "tax of no invoice": ("B5", change("tax_entry", "invoice_id = 'inv_none'", INVOICE, column="invoice_id")),
+    "correction that vanished": ("B9", remove("tax_correction", CORRECTION)),
+    "correction the other way round": ("B9", change("tax_correction", "kind = 'tax-missing'", CORRECTION)),
+    "correction for another number": ("B9", change("tax_correction", "number = 'FR1'", CORRECTION)),
+    "correction of another invoice": ("B9", change("tax_correction", f"invoice_id = {INVOICE}", CORRECTION)),
+    "correction of no invoice": ("B5", change("tax_correction", "invoice_id = 'inv_none'", CORRECTION)),
     "file of no invoice": ("B5", change("document_file", "invoice_id = 'inv_none'", INVOICE, column="invoice_id")),
     "series set back": ("B5", change("invoice_series", "last = last - 1", "'invoice'", column="kind")),
     "series that forgets its date": (

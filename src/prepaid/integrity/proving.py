@@ -24,6 +24,7 @@ from .levels import levels
 from .meters import meters
 from .refunds import refunds
 from .reversals import reversals
+from .taxes import taxes
 from .topups import topups
 
 MOST_FINDINGS: Final = 1000
@@ -101,5 +102,6 @@ PROOFS: Final[dict[str, Proof]] = {
     "top-ups": topups,
     "refunds": refunds,
     "documents": documents,
+    "taxes": taxes,
     "acts": audits,
 }

@@ -1,0 +1,63 @@
+"""Proving the taxes of documents: row by row what was frozen, and a correction watched for where it may be due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from ..store import Tx
+from ..store.proofs import taxes as stored
+from ..store.proofs.scope import Scope
+from .findings import Finding, contradiction, record_of, units_of, unless_equal
+
+
+def taxes(tx: Tx, scope: Scope) -> Iterator[Finding]:
+    """Prove the rows of tax of every document."""
+    for _, rows in groupby(stored.entry_rows(tx, scope), key=attrgetter("id")):
+        yield from _document(list(rows))
+    for row in stored.stray_entries(tx):
+        yield contradiction("B5", ("tax", row.invoice_id), "its document", "none")
+
+
+def _document(rows: list[Any]) -> Iterator[Finding]:
+    [first, *_] = rows
+    frozen = record_of(first.snapshot).get("tax")
+    tax = frozen if isinstance(frozen, dict) else {}
+    keys = ("tax", first.number)
+    yield from unless_equal("B5", keys, _expected(tax, first), [_entry(row) for row in rows])
+    watched = (first.correction_kind, first.correction_number)
+    yield from unless_equal("B9", ("correction", first.number), _watched(tax), watched)
+
+
+def _entry(row: Any) -> tuple[object, ...]:
+    names = "place jurisdiction treatment category name percent currency base amount issued_on".split()
+    return tuple(getattr(row, f"entry_{name}") for name in names)
+
+
+def _expected(tax: dict[str, Any], row: Any) -> list[tuple[object, ...]]:
+    shared = tuple(tax.get(name) for name in ("jurisdiction", "treatment", "category"))
+    lines = tax.get("lines")
+    found = [line for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+    bare = {"name": "", "percent": "0", "base": tax.get("net"), "amount": 0}
+    return [
+        (
+            place,
+            *shared,
+            line.get("name"),
+            line.get("percent"),
+            row.currency,
+            units_of(line.get("base"), row.currency),
+            units_of(line.get("amount"), row.currency),
+            row.issued_on,
+        )
+        for place, line in enumerate(found or [bare])
+    ]
+
+
+def _watched(tax: dict[str, Any]) -> tuple[object, object]:
+    if not tax.get("policy"):
+        return None, None
+    charged = tax["policy"] == "charge" or tax.get("total")
+    return "tax-to-return" if charged else "tax-missing", tax.get("tax_id")
