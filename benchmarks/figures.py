@@ -87,6 +87,7 @@ TARGETS: Final[dict[str, Target]] = {
     "pg-settle": _at_most("PostgreSQL, settle after the gateway answered", 50, 10, "ms"),
     "sqlite-settle": _at_most("SQLite, settle after the gateway answered", 50, 10, "ms"),
     "invoices": Target("invoice PDF of one page, per second and core", 20, 60, "/s"),
+    "tax-decision": _at_most("tax decision over the rules of the EU, warm", 0.2, 0.1, "ms"),
     "import": _at_most("import prepaid", 0.5, 0.3, "s"),
 }
 """Every figure by name, in the order in which a reader finds them."""

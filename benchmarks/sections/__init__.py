@@ -9,7 +9,7 @@ from attrs import frozen
 from ..engines import ENGINES, Engine
 from ..figures import TARGETS, Figure
 from ..stage import Stage
-from . import charges, connections, history, hordak, imports, invoices, meters, topups
+from . import charges, connections, history, hordak, imports, invoices, meters, taxes, topups
 
 
 @frozen
@@ -48,6 +48,7 @@ _CROWD = ("pg-connections", "pg-connections-limit", "pg-connections-of-limit")
 
 SECTIONS: Mapping[str, Section] = {
     "import": Section(imports.imports, ("import",)),
+    "tax": Section(taxes.taxes, ("tax-decision",)),
     "invoices": Section(invoices.invoices, ("invoices",)),
     **_OnEngine(charges.single, ENGINES, _SINGLES).sections("single"),
     **_OnEngine(charges.batch, ENGINES, _BATCHES).sections("batch"),
