@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from prepaid.core.hashing import canonical_json, sha256
 from prepaid.core.parties import (
     Address,
     Customer,
+    Evidence,
+    Registration,
     Seller,
     TaxProfile,
     address_record,
@@ -295,3 +298,90 @@ class TestCustomer:
             return
 
         assert sha256(canonical_json([customer.id, customer.name])) == sha256(canonical_json([customer_id, name]))
+
+
+class TestRegistration:
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("country", "XX"),
+            ("country", None),
+            ("scheme", "vat"),
+            ("scheme", None),
+            ("number", "x" * 41),
+            ("number", "a\u202eb"),
+            ("number", 5),
+            ("subdivision", "FR-75"),
+            ("subdivision", 5),
+            ("valid_from", "2026-01-01"),
+            ("valid_to", datetime(2026, 1, 1, tzinfo=UTC)),
+            ("valid_to", date(2020, 1, 1)),
+        ],
+        ids=ascii,
+    )
+    def test_what_cannot_be_is_refused_and_the_field_named(self, field: str, value: Any) -> None:
+        values = {"country": "DE", "valid_from": date(2020, 1, 1), field: value}
+        with pytest.raises(InvalidRequest) as refusal:
+            Registration(**values)
+
+        assert refusal.value.field == field
+
+    def test_it_holds_between_its_days(self) -> None:
+        day = date(2026, 11, 22)
+        assert Registration(country="EL").covers(day)
+        assert Registration(country="DE", valid_from=day).covers(day)
+        assert not Registration(country="DE", valid_to=day).covers(day)
+
+
+class TestEvidence:
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("kind", "guess"),
+            ("kind", None),
+            ("country", "XX"),
+            ("country", b"FR"),
+            ("reference", "x" * 121),
+            ("reference", "a\x00b"),
+            ("reference", None),
+        ],
+        ids=ascii,
+    )
+    def test_what_cannot_be_is_refused_and_the_field_named(self, field: str, value: Any) -> None:
+        with pytest.raises(InvalidRequest) as refusal:
+            Evidence(**{"kind": "ip", "country": "FR", field: value})
+
+        assert refusal.value.field == field
+
+    def test_its_reference_is_in_no_repr(self) -> None:
+        assert "203.0.113.9" not in repr(Evidence(kind="ip", country="FR", reference="203.0.113.9"))
+
+
+class TestTaxOfTheSeller:
+    @pytest.mark.parametrize(
+        ("fields", "named"),
+        [
+            ({"tax_point": "at_use"}, "invoices of what was used"),
+            ({"tax_point": "later"}, "tax_point"),
+            ({"outage_policy": "ignore"}, "outage_policy"),
+            ({"evidence_required": 3}, "evidence_required"),
+            ({"evidence_required": True}, "evidence_required"),
+            ({"evidence_required": 1.0}, "evidence_required"),
+            ({"registrations": [Registration(country="DE")]}, "registrations"),
+            ({"registrations": ("DE",)}, "registrations"),
+        ],
+        ids=ascii,
+    )
+    def test_what_cannot_be_says_what_to_change(self, fields: dict[str, Any], named: str) -> None:
+        with pytest.raises(ConfigurationError, match=named):
+            _seller(**fields)
+
+
+@pytest.mark.parametrize(
+    "numbers", [["1"], "123", None, ("",), (5,), ("x" * 41,), ("a\u202eb",), ("1",) * 5], ids=lambda v: ascii(v)[:30]
+)
+def test_further_tax_ids_are_a_few_short_texts(numbers: Any) -> None:
+    with pytest.raises(RequestRefused) as refusal:
+        _profile(further_tax_ids=numbers)
+
+    assert refusal.value.field == "further_tax_ids"
