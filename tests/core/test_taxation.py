@@ -340,6 +340,45 @@ class TestDecisions:
 
         assert refusal.value.field == "tax"
 
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("treatment", "free"),
+            ("tax_id_state", "unchecked"),
+            ("policy", "ignore"),
+            ("category", "S" * 5),
+            ("reason", "x" * 41),
+            ("note", "x" * 1001),
+            ("jurisdiction", "x" * 17),
+            ("place", "a\x00b"),
+            ("tax_id", "x" * 41),
+            ("consultation", "x" * 192),
+            ("approved_by", None),
+            ("explanation", "x" * 1001),
+        ],
+    )
+    def test_a_decision_fits_its_rows_whoever_made_it(self, field: str, value: Any) -> None:
+        with pytest.raises(InvalidRequest) as refusal:
+            _decision(**{field: value})
+
+        assert refusal.value.field == field
+
+    def test_a_policy_needs_a_tax_id_that_it_decides_about(self) -> None:
+        with pytest.raises(InvalidRequest) as refusal:
+            _decision(policy="charge", tax_id="")
+
+        assert refusal.value.field == "tax_id"
+
+    def test_a_decision_has_as_many_lines_as_a_rule_has_components(self) -> None:
+        nothing = TaxLine(name="Free", rate_percent=Decimal(0), base=_money(1000), amount=_money(0))
+        with pytest.raises(InvalidRequest) as refusal:
+            _decision(lines=(nothing,) * 9, total=_money(0), gross=_money(1000))
+
+        assert refusal.value.field == "lines"
+        with pytest.raises(InvalidRequest) as refusal:
+            attrs.evolve(nothing, name="x" * 41)
+        assert refusal.value.field == "name"
+
     def test_a_decision_is_of_one_currency(self) -> None:
         with pytest.raises(CurrencyMismatch):
             _decision(total=Money.from_minor(190, "USD"))
@@ -381,7 +420,7 @@ class TestDecisions:
             {"place": "ES-CN"},
             {"checked_at": datetime(2026, 11, 22, tzinfo=UTC)},
             {"consultation": "WAPIAAAA"},
-            {"policy": "charge"},
+            {"policy": "charge", "tax_id": "FR40303265045"},
             {"approved_by": "alice"},
             {"evidence": ("ip FR",)},
             {"explanation": ""},

@@ -18,15 +18,34 @@ from typing import Any, Final
 from attrs import evolve, field, frozen
 
 from .errors import InvalidRequest
+from .ids import MAX_KEY, check_text
 from .instants import from_micros, to_micros
 from .money import Money
-from .parties import Evidence, Seller, TaxProfile
+from .parties import OUTAGE_POLICIES, Evidence, Seller, TaxProfile
 from .tax_amounts import contained_tax, share_tax, take_back, tax_bases
-from .tax_ids import TaxIdState
-from .tax_rules import TaxComponent, Treatment
+from .tax_ids import MAX_TAX_ID, TAX_ID_STATES, TaxIdState
+from .tax_rules import CATEGORIES, MOST_COMPONENTS, TaxComponent, Treatment
 
 NOT_SOLD: Final = "not-sold"
 """Reason of a decision for money that is only there to be given back."""
+
+
+_ONE_OF: Final[dict[str, tuple[str, ...]]] = {
+    "treatment": tuple(CATEGORIES),
+    "tax_id_state": TAX_ID_STATES,
+    "policy": ("", *OUTAGE_POLICIES),
+}
+_LONGEST: Final = {
+    "category": 4,
+    "reason": 40,
+    "note": 1000,
+    "jurisdiction": 16,
+    "place": 16,
+    "tax_id": MAX_TAX_ID,
+    "consultation": MAX_KEY,
+    "approved_by": MAX_KEY,
+    "explanation": 1000,
+}
 
 
 @frozen(kw_only=True)
@@ -48,6 +67,9 @@ class TaxLine:
     amount: Money
     compound_on: tuple[str, ...] = ()
     base_percent: Decimal = Decimal(100)
+
+    def __attrs_post_init__(self) -> None:
+        check_text(self.name, field="name", longest=40, empty=False)
 
     @property
     def component(self) -> TaxComponent:
@@ -109,6 +131,19 @@ class TaxDecision:
             raise InvalidRequest("Net and tax do not add up to the gross.", field="tax")
         if sum((line.amount.units for line in self.lines), 0) != self.total.units:
             raise InvalidRequest("The tax lines do not add up to the tax.", field="tax")
+        self._check_words()
+
+    def _check_words(self) -> None:
+        # Whoever decided it, it must fit the rows of a payment that is captured already.
+        for name, allowed in _ONE_OF.items():
+            if getattr(self, name) not in allowed:
+                raise InvalidRequest(f"{name} of a decision is one of {', '.join(allowed)}.", field=name)
+        for name, longest in _LONGEST.items():
+            check_text(getattr(self, name), field=name, longest=longest)
+        if len(self.lines) > MOST_COMPONENTS:
+            raise InvalidRequest(f"A decision has at most {MOST_COMPONENTS} lines.", field="lines")
+        if self.policy and not self.tax_id:
+            raise InvalidRequest("A policy decides about a tax id.", field="tax_id")
 
 
 def tax_lines(
