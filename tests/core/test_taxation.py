@@ -348,13 +348,13 @@ class TestDecisions:
             ("policy", "ignore"),
             ("category", "S" * 5),
             ("reason", "x" * 41),
-            ("note", "x" * 1001),
+            ("note", "x" * 2001),
             ("jurisdiction", "x" * 17),
             ("place", "a\x00b"),
             ("tax_id", "x" * 41),
             ("consultation", "x" * 192),
             ("approved_by", None),
-            ("explanation", "x" * 1001),
+            ("explanation", "x" * 2001),
         ],
     )
     def test_a_decision_fits_its_rows_whoever_made_it(self, field: str, value: Any) -> None:
@@ -376,7 +376,7 @@ class TestDecisions:
 
         assert refusal.value.field == "lines"
         with pytest.raises(InvalidRequest) as refusal:
-            attrs.evolve(nothing, name="x" * 41)
+            attrs.evolve(nothing, name="x" * 121)
         assert refusal.value.field == "name"
 
     def test_a_decision_is_of_one_currency(self) -> None:

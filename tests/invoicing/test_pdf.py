@@ -87,7 +87,7 @@ def long_everything():
             "9000000000000",
             *(("W" * 40, "12.3456", "1000000000.00") for _ in range(8)),
             note="note " * 400,
-            explanation="e" * 3000,
+            explanation="e" * 2000,
         ),
     )
 

@@ -35,16 +35,19 @@ _ONE_OF: Final[dict[str, tuple[str, ...]]] = {
     "tax_id_state": TAX_ID_STATES,
     "policy": ("", *OUTAGE_POLICIES),
 }
+MAX_SENTENCE: Final = 2000
+"""Characters of a note or an explanation, at most."""
+
 _LONGEST: Final = {
     "category": 4,
     "reason": 40,
-    "note": 1000,
+    "note": MAX_SENTENCE,
     "jurisdiction": 16,
     "place": 16,
     "tax_id": MAX_TAX_ID,
     "consultation": MAX_KEY,
     "approved_by": MAX_KEY,
-    "explanation": 1000,
+    "explanation": MAX_SENTENCE,
 }
 
 
@@ -69,7 +72,7 @@ class TaxLine:
     base_percent: Decimal = Decimal(100)
 
     def __attrs_post_init__(self) -> None:
-        check_text(self.name, field="name", longest=40, empty=False)
+        check_text(self.name, field="name", longest=120, empty=False)
 
     @property
     def component(self) -> TaxComponent:
