@@ -22,6 +22,7 @@ import display
 import operator_pages
 import security
 import simulated_pages
+import tax_pages
 from forms import sentence
 from prepaid import NotFound, RequestRefused
 from seed import seeded
@@ -39,7 +40,7 @@ def create_app(data: Path, *, clock: Any = None) -> Flask:
     opened.billing.upgrade_database()
     security.protect(app, opened.secret_key)
     display.register(app)
-    for pages in (customer_pages.pages, operator_pages.pages, simulated_pages.pages):
+    for pages in (customer_pages.pages, operator_pages.pages, tax_pages.pages, simulated_pages.pages):
         app.register_blueprint(pages)
     app.add_url_rule("/role", view_func=change_role, methods=["POST"])
     app.add_url_rule("/demo/advance", view_func=advance, methods=["POST"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, session, url_for
 
-from display import OPEN
+from display import ASKED_AGAIN, OPEN, TAX_ID_STATES, day
 from forms import CHIPS, Order, Priced, price, profile_values, read_profile, sentence
 from prepaid import (
     GatewayError,
@@ -18,8 +19,9 @@ from prepaid import (
     QuoteChanged,
     QuoteExpired,
     RequestRefused,
+    TaxIdStatus,
 )
-from wiring import CURRENCY, panel
+from wiring import CURRENCY, SELLER, ZONE, DemoRegister, panel
 
 pages = Blueprint("customer", __name__)
 UNDER_WAY = (*OPEN, "review")
@@ -72,11 +74,21 @@ def _form(order: Order, priced: Priced, *, key: str | None = None) -> str:
         order=order,
         priced=priced,
         spoken=_spoken(priced),
+        unproven=_is_unproven(priced),
         offers=door.topups.gateways(amount),
         chips=[Money.of(chip, CURRENCY) for chip in CHIPS],
         balance=door.balance(),
         key=key or secrets.token_urlsafe(16),
     )
+
+
+def _is_unproven(priced: Priced) -> bool:
+    """Tell whether a verified tax id could free the customer from the tax."""
+    profile = panel().ada().tax_profile.get()
+    if priced.quote is None or profile is None or profile.kind != "business" or not priced.quote.tax.total:
+        return False
+    abroad = profile.address.country != SELLER.address.country
+    return abroad and priced.quote.tax.tax_id_state not in ("none", "valid", "manual")
 
 
 def _spoken(priced: Priced) -> str:
@@ -92,7 +104,7 @@ def _spoken(priced: Priced) -> str:
 def live_quote() -> Any:
     """Price what is being typed."""
     priced = price(panel().ada(), Order.read(request.args))
-    summary = render_template("customer/_summary.html", priced=priced)
+    summary = render_template("customer/_summary.html", priced=priced, unproven=_is_unproven(priced))
     return jsonify(summary=summary, errors=priced.errors, spoken=_spoken(priced))
 
 
@@ -212,9 +224,29 @@ def invoice_pdf(invoice_id: str) -> Any:
 
 @pages.get("/tax-profile")
 def tax_profile() -> Any:
-    """Show the tax profile."""
-    values = profile_values(panel().ada().tax_profile.get())
-    return render_template("customer/tax_profile.html", values=values, errors={})
+    """Show the tax profile; a tax id of the wrong form is kept, and said next to its field."""
+    status = panel().ada().tax_profile.status()
+    return _profile_page(profile_values(panel().ada().tax_profile.get()), {"tax_id": status.problem})
+
+
+def _profile_page(values: Mapping[str, str], errors: dict[str, str]) -> str:
+    status = panel().ada().tax_profile.status()
+    return render_template(
+        "customer/tax_profile.html",
+        values=values,
+        errors=errors,
+        status=status,
+        badge=_badge(status),
+        can_ask=status.state in ASKED_AGAIN,
+        register=DemoRegister,
+    )
+
+
+def _badge(status: TaxIdStatus) -> str:
+    name = TAX_ID_STATES[status.state][1]
+    if status.state == "valid" and status.checked_at is not None:
+        return f"{name} on {day(status.checked_at.astimezone(ZONE).date())}"
+    return name
 
 
 @pages.post("/tax-profile")
@@ -223,7 +255,13 @@ def keep_tax_profile() -> Any:
     try:
         panel().ada().tax_profile.set(read_profile(request.form))
     except RequestRefused as refused:
-        errors = {refused.field or "country": sentence(refused)}
-        return render_template("customer/tax_profile.html", values=request.form, errors=errors), 422
+        return _profile_page(request.form, {refused.field or "country": sentence(refused)}), 422
     flash("Your tax profile is saved. It applies from the next top-up on.")
+    return redirect(url_for(".tax_profile"))
+
+
+@pages.post("/tax-profile/verify")
+def verify_tax_id() -> Any:
+    """Ask the register of the tax id, unless it answered lately."""
+    flash(f"Your tax id: {_badge(panel().ada().tax_profile.verify()).lower()}.")
     return redirect(url_for(".tax_profile"))

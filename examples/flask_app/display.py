@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from email.parser import BytesHeaderParser
@@ -13,7 +14,7 @@ from typing import Any
 from babel import Locale
 from markupsafe import Markup
 
-from prepaid import Money, Rate
+from prepaid import Money, Rate, TaxRule
 from wiring import TRANSFER, ZONE
 
 _CENTS = re.compile(r"(.*?[.][0-9]{2})([0-9]*)")
@@ -77,6 +78,45 @@ REASONS = {
     "refund-failed": "The money could not be sent back",
 }
 
+# Look, name, and what follows from it for the customer.
+_UNTIL_THEN = "Until then, tax is charged as without a tax id."
+TAX_ID_STATES = {
+    "none": ("off", "None", ""),
+    "malformed": ("bad", "Wrong form", "It does not change your tax; correct it below."),
+    "format_only": ("off", "Not verified", "No register knows numbers of this kind, so it does not change your tax."),
+    "pending": ("wait", "Being verified", f"Its register has not answered yet. {_UNTIL_THEN}"),
+    "valid": ("good", "Verified", ""),
+    "invalid": ("bad", "Not valid", "Its register does not know it, so it does not change your tax."),
+    "unavailable": ("wait", "Register does not answer", f"It is asked again by itself. {_UNTIL_THEN}"),
+    "manual": ("good", "Accepted by us", ""),
+    "expired": ("wait", "Verified too long ago", f"Its register is asked again. {_UNTIL_THEN}"),
+}
+ASKED_AGAIN = ("pending", "invalid", "unavailable", "expired")
+
+TREATMENTS = {
+    "standard": "Taxed",
+    "zero": "Zero rate",
+    "exempt": "Exempt",
+    "reverse_charge": "Reverse charge",
+    "out_of_scope": "Out of scope",
+    "not_collecting": "Not collected",
+}
+
+CORRECTIONS = {
+    "tax-to-return": "Tax was charged; the tax id turned out to be valid",
+    "tax-missing": "No tax was charged; the tax id turned out not to be valid",
+}
+
+_BUYERS = {"any": "Everybody", "consumer": "Consumers", "business": "Businesses"}
+_PLACES = {
+    "any": "",
+    "same_country": " at home",
+    "other_country": " abroad",
+    "same_subdivision": " in our state",
+    "other_subdivision": " in another state",
+}
+_PROOFS = {"any": "", "valid": " with a valid tax id", "not_valid": " without a valid tax id"}
+
 COUNTRIES = sorted(
     (
         (code, name)
@@ -134,6 +174,22 @@ def percent(value: Decimal) -> str:
     return f"{value.normalize():f}"
 
 
+def taxes(taxed: Iterable[Any]) -> str:
+    """Write the components of a rule."""
+    return " + ".join(f"{item.name} {percent(item.percent)} %" for item in taxed)
+
+
+def buyers(rule: TaxRule) -> str:
+    """Say who a rule applies to."""
+    return _BUYERS[rule.customer] + _PLACES[rule.seller] + _PROOFS[rule.tax_id]
+
+
+def place(code: str) -> str:
+    """Name a country, a territory of one, or where tax rules apply besides."""
+    names = {**dict(COUNTRIES), "EU": "European Union", "*": "Everywhere"}
+    return names.get(code) or f"{names.get(code[:2], code[:2])} ({code})"
+
+
 def mail_head(file: Path) -> dict[str, Any]:
     """Read what a list of mails shows of one."""
     head = BytesHeaderParser(policy=default).parsebytes(file.read_bytes())
@@ -151,8 +207,9 @@ def lasting(hours: int) -> str:
 
 def register(app: Any) -> None:
     """Give the templates of an app these words."""
-    filters = (money, plain_money, hourly, when, clock, day, percent, lasting)
-    app.jinja_env.filters.update({function.__name__: function for function in filters}, country=dict(COUNTRIES).get)
+    filters = (money, plain_money, hourly, when, clock, day, percent, lasting, taxes, buyers, place)
+    app.jinja_env.filters.update({function.__name__: function for function in filters})
     words = {"KINDS": KINDS, "STATES": STATES, "REFUNDS": REFUNDS, "DISPUTES": DISPUTES, "REASONS": REASONS}
+    words |= {"TAX_ID_STATES": TAX_ID_STATES, "TREATMENTS": TREATMENTS, "CORRECTIONS": CORRECTIONS}
     app.jinja_env.globals.update(words, COUNTRIES=COUNTRIES, TRANSFER=TRANSFER.name, demo_mail=mail_head)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from attrs import field, frozen
 
-from prepaid import Address, Money, PromotionRefused, Quote, RequestRefused, TaxProfile
-from wiring import CURRENCY
+from prepaid import (
+    Address,
+    InvalidRequest,
+    Money,
+    PromotionRefused,
+    Quote,
+    RequestRefused,
+    TaxComponent,
+    TaxProfile,
+    TaxRule,
+)
+from wiring import CURRENCY, TAXED_WHERE
 
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 30)
 CHIPS = ("10.00", "25.00", "50.00", "100.00")
 _WITH_COMMA = re.compile(r"([0-9]+),([0-9]{1,2})", re.ASCII)
 
@@ -92,7 +104,12 @@ def price(door: Any, order: Order) -> Priced:
         return Priced(errors={place: sentence(refused)})
 
 
-PROFILE_FIELDS = ("kind", "name", "company", "tax_id", "line1", "line2", "postcode", "city", "country")
+def typed(values: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    """Give what was sent under some names, without blanks around it."""
+    return {name: values.get(name, "").strip() for name in names}
+
+
+PROFILE_FIELDS = ("kind", "name", "company", "tax_id", "line1", "line2", "postcode", "city", "subdivision", "country")
 
 
 def profile_values(profile: TaxProfile | None) -> dict[str, str]:
@@ -108,8 +125,9 @@ def read_profile(values: Mapping[str, str]) -> TaxProfile:
     Raises:
         RequestRefused: Something is wrong; ``field`` says what.
     """
-    sent = {name: values.get(name, "").strip() for name in PROFILE_FIELDS}
-    address = Address(**{name: sent[name] for name in ("line1", "line2", "postcode", "city", "country")})
+    sent = typed(values, PROFILE_FIELDS)
+    sent["subdivision"] = sent["subdivision"].upper()
+    address = Address(**{name: sent[name] for name in ("line1", "line2", "postcode", "city", "subdivision", "country")})
     return TaxProfile(
         kind=sent["kind"],  # type: ignore[arg-type]
         name=sent["name"],
@@ -117,3 +135,60 @@ def read_profile(values: Mapping[str, str]) -> TaxProfile:
         tax_id=sent["tax_id"],
         address=address,
     )
+
+
+def read_day(written: str, *, field: str) -> date:
+    """Read a day as date fields send it.
+
+    Raises:
+        InvalidRequest: It is none, or out of any use.
+    """
+    try:
+        day = date.fromisoformat(written)
+    except ValueError:
+        raise InvalidRequest("Give a day such as 2027-01-01.", field=field) from None
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise InvalidRequest("Give a day of this time.", field=field)
+    return day
+
+
+RULE_FIELDS = ("country", "name", "percent", "valid_from", "source")
+
+
+def read_rule(sent: Mapping[str, str]) -> TaxRule:
+    """Read the form of a simple rule: one tax, for everybody in a country where the seller is registered.
+
+    Raises:
+        RequestRefused: Something is wrong; ``field`` says what.
+    """
+    if not sent["name"]:
+        raise InvalidRequest("Give the name that invoices print.", field="name")
+    try:
+        component = TaxComponent(sent["name"], sent["percent"])  # type: ignore[arg-type]
+    except InvalidRequest as refused:
+        raise InvalidRequest(refused.message, field="percent" if refused.field == "percent" else "name") from None
+    return TaxRule(
+        sent["country"],
+        (component,),
+        requires_registration=TAXED_WHERE,
+        valid_from=read_day(sent["valid_from"], field="valid_from"),
+        source=sent["source"],
+    )
+
+
+TRIAL_FIELDS = ("country", "postcode", "kind", "tax_id", "state", "amount", "day")
+
+
+def read_trial(sent: Mapping[str, str]) -> tuple[TaxProfile, Money, date]:
+    """Read the try-out: a customer, what they would buy, and when.
+
+    Raises:
+        RequestRefused: Something is wrong; ``field`` says what.
+    """
+    profile = TaxProfile(
+        kind=sent["kind"],  # type: ignore[arg-type]
+        company="Somebody" if sent["kind"] == "business" else "",
+        tax_id=sent["tax_id"],
+        address=Address(country=sent["country"], postcode=sent["postcode"]),
+    )
+    return profile, read_money(sent["amount"]), read_day(sent["day"], field="day")

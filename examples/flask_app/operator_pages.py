@@ -1,4 +1,4 @@
-"""The operator's pages: figures, what needs a look and how it ends, tax rules, who did what."""
+"""The operator's pages: figures, what needs a look and how it ends, who did what."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ CREDITED = {"credit_received": "What was paid is credited.", "credit_quoted": "W
 
 
 @pages.before_request
-def _operators_only() -> Any:
+def operators_only() -> Any:
+    """Keep customers out."""
     if session.get("role", "customer") != "operator":
         return render_template("switch.html", wanted="operator", name="Operator (Alice)"), 403
     return None
@@ -150,12 +151,6 @@ def offer_gateway(name: str) -> Any:
         case _:
             abort(400)
     return redirect(url_for(".dashboard"))
-
-
-@pages.get("/tax-rules")
-def tax_rules() -> Any:
-    """List the tax rules in use."""
-    return render_template("operator/tax_rules.html", rules=panel().alice().tax.list())
 
 
 @pages.get("/audit")

@@ -8,12 +8,50 @@ from pathlib import Path
 
 from prepaid import Address, Money, Rate, TaxProfile, TaxRule, Thresholds
 from prepaid.testing.clock import MovableClock
-from wiring import CURRENCY, CUSTOMER, DemoClock, Panel, open_panel
+from wiring import CURRENCY, CUSTOMER, TAXED_WHERE, DemoClock, Panel, open_panel
 
 RESOURCES = (
     ("web-1", "Virtual machine", "0.00744"),
     ("data-1", "Volume", "0.00137"),
     ("edge-1", "Load balancer", "0.00833"),
+)
+# Of a German seller of electronic services who is in the one-stop shop. Of the other member states there are no rates
+# here: a real seller has one rule for each.
+RULES = (
+    *(
+        TaxRule(country, (tax,), requires_registration=TAXED_WHERE, valid_from=since, source=source)
+        for country, tax, since, source in (
+            ("DE", ("VAT", "19"), date(2021, 1, 1), "UStG § 12(1)"),
+            ("FR", ("TVA", "20"), date(2014, 1, 1), "CGI art. 278"),
+            ("AT", ("USt", "20"), date(1984, 1, 1), "öUStG § 10(1)"),
+            ("ES", ("IVA", "21"), date(2012, 9, 1), "LIVA art. 90"),
+        )
+    ),
+    # Before the rates of the countries, hence the priority.
+    TaxRule(
+        "EU",
+        customer="business",
+        tax_id="valid",
+        seller="other_country",
+        treatment="reverse_charge",
+        priority=1,
+        valid_from=date(2010, 1, 1),
+        source="2006/112/EC Art. 44, 196",
+    ),
+    TaxRule(
+        "EU",
+        seller="other_country",
+        treatment="not_collecting",
+        valid_from=date(2015, 1, 1),
+        source="No rate of that country is kept here",
+    ),
+    TaxRule(
+        "*",
+        seller="other_country",
+        treatment="out_of_scope",
+        valid_from=date(2015, 1, 1),
+        source="2006/112/EC Art. 44, 58",
+    ),
 )
 DAYS_OF_HISTORY = 3
 HOURS_RUNNING = 6
@@ -50,10 +88,8 @@ def _fill(state: Path, now: datetime) -> None:
 
 def _configure(panel: Panel) -> None:
     alice = panel.alice()
-    alice.tax.add(TaxRule(country="DE", components=(("VAT", "19"),), valid_from=date(2021, 1, 1), source="UStG § 12"))
-    alice.tax.add(
-        TaxRule(country="FR", components=(("TVA", "20"),), valid_from=date(2014, 1, 1), source="CGI art. 278")
-    )
+    for rule in RULES:
+        alice.tax.add(rule)
     alice.settings.thresholds(Thresholds(low=Money.of("5.00", CURRENCY)))
 
 

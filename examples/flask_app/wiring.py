@@ -1,4 +1,4 @@
-"""The host's side of the wiring: one seller, two gateways, a mailer and a clock, made into a `Prepaid`."""
+"""The host's side of the wiring: one seller, two gateways, a register, a mailer and a clock, made a `Prepaid`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -17,8 +18,9 @@ from zoneinfo import ZoneInfo
 from attrs import field, frozen
 from flask import current_app
 
-from prepaid import Address, Money, Prepaid, Seller, permissions
+from prepaid import Address, Money, Prepaid, Registration, Seller, permissions
 from prepaid.gateways import BankTransferGateway, SimulatedGateway
+from prepaid.ports import RegisterAnswer, TaxId
 
 CURRENCY = "EUR"
 CUSTOMER = "ada"
@@ -28,10 +30,12 @@ SELLER = Seller(
     name="Nimbus GmbH",
     address=Address(line1="Invalidenstr. 1", city="Berlin", postcode="10115", country="DE"),
     tax_ids=("DE136695976",),
+    registrations=(Registration(country="DE"), Registration(country="DE", scheme="oss")),
     email="billing@nimbus.example",
     website="nimbus.example",
     timezone="Europe/Berlin",
 )
+TAXED_WHERE = ("local", "oss")  # by what registration we collect the tax of a country
 ZONE = ZoneInfo(SELLER.timezone)
 TRANSFER = BankTransferGateway(
     account_holder=SELLER.name, iban="DE89370400440532013000", maximum=Money.of("10000.00", CURRENCY)
@@ -96,6 +100,33 @@ class Outbox:
         return path if _MAIL_FILE.fullmatch(name) and path.is_file() else None
 
 
+class DemoRegister:
+    """A register of VAT numbers that asks nobody; numbers of the right form are valid, but for a few to try."""
+
+    name = "demo"
+    valid, unknown, slow, down = "FR40303265045", "FR23334175221", "FR83404833048", "ATU13585627"
+    slow_s = 8
+    outage = timedelta(hours=2)
+
+    def __init__(self, clock: Any) -> None:
+        """Begin with the register of Austria down from the first question on."""
+        self._clock = clock
+        self._asked_first: dict[str, datetime] = {}
+
+    def covers(self, tax_id: TaxId) -> bool:
+        """Know VAT numbers of the EU."""
+        return tax_id.kind == "eu_vat"
+
+    def check(self, tax_id: TaxId, *, requester: TaxId | None) -> RegisterAnswer:
+        """Answer as the number wants it."""
+        now = self._clock.now()
+        if tax_id.country == "AT" and now < self._asked_first.setdefault("AT", now) + self.outage:
+            return RegisterAnswer(state="unavailable", reason="MS_UNAVAILABLE", of_country=True)
+        if tax_id.number == self.slow:
+            time.sleep(self.slow_s)
+        return RegisterAnswer(state="invalid" if tax_id.number == self.unknown else "valid")
+
+
 @frozen(kw_only=True)
 class Panel:
     """A cloud panel's billing, ready to use.
@@ -149,6 +180,7 @@ def open_panel(state: Path, clock: Any = None) -> Panel:
         seller=SELLER,
         currencies=(CURRENCY,),
         gateways=[gateway, TRANSFER],
+        tax_id_registers=[DemoRegister(now)],
         mailer=outbox,
         load_plugins=False,
         clock=now,

@@ -432,7 +432,7 @@ def test_the_new_pages_hold_no_inline_script_style_or_foreign_address(visitor: V
 
 def test_every_kind_and_state_of_the_library_has_a_word(app: Any) -> None:
     import display
-    from prepaid.core import payments, refunds, states, transfers
+    from prepaid.core import payments, refunds, states, tax_ids, tax_rules, transfers
 
     assert set(display.KINDS) == set(transfers.TRANSACTION_KINDS)
     assert set(display.STATES) == set(states.TOPUP_STEPS)
@@ -440,3 +440,5 @@ def test_every_kind_and_state_of_the_library_has_a_word(app: Any) -> None:
     assert set(display.PAID) == set(states.PAID_STATES)
     assert set(display.REFUNDS) == set(refunds.REFUND_STEPS)
     assert set(display.DISPUTES) == set(payments.DisputeState.__args__)
+    assert set(display.TAX_ID_STATES) == set(tax_ids.TAX_ID_STATES)
+    assert set(display.TREATMENTS) == set(tax_rules.CATEGORIES)
