@@ -19,6 +19,9 @@ LOOKS = {
     "phone": {"color_scheme": "light", "reduced_motion": "reduce", "viewport": {"width": 390, "height": 844}},
 }
 MANY_TABS = 60
+TRIAL = (
+    "/operator/tax-rules/try?country=FR&kind=business&tax_id=FR40303265045&state=unavailable&amount=50&day=2026-11-22"
+)
 
 
 def _pay(act: str) -> Callable[[Any], None]:
@@ -71,6 +74,26 @@ def _wrong_profile(page: Any) -> None:
     page.click("button:has-text('Save')")
 
 
+def _tax_id(number: str, country: str) -> Callable[[Any], None]:
+    def steps(page: Any) -> None:
+        page.goto("/tax-profile")
+        page.check("input[value=business]")
+        page.fill("#company", "Ada SARL")
+        page.fill("#tax_id", number)
+        page.select_option("#country", country)
+        page.click("button:has-text('Save')")
+
+    return steps
+
+
+def _act(url: str, button: str) -> Callable[[Any], None]:
+    def steps(page: Any) -> None:
+        page.goto(url)
+        page.click(f"main >> {button} >> nth=0")
+
+    return steps
+
+
 def _first_invoice(page: Any) -> None:
     page.goto("/invoices")
     page.click("tbody th a >> nth=0")
@@ -102,11 +125,28 @@ PAGES: dict[str, Callable[[Any], Any]] = {
     "invoice": _first_invoice,
     "tax profile": lambda page: page.goto("/tax-profile"),
     "wrong tax profile": _wrong_profile,
+    "tax id of the wrong form": _tax_id("FR12", "FR"),
+    "tax id that is not valid": _tax_id("FR23334175221", "FR"),
+    "tax id that is valid": _tax_id("FR40303265045", "FR"),
+    "summary with reverse charge": lambda page: page.goto("/add-funds?amount=50.00"),
+    "tax id whose register is down": _tax_id("ATU13585627", "AT"),
+    "summary with a tax id that is not verified": lambda page: page.goto("/add-funds?amount=50.00"),
+    "credited meanwhile": _pay("pay"),
+    "register that answers again": lambda page: page.click("text=Advance 3 hours"),
     "not found": lambda page: page.goto("/invoices/none"),
     "not for this role": lambda page: page.goto("/operator/"),
     "dashboard": _become_operator,
     "dashboard with a gateway not offered": lambda page: page.click("text=Stop offering >> nth=1"),
     "tax rules": lambda page: page.goto("/operator/tax-rules"),
+    "tax rule that cannot be": _act("/operator/tax-rules", "button:has-text('Add the rule')"),
+    "end of a tax rule": _act("/operator/tax-rules", "td a"),
+    "end of a tax rule without a day": lambda page: page.click("text=End it on that day"),
+    "try-out": lambda page: page.goto("/operator/tax-rules/try"),
+    "try-out of nobody": _act("/operator/tax-rules/try", "button:has-text('Try')"),
+    "try-out with a decision and a warning": lambda page: page.goto(TRIAL),
+    "tax report with a correction": lambda page: page.goto("/operator/tax-report"),
+    "correction without a reason": lambda page: page.click("text=Close the correction"),
+    "tax report of no days": lambda page: page.goto("/operator/tax-report?since=2026-02-01&until=2026-01-01"),
     "transfer to confirm": _operator("transfers"),
     "transfer that cannot be": lambda page: page.click("button:has-text('Confirm the transfer')"),
     "review": _operator("review"),
