@@ -84,11 +84,7 @@ def _form(order: Order, priced: Priced, *, key: str | None = None) -> str:
 
 def _is_unproven(priced: Priced) -> bool:
     """Tell whether a verified tax id could free the customer from the tax."""
-    profile = panel().ada().tax_profile.get()
-    if priced.quote is None or profile is None or profile.kind != "business" or not priced.quote.tax.total:
-        return False
-    abroad = profile.address.country != SELLER.address.country
-    return abroad and priced.quote.tax.tax_id_state not in ("none", "valid", "manual")
+    return priced.quote is not None and priced.quote.tax.tax_id_matters and bool(priced.quote.tax.total)
 
 
 def _spoken(priced: Priced) -> str:

@@ -418,6 +418,7 @@ class TestDecisions:
             {"tax_id_state": "none"},
             {"tax_id": "FR40303265045"},
             {"place": "ES-CN"},
+            {"tax_id_matters": True},
             {"checked_at": datetime(2026, 11, 22, tzinfo=UTC)},
             {"consultation": "WAPIAAAA"},
             {"policy": "charge", "tax_id": "FR40303265045"},

@@ -415,3 +415,31 @@ def test_components_may_build_on_each_other_and_on_a_part_of_the_price(shop, sim
         ("QST", "105.00", "9.98"),
         ("Levy", "60.00", "6.00"),
     ]
+
+
+@pytest.mark.parametrize("state", ["valid", "manual"])
+def test_an_operator_may_suppose_a_state_of_a_tax_id_that_nobody_has(shop, state):
+    billing = shop(GERMAN, WITH_REVERSE, None)
+    nobody = TaxProfile(kind="business", company="Any", address=Address(country="FR"))
+
+    assert decided(billing, nobody).treatment == "standard"
+    assert decided(billing, nobody, tax_id_state=state).treatment == "reverse_charge"
+    for other in ("none", "malformed", "format_only", "pending", "invalid", "unavailable", "expired"):
+        assert decided(billing, nobody, tax_id_state=other).treatment == "standard"
+
+
+@pytest.mark.parametrize(
+    ("buyer", "matters"),
+    [
+        (person("FR"), False),
+        (firm("FR", "FR40303265045"), True),
+        (firm("FR", "FR23334175221"), True),
+        (firm("FR", "FR1"), True),
+        (firm("DE", "DE136695976"), False),
+        (firm("US", "91-1144442"), False),
+    ],
+)
+def test_a_decision_says_whether_the_tax_id_matters(shop, buyer, matters):
+    billing = shop(GERMAN, WITH_REVERSE, buyer)
+
+    assert billing.customer(ADA).topups.quote(Money.of("10.00", "EUR")).tax.tax_id_matters is matters

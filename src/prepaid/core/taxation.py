@@ -99,6 +99,7 @@ class TaxDecision:
         rule_ids: Stored rules the decision rests on.
         tax_id: The customer's tax id as documents print it, or empty.
         tax_id_state: What is known of it; see `prepaid.core.tax_ids.TaxIdState`.
+        tax_id_matters: Another state of it would lead to another tax.
         checked_at: When its register answered last, or None.
         consultation: The number under which the register keeps that it was asked, or empty.
         policy: The seller's outage policy, if it decided what the tax id is worth; or empty.
@@ -121,6 +122,7 @@ class TaxDecision:
     rule_ids: tuple[str, ...] = ()
     tax_id: str = field(default="", repr=False)
     tax_id_state: TaxIdState = "none"
+    tax_id_matters: bool = False
     checked_at: datetime | None = None
     consultation: str = field(default="", repr=False)
     policy: str = ""
@@ -234,7 +236,8 @@ class TaxRequest:
 
 
 _WORDS: Final = (
-    "treatment category reason note jurisdiction place tax_id tax_id_state consultation policy approved_by explanation"
+    "treatment category reason note jurisdiction place tax_id tax_id_state tax_id_matters consultation policy "
+    "approved_by explanation"
 ).split()
 _LISTS: Final = ("rule_ids", "evidence", "warnings")
 

@@ -6,6 +6,7 @@ Nothing here touches the network but `confirm`, which asks a register once more 
 from __future__ import annotations
 
 from datetime import date
+from typing import Final
 
 from attrs import frozen
 
@@ -13,13 +14,16 @@ from ..config import Context
 from ..core.errors import InvalidRequest
 from ..core.money import Money, require_whole_minor
 from ..core.parties import Customer, TaxProfile
-from ..core.tax_ids import TAX_ID_STATES, TaxIdState
+from ..core.tax_ids import TAX_ID_STATES, TaxId, TaxIdState
 from ..core.taxation import TaxDecision
 from ..ports import TaxRequest
 from ..store import Tx, customers, tax_facts
 from . import registers
 from .engine import Exemption, KnownTaxId, Sale, decide
 from .rules import RuleSet
+
+SUPPOSED: Final = "supposed"
+"""Stands for a tax id in a try-out that has none."""
 
 
 @frozen
@@ -134,7 +138,7 @@ def explain(
 
     known, rules = context.database.read(read)
     if tax_id_state is not None:
-        known = KnownTaxId(state=tax_id_state, tax_id=known.tax_id, checked_at=context.now(), valid_at=context.now())
+        known = _supposed(context, profile, known, tax_id_state)
     sale = Sale(
         price=price,
         at=context.now(),
@@ -144,3 +148,11 @@ def explain(
         tax_id=known,
     )
     return _decided(context, sale, rules, None)
+
+
+def _supposed(context: Context, profile: TaxProfile | None, known: KnownTaxId, state: TaxIdState) -> KnownTaxId:
+    """Suppose a state of a tax id, and a number of the customer's country if there is none."""
+    tax_id = known.tax_id
+    if tax_id is None and profile is not None and state not in ("none", "malformed"):
+        tax_id = TaxId(kind="other", country=profile.address.country, number=SUPPOSED)
+    return KnownTaxId(state=state, tax_id=tax_id, checked_at=context.now(), valid_at=context.now())

@@ -256,6 +256,7 @@ def _by_rule(sale: Sale, rule: TaxRule, facts: _Facts, *, matters: bool) -> TaxD
         reason=rule.reason,
         note=rule.note,
         explanation=_explain(sale, rule, facts, matters=matters),
+        tax_id_matters=matters,
         **shared,
     )
 
