@@ -21,7 +21,7 @@ from prepaid import (
     RequestRefused,
     TaxIdStatus,
 )
-from wiring import CURRENCY, SELLER, ZONE, DemoRegister, panel
+from wiring import CURRENCY, ZONE, DemoRegister, panel
 
 pages = Blueprint("customer", __name__)
 UNDER_WAY = (*OPEN, "review")
