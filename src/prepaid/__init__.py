@@ -75,6 +75,7 @@ from .reporting.summary import Summary
 from .reporting.taxes import TaxSum
 from .store import configure_sqlite
 from .store.tax_entries import TaxCorrection
+from .tax.importing import RuleDiff
 from .tax.records import CustomerTax, TaxIdStatus
 from .webhooks import WebhookResult
 
@@ -135,6 +136,7 @@ __all__ = [
     "Registration",
     "RequestRefused",
     "ReturnResult",
+    "RuleDiff",
     "Seller",
     "SmtpMailer",
     "Summary",

@@ -4,60 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from datetime import datetime
-from functools import wraps
-from typing import Any, TypeVar
 
 import click
 
-from ..app import Prepaid
-from ..core.errors import PrepaidError
 from ..integrity import Finding
 from ..jobs import JOBS
 from ..permissions import GATEWAYS_READ
 from ..reconciliation import ReconciliationItem
 from ..store import schema_status, upgrade_schema
-from . import application
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-_app = click.option("--app", "target", envvar="PREPAID_APP", help="The host's Prepaid as module:name.")
-_database = click.option("--database", envvar="PREPAID_DATABASE", help="SQLAlchemy URL of the database.")
-_json = click.option("--json", "as_json", is_flag=True, help="Write JSON lines instead of text.")
-
-
-def _plain_errors(command: F) -> F:
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except PrepaidError as error:
-            click.echo(f"prepaid: {error}", err=True)
-            sys.exit(2)
-
-    return run  # type: ignore[return-value]
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal what is being worked on; on stderr, so that output can be piped."""
-    if not sys.stderr.isatty():
-        yield lambda step: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(title) as status:
-        yield lambda step: status.update(f"{title}: {step}")
-
-
-@contextmanager
-def _opened(target: str | None) -> Iterator[Prepaid]:
-    if target is None:
-        raise click.UsageError("Give --app module:name or set PREPAID_APP.")
-    with closing(application.load(target)) as billing:
-        yield billing
+from .options import app_option, database_option, json_option, opened, plain_errors, progress
 
 
 @click.group()
@@ -72,8 +28,8 @@ def db() -> None:
 
 
 @db.command()
-@_database
-@_plain_errors
+@database_option
+@plain_errors
 def upgrade(database: str | None) -> None:
     """Bring the schema to the version of this library; safe to run twice or at once."""
     if database is None:
@@ -83,8 +39,8 @@ def upgrade(database: str | None) -> None:
 
 
 @db.command()
-@_database
-@_plain_errors
+@database_option
+@plain_errors
 def status(database: str | None) -> None:
     """Say which schema the database has and which this library needs; exits 1 if they differ."""
     if database is None:
@@ -95,15 +51,15 @@ def status(database: str | None) -> None:
 
 
 @main.command("run-jobs")
-@_app
+@app_option
 @click.option("--only", type=click.Choice(tuple(JOBS)), help="Run just this job.")
 @click.option("--budget", "budget_s", type=click.IntRange(min=1), help="Begin nothing new after so many seconds.")
-@_json
-@_plain_errors
+@json_option
+@plain_errors
 def run_jobs(target: str | None, only: str | None, budget_s: int | None, as_json: bool) -> None:
     """Run the jobs that are due: meters, credit, webhooks, top-ups, refunds, outbox. Call it from cron every minute."""
     failed = False
-    with _opened(target) as billing, _progress("running jobs") as show:
+    with opened(target) as billing, progress("running jobs") as show:
         for name in [only] if only else JOBS:
             show(name)
             for run in billing.run_due(name, budget_s=budget_s):
@@ -114,14 +70,14 @@ def run_jobs(target: str | None, only: str | None, budget_s: int | None, as_json
 
 
 @main.command()
-@_app
+@app_option
 @click.option("--until", metavar="INSTANT", help="Leave hours that end later, such as 2026-11-22T05:00Z.")
-@_json
-@_plain_errors
+@json_option
+@plain_errors
 def bill(target: str | None, until: str | None, as_json: bool) -> None:
     """Charge the hours of meters that have ended; exits 1 if some could not be charged. Safe to repeat."""
     limit = None if until is None else _instant(until)
-    with _opened(target) as billing, _progress("billing") as show:
+    with opened(target) as billing, progress("billing") as show:
         run = billing.meters.bill(until=limit, on_progress=lambda done, due: show(f"{done} of {due} hours"))
     for resource, reason in run.refused:
         click.echo(json.dumps({"resource": resource, "refused": reason}) if as_json else f"{resource}: {reason}")
@@ -141,16 +97,16 @@ def _instant(written: str, option: str = "--until") -> datetime:
 
 
 @main.command()
-@_app
+@app_option
 @click.argument("gateway")
 @click.option("--since", required=True, metavar="INSTANT", help="First instant, such as 2026-11-22T00:00Z.")
 @click.option("--until", required=True, metavar="INSTANT", help="First instant after the period.")
-@_json
-@_plain_errors
+@json_option
+@plain_errors
 def reconcile(target: str | None, *, gateway: str, since: str, until: str, as_json: bool) -> None:
     """Compare a gateway's list of a period with ours; changes nothing, exits 1 if anything differs."""
     period = (_instant(since, "--since"), _instant(until))
-    with _opened(target) as billing, _progress("reconciling") as show:
+    with opened(target) as billing, progress("reconciling") as show:
         ops = billing.operator("cli", permissions=[GATEWAYS_READ])
         report = ops.reconcile(gateway, *period, on_progress=lambda name, done: show(f"{name}, {done}"))
     for name in ("missing_here", "missing_there", "different"):
@@ -175,13 +131,13 @@ def _item_line(name: str, item: ReconciliationItem, as_json: bool) -> str:
 
 
 @main.command()
-@_app
+@app_option
 @click.option("--since", help="The place that an earlier check gave: prove what is new since then.")
-@_json
-@_plain_errors
+@json_option
+@plain_errors
 def check(target: str | None, since: str | None, as_json: bool) -> None:
     """Prove the books on one snapshot; exits 1 if anything contradicts itself."""
-    with _opened(target) as billing, _progress("checking") as show:
+    with opened(target) as billing, progress("checking") as show:
         report = billing.check(since=since, on_progress=lambda name, done, of: show(f"{name}, {done + 1} of {of}"))
     for finding in report.findings:
         click.echo(_line(finding, as_json))

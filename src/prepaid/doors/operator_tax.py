@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ from ..core.tax_ids import TaxIdState
 from ..core.tax_rules import TaxRule
 from ..core.taxation import TaxDecision
 from ..store.tax_entries import TaxCorrection
-from ..tax import approvals, corrections, deciding, records, rulebook
+from ..tax import approvals, corrections, deciding, importing, records, rulebook
+from ..tax.importing import RuleDiff
 from ..tax.records import CustomerTax
 
 if TYPE_CHECKING:
@@ -58,6 +60,39 @@ class OperatorTax:
             NotAllowed: Without ``tax.write``.
         """
         rulebook.retire(self._door.allow(permissions.TAX_WRITE), rule_id, actor=self._door.actor)
+
+    def from_csv(self, text: str) -> RuleDiff:
+        """Compare rules in CSV with those in use; see `prepaid.tax.importing.from_csv`.
+
+        Raises:
+            NotAllowed: Without ``tax.read``.
+        """
+        return importing.from_csv(self._door.allow(permissions.TAX_READ), text)
+
+    def from_vat_rates(self, valid_from: date, countries: Iterable[str] | None = None) -> RuleDiff:
+        """Compare the EU's standard rates with the rules in use; see `prepaid.tax.importing.from_vat_rates`.
+
+        Raises:
+            NotAllowed: Without ``tax.read``.
+        """
+        return importing.from_vat_rates(self._door.allow(permissions.TAX_READ), valid_from, countries)
+
+    def apply(self, diff: RuleDiff, *, reason: str) -> tuple[TaxRule, ...]:
+        """Do what a diff shows; see `prepaid.tax.importing.apply`.
+
+        Raises:
+            NotAllowed: Without ``tax.write``.
+        """
+        context = self._door.allow(permissions.TAX_WRITE)
+        return importing.apply(context, diff, reason=reason, actor=self._door.actor)
+
+    def to_csv(self) -> str:
+        """Write the rules in use as CSV; see `prepaid.tax.importing.export_csv`.
+
+        Raises:
+            NotAllowed: Without ``tax.read``.
+        """
+        return importing.export_csv(self._door.allow(permissions.TAX_READ))
 
     def explain(
         self,
