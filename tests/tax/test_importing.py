@@ -154,6 +154,8 @@ def test_ids_are_neither_written_nor_read():
 
 
 @given(st.lists(rules(), max_size=3))
+@example([TaxRule("FR", (("=1", "20"), ("@x", "5")), valid_from=NEWEST)])
+@example([TaxRule("GB", (("VAT", "20"),), postcode="@@##", note="+1", source="-1", reason="-1", valid_from=NEWEST)])
 def test_no_cell_of_a_text_begins_as_a_formula(found):
     import csv
     import io
@@ -200,6 +202,7 @@ def test_marks_line_ends_delimiters_and_blank_lines_make_no_difference(written):
         ("A 1; B 2; C 3 of 50 on A + B", [("A", "1", (), "100"), ("B", "2", (), "100"), ("C", "3", ("A", "B"), "50")]),
         ("'Levy 3; it''s +' 1", [("Levy 3; it's +", "1", (), "100")]),
         ("taxe d'eau 1", [("taxe d'eau", "1", (), "100")]),
+        ("tax on fuel of cars 1 on on", [("tax on fuel of cars", "1", ("on",), "100")]),
     ],
 )
 def test_components_are_written_in_words(cell, components):
@@ -272,6 +275,14 @@ def test_what_cannot_be_right_is_refused_with_line_and_column(written, field, li
     assert refused.value.field == field
     assert len(refused.value.message) < 500
     assert refused.value.message.isprintable()
+
+
+@pytest.mark.parametrize(("column", "longest"), [("note", 400), ("components", 4000), ("country", 400)])
+def test_a_cell_has_a_longest_length(column, longest):
+    row = {"country": "FR", "valid_from": "2014-01-01", "components": "TVA 20", "note": "", column: (longest + 1) * "x"}
+
+    with pytest.raises(InvalidRequest, match=f"Line 2, {column}: {column} has at most {longest} characters"):
+        rules_from_csv(",".join(row) + "\n" + ",".join(row.values()))
 
 
 @pytest.mark.parametrize("written", [None, b"country", "x" * (MOST_BYTES + 1), "ß" * (MOST_BYTES // 2 + 1)])
@@ -382,6 +393,23 @@ def test_a_rate_for_a_while_lets_the_old_one_go_on_after_it():
     diff = compare(known, [rule("16", since=2020, until=2021, country="DE")])
 
     assert spans(diff.fresh) == [("16", 2020, 2021), ("19", 2014, 2020), ("19", 2021, None)]
+
+
+def test_a_wanted_rule_that_takes_up_what_another_cut_comes_into_use_itself():
+    known = stored(rule("19", source="old law"))
+    back = rule("19", since=2021, source="new law")
+
+    diff = compare(known, [rule("16", since=2020, until=2021), back])
+
+    assert diff.added == (rule("16", since=2020, until=2021), back)
+    assert diff.unchanged == ()
+
+
+@pytest.mark.parametrize("known", [rule("19", until=2020), rule("19", since=2021)])
+def test_rules_that_only_touch_leave_each_other_alone(known):
+    wanted = rule("16", since=2020, until=2021)
+
+    assert compare(stored(known), [wanted]) == RuleDiff(added=(wanted,))
 
 
 def test_rules_that_are_not_mentioned_stay():

@@ -103,7 +103,7 @@ def _read(file: Path) -> str:
     with file.open("rb") as opened_file:
         content = opened_file.read(MOST_BYTES + 1)  # one more than is allowed, and no more
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InvalidRequest(f"Line {line}: the file is not UTF-8.", field="csv", line=line) from None

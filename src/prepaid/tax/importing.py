@@ -81,13 +81,14 @@ class RuleDiff:
 
     def lines(self) -> tuple[str, ...]:
         """Say what would change: ``+`` added, ``~`` ended, ``!`` replaced, ``=`` how many are in force already."""
-        ended = (f"~ {_title(rule)} ends {day}" for rule, day in self.ended)
-        replaced = (
-            f"! {_title(old)} from {old.valid_from} is replaced by {_what(new)} {_days(new)}"
+        said = [(rule, f"~ {_title(rule)} ends {day}") for rule, day in self.ended]
+        said += [
+            (old, f"! {_title(old)} from {old.valid_from} is replaced by {_what(new)} {_days(new)}")
             for old, new in self.replaced
-        )
-        added = (f"+ {_title(rule)} {_days(rule)}" for rule in self.added)
-        return (*ended, *replaced, *added, f"= {len(self.unchanged)} unchanged")
+        ]
+        said += [(rule, f"+ {_title(rule)} {_days(rule)}") for rule in self.added]
+        by_place = sorted(said, key=lambda pair: _place(pair[0]))
+        return (*(line for _, line in by_place), f"= {len(self.unchanged)} unchanged")
 
 
 def _title(rule: TaxRule) -> str:
@@ -226,6 +227,9 @@ def rules_from_vat_rates(
     The package has the rates of one day and no history, so that the caller says from when they count. Its reduced
     rates are left out, because it does not say what they are for, and credit for hosting has the standard rate; so
     are those of regions such as Madeira, because they stand among the reduced ones without a name.
+
+    The rules are for every customer of a state, and nearer than one of the ``"EU"``: reverse charge needs a rule of
+    each state, too.
 
     Args:
         valid_from: First day of the rules.

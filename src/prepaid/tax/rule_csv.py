@@ -7,7 +7,7 @@ empty cell is what the field is when it is not given. `requires_registration` li
 
     cell      = component *( ";" component )
     component = name percent [ "of" base ] [ "on" name *( "+" name ) ]
-    name      = words, none of them a number, "of" or "on", without ; and + and without a leading apostrophe
+    name      = words, none of them a number, without ; and + and none that begins with an apostrophe
               / "'" anything, each apostrophe doubled "'"
 
 >>> read_components("GST 5; QST 9.975 on GST")[1].compound_on
@@ -61,7 +61,6 @@ _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _INTEGER: Final = re.compile(r"-?[0-9]{1,6}", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 _TOKEN: Final = re.compile(r"\s*('(?:[^']|'')*'|[;+]|[^\s;+'][^\s;+]*)")
-_KEYWORDS: Final = ("of", "on")
 
 
 def rules_from_csv(text: str) -> tuple[TaxRule, ...]:
@@ -242,7 +241,7 @@ def _named(name: str) -> str:
 
 
 def _is_word(token: str) -> bool:
-    return token not in (";", "+", *_KEYWORDS) and not token.startswith(_TEXT) and not _NUMBER.fullmatch(token)
+    return token not in (";", "+") and not token.startswith(_TEXT) and not _NUMBER.fullmatch(token)
 
 
 def _tokens(written: str) -> list[str] | None:
