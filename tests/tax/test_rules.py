@@ -323,6 +323,34 @@ def test_a_registration_reaches_the_places_of_its_scheme(registration, address, 
     assert is_registered(rule("*", requires_registration=schemes), about) is reaches
 
 
+def test_a_rule_may_require_a_registration_with_the_state_itself() -> None:
+    federal, provincial = rule("CA", "5"), rule("CA", "12", subdivision="CA-BC", requires_registration="state")
+    book = RuleSet([federal, provincial])
+    vancouver = Address(country="CA", subdivision="CA-BC")
+
+    for registrations, expected in (
+        ((Registration(country="CA"),), federal),
+        ((Registration(country="CA", subdivision="CA-QC"),), federal),
+        ((Registration(country="CA", subdivision="CA-BC"),), provincial),
+        ((Registration(country="CA", subdivision="CA-BC", valid_to=DAY),), federal),
+    ):
+        seller = Seller("S", Address(country="CA"), registrations=registrations)
+        assert book.choose(case(vancouver, seller=seller)).rule is expected
+
+
+def test_thousands_of_postal_codes_are_checked_together() -> None:
+    codes = [rule("US", postcode=f"{code:05}") for code in range(5000)]
+    check_together(codes)
+
+    for other in (rule("US", percent="5", postcode="00042|99999"), rule("US", percent="5", postcode="0004#")):
+        with pytest.raises(InvalidRequest) as refused:
+            check_together([*codes, other])
+        assert refused.value.field == "priority"
+        with pytest.raises(InvalidRequest):
+            check_together([other, *codes])
+    check_together([*codes, rule("US", postcode="1####")])
+
+
 def test_a_state_may_require_a_registration_of_its_own() -> None:
     seller = Seller("S", Address(country="CA"), registrations=(Registration(country="CA", subdivision="CA-QC"),))
     for state, reaches in (("CA-QC", True), ("CA-BC", False)):

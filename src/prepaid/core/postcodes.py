@@ -84,6 +84,12 @@ class PostcodePattern:
             for places in self.alternatives
         )
 
+    def codes(self) -> frozenset[str] | None:
+        """Give the codes that match, if each alternative is a single one; None if some place allows several."""
+        if any(len(allowed) > 1 for places in self.alternatives for allowed in places):
+            return None
+        return frozenset("".join(mark for allowed in places for mark in allowed) for places in self.alternatives)
+
     def meets(self, other: PostcodePattern) -> bool:
         """Tell whether some code matches both."""
         return any(

@@ -59,6 +59,9 @@ _REASONS: Final = {
 _NOTES: Final = {"reverse_charge": "Reverse charge"}
 _CATEGORY: Final = {treatment: codes[0] for treatment, codes in CATEGORIES.items()}
 
+REQUIREMENTS: Final = (*SCHEMES, "state")
+"""What a rule may require: a scheme, or a local registration with the customer's own state or province."""
+
 MOST_COMPONENTS: Final = 8
 MOST_PRIORITY: Final = 1000
 
@@ -139,12 +142,12 @@ def check_components(components: tuple[TaxComponent, ...]) -> None:
 def _registrations(value: object) -> tuple[str, ...]:
     schemes = (value,) if isinstance(value, str) else value
     if not isinstance(schemes, Iterable):
-        raise InvalidRequest(f"requires_registration names some of {SCHEMES}.", field="requires_registration")
+        raise InvalidRequest(f"requires_registration names some of {REQUIREMENTS}.", field="requires_registration")
     named = tuple(schemes)
     if named == ("",):
         return ()
-    if any(scheme not in SCHEMES for scheme in named) or len(set(named)) < len(named):
-        raise InvalidRequest(f"requires_registration names some of {SCHEMES}.", field="requires_registration")
+    if any(scheme not in REQUIREMENTS for scheme in named) or len(set(named)) < len(named):
+        raise InvalidRequest(f"requires_registration names some of {REQUIREMENTS}.", field="requires_registration")
     return tuple(sorted(named))
 
 
@@ -177,7 +180,8 @@ class TaxRule:
         category: EN 16931 code; that of the treatment if not given.
         reason: Code of why nothing is charged; that of the treatment if not given.
         note: Sentence that documents print; that of the treatment if not given.
-        requires_registration: Schemes one of which the seller must be in, for the rule to apply.
+        requires_registration: Schemes one of which the seller must be in, for the rule to apply; ``"state"`` is a
+            local registration with the customer's state or province itself.
         jurisdiction: Whose tax it is, if not that of the customer's place.
         priority: The higher one wins, before everything else; 0 for what is as near as it says.
         valid_from: First day, in the seller's zone.

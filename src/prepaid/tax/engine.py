@@ -146,6 +146,8 @@ def decide(sale: Sale, rules: RuleSet) -> TaxDecision:
             field="tax_id",
             state=sale.tax_id.state,
         )
+    if choice.rule.treatment == "not_collecting":
+        facts = facts.warned(f"A rule says to collect nothing in {place}.")
     return _by_rule(sale, choice.rule, facts if matters else evolve(facts, policy=""), matters=matters)
 
 

@@ -19,7 +19,7 @@ Sources: the order of places follows the specificity of the law they come from; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from functools import lru_cache
 from itertools import pairwise
@@ -74,7 +74,7 @@ class Case:
         return frozenset({"any", "same_country", "same_subdivision" if same else "other_subdivision"})
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def _pattern(written: str) -> PostcodePattern:
     return PostcodePattern.of(written)
 
@@ -125,11 +125,14 @@ def is_registered(rule: TaxRule, case: Case) -> bool:
     """Tell whether the seller is in one of the schemes that a rule requires, for the place it is about."""
     if not rule.requires_registration:
         return True
-    return any(
-        registration.scheme in rule.requires_registration and _reaches(registration, rule, case)
-        for registration in case.seller.registrations
-        if registration.covers(case.day)
-    )
+    in_force = [registration for registration in case.seller.registrations if registration.covers(case.day)]
+    if "state" in rule.requires_registration and any(_is_of_state(each, case.location) for each in in_force):
+        return True
+    return any(each.scheme in rule.requires_registration and _reaches(each, rule, case) for each in in_force)
+
+
+def _is_of_state(registration: Registration, location: Location) -> bool:
+    return registration.scheme == "local" and registration.subdivision == location.subdivision != ""
 
 
 def _reaches(registration: Registration, rule: TaxRule, case: Case) -> bool:
@@ -243,19 +246,31 @@ def check_together(rules: Sequence[TaxRule]) -> None:
     """
     for rule in rules:
         _check_territory(rule)
-    ordered = sorted(rules, key=lambda rule: (rank(rule), rule.country, rule.valid_from))
-    for same_rank in _grouped(ordered):
-        for place, later in enumerate(same_rank):
-            for earlier in same_rank[:place]:
-                _check_pair(earlier, later)
+    groups: dict[tuple[Rank, str], list[TaxRule]] = {}
+    for rule in sorted(rules, key=lambda rule: rule.valid_from):
+        groups.setdefault((rank(rule), rule.country), []).append(rule)
+    for same_rank in groups.values():
+        for earlier, later in _pairs(same_rank):
+            _check_pair(earlier, later)
     _check_holes(rules)
 
 
-def _grouped(ordered: Sequence[TaxRule]) -> list[list[TaxRule]]:
-    groups: dict[tuple[Rank, str], list[TaxRule]] = {}
-    for rule in ordered:
-        groups.setdefault((rank(rule), rule.country), []).append(rule)
-    return list(groups.values())
+def _pairs(rules: Sequence[TaxRule]) -> Iterator[tuple[TaxRule, TaxRule]]:
+    """Give the pairs, in the order of their rules, whose postal codes might meet."""
+    seen: list[TaxRule] = []
+    by_code: dict[str, list[TaxRule]] = {}
+    with_classes: list[TaxRule] = []
+    for rule in rules:
+        codes = _pattern(rule.postcode).codes() if rule.postcode else None
+        # Thousands of single codes are looked up; a pattern with classes is compared with all.
+        near = seen if codes is None else [*with_classes, *(other for code in codes for other in by_code.get(code, ()))]
+        yield from ((other, rule) for other in near)
+        seen.append(rule)
+        if codes is None:
+            with_classes.append(rule)
+        else:
+            for code in codes:
+                by_code.setdefault(code, []).append(rule)
 
 
 def _check_territory(rule: TaxRule) -> None:
