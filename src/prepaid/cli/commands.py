@@ -57,7 +57,7 @@ def status(database: str | None) -> None:
 @json_option
 @plain_errors
 def run_jobs(target: str | None, only: str | None, budget_s: int | None, as_json: bool) -> None:
-    """Run the jobs that are due: meters, credit, webhooks, top-ups, refunds, tax ids, outbox. Call it from cron every minute."""
+    """Run the jobs that are due, from meters to the outbox. Call it from cron every minute."""
     failed = False
     with opened(target) as billing, progress("running jobs") as show:
         for name in [only] if only else JOBS:
