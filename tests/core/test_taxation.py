@@ -222,7 +222,7 @@ class TestComponents:
         assert refusal.value.field == "percent"
         assert time.perf_counter() - began < 5
 
-    @pytest.mark.parametrize("name", ["", " ", "x" * 41, "a\nb", "\ud800", "a\x00", None, 5], ids=ascii)
+    @pytest.mark.parametrize("name", ["", " ", "x" * 121, "a\nb", "\ud800", "a\x00", None, 5], ids=ascii)
     def test_a_component_has_a_printable_name(self, name: Any) -> None:
         with pytest.raises(InvalidRequest) as refusal:
             TaxComponent(name, "19")
@@ -371,13 +371,58 @@ class TestDecisions:
 
     def test_a_decision_has_as_many_lines_as_a_rule_has_components(self) -> None:
         nothing = TaxLine(name="Free", rate_percent=Decimal(0), base=_money(1000), amount=_money(0))
-        with pytest.raises(InvalidRequest) as refusal:
-            _decision(lines=(nothing,) * 9, total=_money(0), gross=_money(1000))
+        lines = tuple(attrs.evolve(nothing, name=f"T{number}") for number in range(9))
+        free = {"total": _money(0), "gross": _money(1000)}
 
-        assert refusal.value.field == "lines"
+        assert _decision(lines=lines[:8], **free).lines == lines[:8]
+        for wrong in (lines, (nothing, nothing), (attrs.evolve(nothing, compound_on=("other",)),)):
+            with pytest.raises(InvalidRequest) as refusal:
+                _decision(lines=wrong, **free)
+            assert refusal.value.field in {"components", "compound_on"}
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("name", "x" * 121),
+            ("name", None),
+            ("rate_percent", Decimal("8.87512")),
+            ("rate_percent", Decimal(150)),
+            ("rate_percent", 19.0),
+            ("base_percent", "200"),
+            ("compound_on", "GST"),
+            ("compound_on", ([],)),
+            ("jurisdiction", "Quebec"),
+            ("base", Money.from_minor(1000, "USD")),
+            ("base", Money(1, "EUR")),
+            ("amount", Money(1, "EUR")),
+        ],
+        ids=ascii,
+    )
+    def test_a_line_that_could_not_be_computed_again_cannot_be_made(self, field: str, value: Any) -> None:
+        line = TaxLine(name="USt", rate_percent=Decimal(19), base=_money(1000), amount=_money(190))
+
+        with pytest.raises(RequestRefused):
+            attrs.evolve(line, **{field: value})
+
+    @pytest.mark.parametrize("field", ["evidence", "warnings", "rule_ids"])
+    @pytest.mark.parametrize("value", [(5,), ("x" * 501,), ("a\x00",)], ids=ascii)
+    def test_lists_of_a_decision_are_texts(self, field: str, value: Any) -> None:
         with pytest.raises(InvalidRequest) as refusal:
-            attrs.evolve(nothing, name="x" * 121)
-        assert refusal.value.field == "name"
+            _decision(**{field: value})
+
+        assert refusal.value.field == field
+
+    def test_a_record_of_before_is_read(self) -> None:
+        record = {
+            "treatment": "standard", "category": "S", "reason": "", "note": "", "jurisdiction": "FR",
+            "tax_id_state": "none", "explanation": "", "currency": "EUR", "net": 1000, "total": 200, "gross": 1200,
+            "rule_ids": ["tax_1"], "warnings": [],
+            "lines": [{"name": "TVA", "percent": "20", "base": 1000, "amount": 200}],
+        }  # fmt: skip
+
+        decision = decision_from_record(record)
+
+        assert (decision.total, decision.lines[0].base_percent, decision.place) == (_money(200), Decimal(100), "")
 
     def test_a_decision_is_of_one_currency(self) -> None:
         with pytest.raises(CurrencyMismatch):
@@ -400,11 +445,19 @@ class TestDecisions:
 
         assert decision_from_record(json.loads(canonical_json(decision_record(decision)))) == decision
 
-    def test_a_frozen_percent_keeps_the_digits_it_was_given(self) -> None:
+    def test_a_percent_is_kept_in_its_shortest_form(self) -> None:
         record = decision_record(_decision())
 
-        assert record["lines"][0]["percent"] == "19.00"
-        assert str(decision_from_record(record).lines[0].rate_percent) == "19.00"
+        assert record["lines"][0]["percent"] == "19"
+        assert str(decision_from_record(record).lines[0].rate_percent) == "19"
+
+    @pytest.mark.parametrize(
+        ("written", "kept"),
+        [("20.0", "20"), ("0.0000000", "0"), ("9.9750", "9.975"), ("100", "100"), ("5.5", "5.5"), ("10", "10")],
+    )
+    def test_a_rate_is_written_in_one_way(self, written: str, kept: str) -> None:
+        assert str(TaxComponent("VAT", written, (), written).percent) == kept
+        assert str(TaxComponent("VAT", written, (), written).base_percent) == kept
 
     @pytest.mark.parametrize(
         "change",

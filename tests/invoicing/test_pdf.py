@@ -85,7 +85,7 @@ def long_everything():
         lines=(InvoiceLine(description="word " * 400, quantity=10**15, net=Money.of("9000000000000", "EUR")),),
         tax=taxed(
             "9000000000000",
-            *(("W" * 40, "12.3456", "1000000000.00") for _ in range(8)),
+            *((f"{number}" * 40, "12.3456", "1000000000.00") for number in range(8)),
             note="note " * 400,
             explanation="e" * 2000,
         ),

@@ -272,6 +272,16 @@ def require_whole_minor(amount: object, *, field: str = "amount") -> Money:
     return money
 
 
+def require_minor(amount: Money) -> None:
+    """Make sure that an amount, of whatever sign, is in whole minor units.
+
+    Raises:
+        InvalidAmount: It is finer.
+    """
+    if amount.units % minor_unit(amount.currency):
+        raise InvalidAmount(f"{amount} is not a whole number of minor units.", field="amount")
+
+
 def largest_remainder(total: int, weights: tuple[int, ...]) -> tuple[int, ...]:
     """Split ``total`` in proportion to ``weights`` so that the parts add up exactly.
 

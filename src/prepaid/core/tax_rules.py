@@ -63,29 +63,53 @@ REQUIREMENTS: Final = (*SCHEMES, "state")
 """What a rule may require: a scheme, or a local registration with the customer's own state or province."""
 
 MOST_COMPONENTS: Final = 8
+MOST_PERCENT: Final = 100
+MAX_NAME: Final = 120
+"""Characters of the name of a tax, at most."""
+
 MOST_PRIORITY: Final = 1000
 
 _FINEST_PERCENT: Final = Decimal("0.0001")
 _REASON: Final = re.compile(r"[A-Za-z0-9-]{1,40}", re.ASCII)
+_JURISDICTION: Final = re.compile(r"(?:[A-Z]{2}-[A-Z0-9]{1,8})?", re.ASCII)
 _TERRITORY: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,8})?", re.ASCII)
 _DAYS: Final = (date(1970, 1, 1), date(9000, 1, 1))
 
 
-def _percent(value: object, field: str = "percent") -> Decimal:
+def tax_percent(value: object, *, field: str = "percent") -> Decimal:
+    """Read a rate in percent, in its shortest form: 20 for ``"20.0"``.
+
+    Raises:
+        InvalidAmount: Not a plain decimal.
+        InvalidRequest: Not from 0 to 100 with at most 4 decimal digits.
+    """
     percent = parse_decimal(value, field=field)
-    if not 0 <= percent <= 100 or percent != percent.quantize(_FINEST_PERCENT, context=EXACT):
+    if not 0 <= percent <= MOST_PERCENT or percent != percent.quantize(_FINEST_PERCENT, context=EXACT):
         raise InvalidRequest("A tax percent is from 0 to 100 with at most 4 decimal digits.", field=field)
-    return percent
+    whole, point, part = f"{percent:f}".partition(".")
+    part = part.rstrip("0")
+    return Decimal(f"{whole}.{part}" if point and part else whole)
+
+
+def _percent(value: object) -> Decimal:
+    return tax_percent(value)
 
 
 def _base_percent(value: object) -> Decimal:
-    return _percent(value, "base_percent")
+    return tax_percent(value, field="base_percent")
 
 
 def _names(value: object) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    names = () if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    if (not names and value not in ((), [])) or not all(isinstance(name, str) for name in names):
         raise InvalidRequest("compound_on is a tuple of names of earlier components.", field="compound_on")
-    return tuple(value)
+    return names
+
+
+def _whose(value: object) -> str:
+    if isinstance(value, str) and _JURISDICTION.fullmatch(value):
+        return value
+    return country_code(value, field="jurisdiction")
 
 
 @frozen
@@ -97,16 +121,18 @@ class TaxComponent:
         percent: Rate in percent; a decimal string or ``Decimal``.
         compound_on: Names of earlier components whose tax is taxed with the price.
         base_percent: Part of the price that is taxed, in percent.
+        jurisdiction: Whose tax it is, if not that of the rule: a country, or a state such as ``"CA-QC"``; or empty.
     """
 
     name: str = field()
     percent: Decimal = field(converter=_percent)
     compound_on: tuple[str, ...] = field(default=(), converter=_names)
     base_percent: Decimal = field(default=Decimal(100), converter=_base_percent)
+    jurisdiction: str = field(default="", converter=_whose, kw_only=True)
 
     @name.validator
     def _named(self, attribute: object, value: str) -> None:
-        check_text(value, field="components", longest=40, empty=False)
+        check_text(value, field="components", longest=MAX_NAME, empty=False)
 
 
 def _pair(name: str, percent: str) -> TaxComponent:
@@ -284,7 +310,8 @@ def rule_record(rule: TaxRule) -> dict[str, Any]:
     """Give a rule as plain values, without its id and country, which are columns."""
     record: dict[str, Any] = {name: getattr(rule, name) for name in _WORDS}
     record["components"] = [
-        [item.name, str(item.percent), list(item.compound_on), str(item.base_percent)] for item in rule.components
+        [item.name, str(item.percent), list(item.compound_on), str(item.base_percent), item.jurisdiction]
+        for item in rule.components
     ]
     record["requires_registration"] = list(rule.requires_registration)
     record["valid_from"] = rule.valid_from.isoformat()
@@ -296,7 +323,10 @@ def rule_from_record(record: dict[str, Any], *, country: str, rule_id: str) -> T
     """Undo `rule_record`."""
     return TaxRule(
         country,
-        tuple(TaxComponent(name, percent, on, part) for name, percent, on, part in record["components"]),
+        tuple(
+            TaxComponent(name, percent, on, part, jurisdiction=whose)
+            for name, percent, on, part, whose in record["components"]
+        ),
         **{name: record[name] for name in _WORDS},
         requires_registration=tuple(record["requires_registration"]),
         valid_from=date.fromisoformat(record["valid_from"]),

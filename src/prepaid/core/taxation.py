@@ -20,11 +20,11 @@ from attrs import evolve, field, frozen
 from .errors import InvalidRequest
 from .ids import MAX_KEY, check_text
 from .instants import from_micros, to_micros
-from .money import Money
+from .money import Money, require_minor
 from .parties import OUTAGE_POLICIES, Evidence, Seller, TaxProfile
 from .tax_amounts import contained_tax, share_tax, take_back, tax_bases
 from .tax_ids import MAX_TAX_ID, TAX_ID_STATES, TaxIdState
-from .tax_rules import CATEGORIES, MOST_COMPONENTS, TaxComponent, Treatment
+from .tax_rules import CATEGORIES, TaxComponent, Treatment, check_components, tax_percent
 
 NOT_SOLD: Final = "not-sold"
 """Reason of a decision for money that is only there to be given back."""
@@ -35,6 +35,9 @@ _ONE_OF: Final[dict[str, tuple[str, ...]]] = {
     "tax_id_state": TAX_ID_STATES,
     "policy": ("", *OUTAGE_POLICIES),
 }
+_LISTS: Final = {"rule_ids": MAX_KEY, "evidence": 120, "warnings": 500}
+"""Lists of texts, with the characters that each may have."""
+
 MAX_SENTENCE: Final = 2000
 """Characters of a note or an explanation, at most."""
 
@@ -62,22 +65,30 @@ class TaxLine:
         amount: The tax, in whole minor units.
         compound_on: Names of the earlier taxes that the base contains.
         base_percent: Part of the price that the base contains, in percent.
+        jurisdiction: Whose tax it is, if not that of the decision; or empty.
+        component: The component that made the line.
     """
 
     name: str
-    rate_percent: Decimal
+    rate_percent: Decimal = field(converter=tax_percent)
     base: Money
     amount: Money
     compound_on: tuple[str, ...] = ()
-    base_percent: Decimal = Decimal(100)
+    base_percent: Decimal = field(default=Decimal(100), converter=tax_percent)
+    jurisdiction: str = ""
+    component: TaxComponent = field(init=False, repr=False, eq=False)
+
+    @component.default
+    def _made_by(self) -> TaxComponent:
+        return TaxComponent(
+            self.name, self.rate_percent, self.compound_on, self.base_percent, jurisdiction=self.jurisdiction
+        )
 
     def __attrs_post_init__(self) -> None:
-        check_text(self.name, field="name", longest=120, empty=False)
-
-    @property
-    def component(self) -> TaxComponent:
-        """The component that made the line."""
-        return TaxComponent(self.name, self.rate_percent, self.compound_on, self.base_percent)
+        if self.base.currency != self.amount.currency:
+            raise InvalidRequest("Base and amount of a tax are of one currency.", field="base")
+        for money in (self.base, self.amount):
+            require_minor(money)
 
 
 @frozen(kw_only=True)
@@ -145,8 +156,13 @@ class TaxDecision:
                 raise InvalidRequest(f"{name} of a decision is one of {', '.join(allowed)}.", field=name)
         for name, longest in _LONGEST.items():
             check_text(getattr(self, name), field=name, longest=longest)
-        if len(self.lines) > MOST_COMPONENTS:
-            raise InvalidRequest(f"A decision has at most {MOST_COMPONENTS} lines.", field="lines")
+        for name, longest in _LISTS.items():
+            for text in getattr(self, name):
+                check_text(text, field=name, longest=longest)
+        # What is paid otherwise than it was started is split again by the same components.
+        check_components(tuple(line.component for line in self.lines))
+        for money in (self.net, self.gross):
+            require_minor(money)
         if self.policy and not self.tax_id:
             raise InvalidRequest("A policy decides about a tax id.", field="tax_id")
 
@@ -164,6 +180,7 @@ def tax_lines(
             amount=Money.from_minor(tax, net.currency),
             compound_on=component.compound_on,
             base_percent=component.base_percent,
+            jurisdiction=component.jurisdiction,
         )
         for component, base, tax in zip(components, bases, taxes, strict=True)
     )
@@ -239,7 +256,6 @@ _WORDS: Final = (
     "treatment category reason note jurisdiction place tax_id tax_id_state tax_id_matters consultation policy "
     "approved_by explanation"
 ).split()
-_LISTS: Final = ("rule_ids", "evidence", "warnings")
 
 
 def decision_record(decision: TaxDecision) -> dict[str, Any]:
@@ -257,6 +273,7 @@ def decision_record(decision: TaxDecision) -> dict[str, Any]:
             "amount": line.amount.minor,
             "compound_on": list(line.compound_on),
             "base_percent": str(line.base_percent),
+            "jurisdiction": line.jurisdiction,
         }
         for line in decision.lines
     ]
@@ -264,14 +281,14 @@ def decision_record(decision: TaxDecision) -> dict[str, Any]:
 
 
 def decision_from_record(record: dict[str, Any]) -> TaxDecision:
-    """Undo `decision_record`."""
-    currency, checked_at = record["currency"], record["checked_at"]
+    """Undo `decision_record`; what a record of an earlier version does not have is as it is by default."""
+    currency, checked_at = record["currency"], record.get("checked_at")
 
     def money(minor: int) -> Money:
         return Money.from_minor(minor, currency)
 
-    values: dict[str, Any] = {name: record[name] for name in _WORDS}
-    values |= {name: tuple(record[name]) for name in _LISTS}
+    values: dict[str, Any] = {name: record[name] for name in _WORDS if name in record}
+    values |= {name: tuple(record[name]) for name in _LISTS if name in record}
     values |= {name: money(record[name]) for name in ("net", "total", "gross")}
     return TaxDecision(
         **values,
@@ -282,8 +299,9 @@ def decision_from_record(record: dict[str, Any]) -> TaxDecision:
                 rate_percent=Decimal(line["percent"]),
                 base=money(line["base"]),
                 amount=money(line["amount"]),
-                compound_on=tuple(line["compound_on"]),
-                base_percent=Decimal(line["base_percent"]),
+                compound_on=tuple(line.get("compound_on", ())),
+                base_percent=Decimal(line.get("base_percent", "100")),
+                jurisdiction=line.get("jurisdiction", ""),
             )
             for line in record["lines"]
         ),

@@ -37,13 +37,14 @@ def _entry(row: Any) -> tuple[object, ...]:
 
 
 def _expected(tax: dict[str, Any], row: Any) -> list[tuple[object, ...]]:
-    shared = tuple(tax.get(name) for name in ("jurisdiction", "treatment", "category"))
+    shared = tuple(tax.get(name) for name in ("treatment", "category"))
     lines = tax.get("lines")
     found = [line for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
     bare = {"name": "", "percent": "0", "base": tax.get("net"), "amount": 0}
     return [
         (
             place,
+            line.get("jurisdiction") or tax.get("jurisdiction"),
             *shared,
             line.get("name"),
             line.get("percent"),

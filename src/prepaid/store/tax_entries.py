@@ -29,16 +29,19 @@ def add_invoice(tx: Tx, invoice: Invoice) -> None:
     shared = {
         "book_id": tx.book_id,
         "invoice_id": invoice.id,
-        "jurisdiction": tax.jurisdiction,
         "treatment": tax.treatment,
         "category": tax.category,
         "currency": currency,
         "issued_on": invoice.issued_on.isoformat(),
     }
-    lines = [(line.name, str(line.rate_percent), line.base.units, line.amount.units) for line in tax.lines]
+    lines = [
+        (line.jurisdiction or tax.jurisdiction, line.name, str(line.rate_percent), line.base.units, line.amount.units)
+        for line in tax.lines
+    ]
+    names = ("place", "jurisdiction", "name", "percent", "base", "amount")
     rows = [
-        {**shared, "place": place, "name": name, "percent": percent, "base": base, "amount": amount}
-        for place, (name, percent, base, amount) in enumerate(lines or [("", "0", tax.net.units, 0)])
+        {**shared, **dict(zip(names, (place, *line), strict=True))}
+        for place, line in enumerate(lines or [(tax.jurisdiction, "", "0", tax.net.units, 0)])
     ]
     tx.execute(insert(_entry), rows)
 
