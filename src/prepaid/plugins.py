@@ -133,8 +133,9 @@ class Plugins:
                 decision = function(request)
                 if decision is not None:
                     return _fitting(decision, request)
-            except Exception:
-                log.exception("the plugin %s failed in prepaid_decide_tax", name)
+            except Exception as error:
+                # Without its words, which may hold what the customer told.
+                log.error("the plugin %s failed in prepaid_decide_tax: %s", name, type(error).__name__)
                 raise TaxUndecided("The tax cannot be decided now; try again later.", field="amount") from None
         return None
 

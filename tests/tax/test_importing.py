@@ -62,6 +62,7 @@ def component_lists(draw, least=1):
             draw(_PERCENTS),
             tuple(draw(st.lists(st.sampled_from(names[:place]), unique=True))) if place else (),
             draw(st.just(Decimal(100)) | _PERCENTS),
+            jurisdiction=draw(st.sampled_from(["", "CA", "CA-QC", "ES-CN"])),
         )
         for place, name in enumerate(names)
     )

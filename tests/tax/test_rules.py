@@ -208,6 +208,7 @@ def rule(country: str = "FR", percent: str = "20", **more: object) -> TaxRule:
         (rule(), rule(percent="5"), "valid_from"),
         (rule(customer="business"), rule(customer="business", percent="5"), "valid_from"),
         (rule("PT", postcode="9######"), rule("PT", postcode="90#####"), "priority"),
+        (rule("FR", territory="GP"), rule("GP", territory="GP"), "valid_from"),
         (rule(requires_registration="oss"), rule(requires_registration="local"), "priority"),
         (rule(valid_to=date(2020, 1, 1)), rule(valid_from=date(2020, 1, 2)), "valid_from"),
         (rule(valid_from=date(2020, 1, 2)), rule(valid_to=date(2020, 1, 1)), "valid_from"),
@@ -266,14 +267,86 @@ def test_a_rate_that_was_forgotten_is_an_error_although_a_rule_for_everywhere_ex
     assert book.choose(case(Address(country="US"))).rule is elsewhere
 
 
-def test_a_special_rate_that_ended_gives_way_to_the_ordinary_one() -> None:
+def test_a_special_rate_that_ended_without_a_successor_is_a_gap_until_it_is_retired() -> None:
     special = rule("AT", "5", postcode="6020", valid_from=date(2020, 7, 1), valid_to=date(2021, 1, 1))
+    after = rule("AT", "20", postcode="6020", valid_from=date(2021, 1, 1))
     ordinary = rule("AT")
-    book = RuleSet([special, ordinary])
     innsbruck = Address(country="AT", postcode="A-6020")
 
-    assert book.choose(case(innsbruck)).rule is ordinary
-    assert book.choose(case(innsbruck, day=date(2020, 8, 1))).rule is special
+    assert RuleSet([special, ordinary]).choose(case(innsbruck, day=date(2020, 8, 1))).rule is special
+    assert RuleSet([special, ordinary]).choose(case(innsbruck, day=date(2020, 6, 1))).rule is ordinary
+    with pytest.raises(TaxUndecided, match="do not cover"):
+        RuleSet([special, ordinary]).choose(case(innsbruck))
+    assert RuleSet([special, after, ordinary]).choose(case(innsbruck)).rule is after
+    assert RuleSet([ordinary]).choose(case(innsbruck)).rule is ordinary
+
+
+@pytest.mark.parametrize(
+    ("ended", "left", "address"),
+    [
+        (
+            rule("CA", "13", subdivision="CA-ON", valid_to=DAY),
+            rule("CA", "5"),
+            Address(country="CA", subdivision="CA-ON"),
+        ),
+        (rule("PT", "16", territory="PT-20", valid_to=DAY), rule("PT", "23"), Address(country="PT", postcode="9500")),
+        (rule("EU", "19", priority=1, valid_to=DAY), rule("FR"), Address(country="FR")),
+    ],
+)
+def test_a_nearer_rate_that_ended_is_never_replaced_by_one_further_away(ended, left, address) -> None:
+    book = RuleSet([ended, left])
+
+    assert book.choose(case(address, day=DAY - timedelta(1))).rule is ended
+    with pytest.raises(TaxUndecided, match="do not cover"):
+        book.choose(case(address))
+
+
+def test_what_goes_before_by_priority_decides_although_the_rate_behind_it_ended() -> None:
+    reverse = TaxRule(
+        "EU", customer="business", tax_id="valid", treatment="reverse_charge", priority=1, valid_from=SINCE
+    )
+    book = RuleSet([reverse, rule(valid_to=DAY)])
+    france = Address(country="FR")
+
+    assert book.choose(case(france, customer="business", has_valid_tax_id=True)).rule is reverse
+    with pytest.raises(TaxUndecided):
+        book.choose(case(france))
+
+
+@pytest.mark.parametrize("with_elsewhere", [True, False])
+def test_a_place_that_rules_name_is_never_taxed_as_if_none_did(with_elsewhere) -> None:
+    elsewhere = [TaxRule("*", treatment="out_of_scope", valid_from=SINCE)] if with_elsewhere else []
+    reverse = TaxRule("EU", customer="business", tax_id="valid", treatment="reverse_charge", valid_from=SINCE)
+    book = RuleSet([rule("FR", customer="consumer"), reverse, *elsewhere])
+
+    for address, customer in ((Address(country="FR"), "business"), (Address(country="HR"), "consumer")):
+        with pytest.raises(TaxUndecided, match="such a customer"):
+            book.choose(case(address, customer=customer))
+    assert book.choose(case(Address(country="US"))) == Choice(*elsewhere or [None], is_named=with_elsewhere)
+
+
+def test_an_indian_state_registers_its_sellers_for_sales_to_all_states() -> None:
+    within = rule("IN", "9", seller="same_subdivision", requires_registration="local")
+    between = rule("IN", "18", seller="other_subdivision", requires_registration="local")
+    book = RuleSet([within, between])
+    address = Address(country="IN", subdivision="IN-MH")
+    registered = Seller("S", address, registrations=(Registration(country="IN", subdivision="IN-MH"),))
+    elsewhere = Seller("S", address, registrations=(Registration(country="IN", subdivision="IN-DL"),))
+
+    for state, expected in (("IN-MH", within), ("IN-KA", between)):
+        customer = Address(country="IN", subdivision=state)
+        assert book.choose(case(customer, seller=registered)).rule is expected
+        assert book.choose(case(customer, seller=elsewhere)) == Choice(None, missing=("local",))
+
+
+def test_a_hole_in_other_rules_does_not_keep_a_rule_out() -> None:
+    holed = [rule(valid_to=date(2020, 1, 1)), rule(valid_from=date(2021, 1, 1))]
+
+    check_together([*holed, rule("DE")], fresh=[rule("DE")])
+    with pytest.raises(InvalidRequest):
+        check_together([*holed, rule("DE")])
+    with pytest.raises(InvalidRequest):
+        check_together(holed, fresh=holed[1:])
 
 
 def test_a_reverse_charge_for_the_eu_goes_before_rates_of_its_territories_by_priority() -> None:
@@ -440,6 +513,14 @@ def test_every_territory_says_where_that_is_written_and_can_be_told_from_an_addr
         (Address(country="EL", postcode="10431"), "", "GR"),
         (Address(country="UK", postcode="SW1A 1AA"), "", "GB"),
         (Address(country="LI"), "LI", "CH"),
+        (Address(country="NO", postcode="8099"), "SJ", ""),
+        (Address(country="NO", subdivision="NO-22"), "SJ", ""),
+        (Address(country="NL", subdivision="NL-BQ1"), "BQ", ""),
+        (Address(country="FR", postcode="97098"), "BL", ""),
+        (Address(country="ES", postcode="28001", subdivision="ES-GC"), "", "ES"),
+        (Address(country="ES", postcode="35001", subdivision="ES-MD"), "", "ES"),
+        (Address(country="ES", postcode="35001", subdivision="ES-GC"), "ES-CN", ""),
+        (Address(country="DE", postcode="27498", subdivision="DE-SH"), "DE-HEL", ""),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -40,7 +40,7 @@ NAME, ADDRESS = "SA Ada Lovelace", "1 Rue du Calcul\n75001 Paris"
 NUMBER = FRENCH.number[2:]
 HONEST = {"countryCode": "FR", "vatNumber": NUMBER, "valid": True, "requestIdentifier": "", "name": "---"}
 
-OF_COUNTRY = {"MS_UNAVAILABLE", "MS_MAX_CONCURRENT_REQ", "MS_MAX_CONCURRENT_REQ_TIME", "TIMEOUT"}
+OF_COUNTRY = {"timeout", "MS_UNAVAILABLE", "MS_MAX_CONCURRENT_REQ", "MS_MAX_CONCURRENT_REQ_TIME", "TIMEOUT"}
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from sqlalchemy import func, insert, select, update
 
 from ..core.parties import Evidence
@@ -15,6 +15,7 @@ from .database import Tx
 _approval = schema.tax_approval
 _evidence = schema.location_evidence
 
+ONE_DAY = timedelta(days=1)
 EXEMPTION = "exemption"
 TAX_ID = "tax-id"
 
@@ -38,8 +39,8 @@ class Approval:
     id: str
     customer: str
     kind: str
-    number: str
-    reason: str
+    number: str = field(repr=False)
+    reason: str = field(repr=False)
     code: str
     actor: str
     valid_to: date | None
@@ -91,8 +92,8 @@ def ended_at(tx: Tx, customer_id: str, kind: str) -> datetime | None:
 
 
 def add_evidence(tx: Tx, customer_id: str, evidence: Evidence, now: datetime) -> None:
-    """Keep a piece of evidence; the same as the newest of its kind is kept once."""
-    newest = {item.kind: item for item in latest_evidence(tx, customer_id)}
+    """Keep a piece of evidence; the same as the newest of its kind is kept once a day."""
+    newest = {item.kind: item for item in latest_evidence(tx, customer_id, since=now - ONE_DAY)}
     if newest.get(evidence.kind) == evidence:
         return
     row = {
@@ -106,9 +107,11 @@ def add_evidence(tx: Tx, customer_id: str, evidence: Evidence, now: datetime) ->
     tx.execute(insert(_evidence).values(row))
 
 
-def latest_evidence(tx: Tx, customer_id: str) -> tuple[Evidence, ...]:
-    """Read the newest piece of evidence of each kind."""
-    scope = (_evidence.c.book_id == tx.book_id, _evidence.c.customer == customer_id)
+def latest_evidence(tx: Tx, customer_id: str, *, since: datetime | None = None) -> tuple[Evidence, ...]:
+    """Read the newest piece of evidence of each kind, of those that were kept since an instant."""
+    scope = [_evidence.c.book_id == tx.book_id, _evidence.c.customer == customer_id]
+    if since is not None:
+        scope.append(_evidence.c.at >= since)
     newest = select(func.max(_evidence.c.id)).where(*scope).group_by(_evidence.c.kind)
     wanted = select(_evidence).where(_evidence.c.id.in_(newest)).order_by(_evidence.c.kind)
     return tuple(Evidence(kind=row.kind, country=row.country, reference=row.reference) for row in tx.execute(wanted))

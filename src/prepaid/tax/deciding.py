@@ -19,7 +19,7 @@ from ..core.taxation import TaxDecision
 from ..ports import TaxRequest
 from ..store import Tx, customers, tax_facts
 from . import registers
-from .engine import Exemption, KnownTaxId, Sale, decide
+from .engine import EVIDENCE_FOR, Exemption, KnownTaxId, Sale, decide
 from .rules import RuleSet
 
 SUPPOSED: Final = "supposed"
@@ -59,7 +59,7 @@ def taxed(context: Context, customer: Customer, price: Money, *, only_fresh: boo
             profile=profile,
             tax_id=known,
             exemption=_exemption(tx, customer.id, context.current_day()),
-            evidence=tax_facts.latest_evidence(tx, customer.id),
+            evidence=tax_facts.latest_evidence(tx, customer.id, since=context.now() - EVIDENCE_FOR),
         )
         return version, sale, context.rulebook.read(tx)
 

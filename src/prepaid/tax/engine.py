@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from attrs import evolve, field, frozen
 
-from ..core.errors import TaxProfileInvalid
+from ..core.errors import TaxProfileInvalid, TaxUndecided
 from ..core.money import Money
 from ..core.parties import Address, Evidence, Seller, TaxProfile
 from ..core.tax_amounts import add_tax, contained_tax
@@ -24,7 +24,10 @@ from ..core.tax_rules import TaxRule
 from ..core.taxation import TaxDecision, tax_lines
 from . import wording
 from .rules import Case, RuleSet
-from .territories import Location, locate
+from .territories import BY_ID, Location, locate
+
+EVIDENCE_FOR: Final = timedelta(days=180)
+"""How long a piece of evidence tells where a customer is."""
 
 RECENT: Final = timedelta(days=30)
 """How long ago a register may have found a tax id valid for `accept_recent`."""
@@ -102,10 +105,12 @@ class _Facts:
         counts: Their tax id counts as valid.
         policy: The outage policy that said so, or said it does not; or empty.
         warnings: What an operator should look at.
+        contested: Another country that evidence names, where more of it is asked for than there is; or None.
     """
 
     location: Location
     evidence: tuple[str, ...]
+    contested: str | None = None
     counts: bool = False
     policy: str = ""
     warnings: tuple[str, ...] = ()
@@ -125,11 +130,21 @@ def decide(sale: Sale, rules: RuleSet) -> TaxDecision:
         return _not_collecting(sale, wording.NO_RULES)
     if sale.profile is None:
         raise TaxProfileInvalid("Tell us your country first: it decides the tax.", field="country")
-    facts = _with_state(rules, _with_worth(sale, _placed(sale, sale.profile)))
+    facts = _with_state(sale, rules, _placed(sale, sale.profile))
+    decision = _decide_at(sale, sale.profile, rules, facts)
+    if decision.total or facts.contested is None:
+        return decision
+    # Of two places that the evidence names, nobody gets to choose the one without tax.
+    elsewhere = _decide_at(sale, sale.profile, rules, _moved(sale, facts, facts.contested))
+    return elsewhere if elsewhere.total else decision
+
+
+def _decide_at(sale: Sale, profile: TaxProfile, rules: RuleSet, facts: _Facts) -> TaxDecision:
+    """Decide a sale to a customer in a place."""
     case = Case(
         location=facts.location,
         day=sale.day,
-        customer=sale.profile.kind,
+        customer=profile.kind,
         has_valid_tax_id=facts.counts,
         seller=sale.seller,
     )
@@ -139,7 +154,8 @@ def decide(sale: Sale, rules: RuleSet) -> TaxDecision:
         missing = " or ".join(choice.missing)
         why = f"No registration ({missing}) for {place}." if choice.is_named else f"No tax rule names {place}."
         return _not_collecting(sale, wording.not_collected(place), facts.warned(why))
-    matters = _matters(sale, case, rules, choice.rule)
+    exempt = sale.exemption is not None and choice.rule.treatment == "standard"
+    matters = not exempt and _matters(sale, case, rules, choice.rule)
     if matters and facts.policy == "hold":
         raise TaxProfileInvalid(
             "Your tax id is being verified and its register does not answer now; try again later.",
@@ -155,40 +171,61 @@ def _matters(sale: Sale, case: Case, rules: RuleSet, chosen: TaxRule) -> bool:
     """Tell whether another answer on the tax id would lead to another rule."""
     if sale.tax_id.state == "none":
         return False
-    return rules.choose(evolve(case, has_valid_tax_id=not case.has_valid_tax_id)).rule is not chosen
+    try:
+        return rules.choose(evolve(case, has_valid_tax_id=not case.has_valid_tax_id)).rule is not chosen
+    except TaxUndecided:  # in another way, that is
+        return True
 
 
 def _placed(sale: Sale, profile: TaxProfile) -> _Facts:
-    """Place a customer: a business where it says it is, a consumer where most of the evidence says."""
+    """Place a customer: a proven business where it says it is, anybody else where most of the evidence says."""
     items = (Evidence(kind="billing", country=profile.address.country), *_beside(sale))
     said = tuple(f"{item.kind} {item.country}" for item in items)
-    at_home = _Facts(location=_at_home(sale, profile.address), evidence=said)
-    if profile.kind == "business":
+    at_home = _with_worth(sale, _Facts(location=_at_home(sale, profile.address), evidence=said))
+    if profile.kind == "business" and at_home.counts:
         return at_home
-    areas = [_area(locate(Address(country=item.country), sale.day)) for item in items]
+    areas = [_area_of(item.country, sale.day, at_home.location) for item in items]
     counted = {area: areas.count(area) for area in areas}
     home, most = areas[0], max(counted, key=lambda area: counted[area])
     if counted[most] > max(counted[home], 1):
-        country = items[areas.index(most)].country
-        elsewhere = evolve(at_home, location=locate(Address(country=country), sale.day))
-        return elsewhere.warned(f"Most evidence points to {country}, the address to {profile.address.country}.")
-    return at_home.warned(*_doubts(sale, counted, home))
+        return _moved(sale, at_home, items[areas.index(most)].country)
+    others = [item.country for item, area in zip(items, areas, strict=True) if area != home]
+    lacking = counted[home] < sale.seller.evidence_required
+    contested = others[0] if others and lacking else None
+    return evolve(at_home, contested=contested).warned(*_doubts(sale, at_home.location, others, lacking=lacking))
+
+
+def _moved(sale: Sale, facts: _Facts, country: str) -> _Facts:
+    """Place a customer in a country that their address does not name."""
+    elsewhere = _Facts(location=locate(Address(country=country), sale.day), evidence=facts.evidence)
+    warning = f"Evidence points to {country}, the address to {facts.location.country}."
+    return _with_worth(sale, elsewhere.warned(warning))
 
 
 def _beside(sale: Sale) -> tuple[Evidence, ...]:
     return tuple(item for item in sale.evidence if item.kind != "billing")
 
 
+def _area_of(country: str, day: date, home: Location) -> str:
+    """Say for what area a country speaks; cards and dial codes of islands are those of the country around them."""
+    around = BY_ID.get(home.territory)
+    if around is not None and country in (around.country, around.id):
+        return _area(home)
+    return _area(locate(Address(country=country), day))
+
+
 def _area(location: Location) -> str:
-    return location.area or location.country
+    return location.area or location.place
 
 
-def _doubts(sale: Sale, counted: dict[str, int], home: str) -> tuple[str, ...]:
-    contrary = tuple(f"Some evidence points to {area}, the address to {home}." for area in counted if area != home)
-    required = sale.seller.evidence_required
-    if counted[home] >= required:
+def _doubts(sale: Sale, home: Location, others: list[str], *, lacking: bool) -> tuple[str, ...]:
+    contrary = tuple(
+        f"Some evidence points to {country}, the address to {home.country}." for country in dict.fromkeys(others)
+    )
+    if not lacking:
         return contrary
-    return (*contrary, f"The address alone tells the place; {required} agreeing pieces of evidence are asked for.")
+    required = sale.seller.evidence_required
+    return (*contrary, f"Too little tells the place; {required} agreeing pieces of evidence are asked for.")
 
 
 def _at_home(sale: Sale, address: Address) -> Location:
@@ -199,10 +236,17 @@ def _at_home(sale: Sale, address: Address) -> Location:
     return evolve(location, subdivision=known.subdivision)
 
 
-def _with_state(rules: RuleSet, facts: _Facts) -> _Facts:
+def _with_state(sale: Sale, rules: RuleSet, facts: _Facts) -> _Facts:
+    """Ask for the state where rules do.
+
+    Raises:
+        TaxProfileInvalid: It is not known, and the customer's own address can tell it.
+    """
     location = facts.location
     if location.subdivision or not rules.names_states_of(location.area):
         return facts
+    if sale.profile is not None and sale.profile.address.country == location.country:
+        raise TaxProfileInvalid("Tell us your state or province: it decides the tax.", field="subdivision")
     return facts.warned(f"The state in {location.country} is not known, and rules ask for it.")
 
 

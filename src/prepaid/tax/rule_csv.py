@@ -6,7 +6,7 @@ empty cell is what the field is when it is not given. `requires_registration` li
 ``components`` has a grammar of its own, so that names may consist of several words::
 
     cell      = component *( ";" component )
-    component = name percent [ "of" base ] [ "on" name *( "+" name ) ]
+    component = name percent [ "of" base ] [ "to" jurisdiction ] [ "on" name *( "+" name ) ]
     name      = words, none of them a number, without ; and + and none that begins with an apostrophe
               / "'" anything, each apostrophe doubled "'"
 
@@ -14,6 +14,8 @@ empty cell is what the field is when it is not given. `requires_registration` li
 ('GST',)
 >>> [(item.name, str(item.base_percent)) for item in read_components("City tax 2 of 80; 'Levy 3' 1")]
 [('City tax', '80'), ('Levy 3', '100')]
+>>> [(item.name, item.jurisdiction) for item in read_components("GST 5 to CA; QST 9.975 to CA-QC")]
+[('GST', 'CA'), ('QST', 'CA-QC')]
 
 Spreadsheets run a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula. Such texts are written with an
 apostrophe before them, which says in a spreadsheet too that what follows is text, and which is taken off when they
@@ -216,7 +218,7 @@ def write_components(components: Iterable[TaxComponent]) -> str:
     """Write components in the grammar above.
 
     >>> write_components([TaxComponent("GST", "5"), TaxComponent("C+G", "2.50", ("GST",), "80")])
-    "GST 5; 'C+G' 2.50 of 80 on GST"
+    "GST 5; 'C+G' 2.5 of 80 on GST"
     """
     return "; ".join(_component(item) for item in components)
 
@@ -225,6 +227,8 @@ def _component(item: TaxComponent) -> str:
     parts = [_named(item.name), _digits(item.percent)]
     if item.base_percent != fields(TaxComponent).base_percent.default:
         parts += ["of", _digits(item.base_percent)]
+    if item.jurisdiction:
+        parts += ["to", item.jurisdiction]
     if item.compound_on:
         parts += ["on", " + ".join(_named(name) for name in item.compound_on)]
     return " ".join(parts)
@@ -283,14 +287,16 @@ def _split(tokens: Sequence[str], mark: str) -> list[list[str]]:
 def _read_component(tokens: list[str]) -> TaxComponent:
     name, rest = _take_name(tokens)
     percent, rest = _take_number(rest)
-    base, on = "100", tuple[str, ...]()
+    base, whose, on = "100", "", tuple[str, ...]()
     if rest[:1] == ["of"]:
         base, rest = _take_number(rest[1:])
+    if rest[:1] == ["to"] and len(rest) > 1:
+        whose, rest = rest[1], rest[2:]
     if rest[:1] == ["on"]:
         on, rest = tuple(_only_name(part) for part in _split(rest[1:], "+")), []
     if rest:
         raise InvalidRequest(_FORM, field="components")
-    return TaxComponent(name, percent, on, base)
+    return TaxComponent(name, percent, on, base, jurisdiction=whose)
 
 
 def _take_number(tokens: list[str]) -> tuple[str, list[str]]:

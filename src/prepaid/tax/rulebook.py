@@ -68,7 +68,7 @@ def change(
             return
         if not gone <= known.keys():
             raise NotFound("There is no such tax rule in use.", field="rule_id")
-        check_together([*(rule for rule in known.values() if rule.id not in gone), *fresh])
+        check_together([*(rule for rule in known.values() if rule.id not in gone), *fresh], fresh=fresh)
         for rule_id in sorted(gone):
             tax_rules.retire(tx, rule_id, now)
             audit.record(tx, context, actor=actor, action="tax-rule-retire", target=rule_id, reason=reason)
@@ -105,7 +105,9 @@ def end(context: Context, rule_id: str, valid_to: object, *, actor: str) -> TaxR
 
 
 def retire(context: Context, rule_id: str, *, actor: str) -> None:
-    """Take a rule out of use; decisions made by it stay as they are.
+    """Take a rule out of use at once, as if it had never been; decisions made by it stay as they are.
+
+    A day that it leaves without a rule is an error for who buys then, until another covers it.
 
     Raises:
         NotFound: No rule in use has that id.

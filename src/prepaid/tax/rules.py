@@ -11,8 +11,12 @@ So a rule for all of the EU, such as the reverse charge, goes before the rates o
 priority; without one, what is nearer in place is nearer.
 
 Two rules that are equal in all of them and could both match one sale on one day are refused when the second is
-added. So is a hole between two rules that match the same sales. A day that no rule of the nearest place covers is an
-error, never a reason to look further away: a rate that somebody forgot must not become zero.
+added. So is a hole between two rules that match the same sales.
+
+A rate that somebody forgot must not become another one, or zero. So it is an error, never a reason to look further
+away, if a rule that would go before the one that decides has ended without a successor (retire it if that is meant),
+if the country's rules begin later, or if rules name the country or the EU, none of them fits, and only one for
+everywhere is left.
 
 Sources: the order of places follows the specificity of the law they come from; EN 16931 and 2006/112/EC name none.
 """
@@ -110,14 +114,17 @@ def _closeness(rule: TaxRule, case: Case) -> int | None:
     return _OWN if rule.country == location.country else _AREA
 
 
+def _is_about(rule: TaxRule, location: Location) -> bool:
+    return rule.subdivision in ("", location.subdivision) and (
+        not rule.postcode or _pattern(rule.postcode).matches(location.postcode)
+    )
+
+
 def _fits(rule: TaxRule, case: Case, relations: frozenset[str]) -> bool:
-    location = case.location
     return (
         rule.customer in ("any", case.customer)
         and rule.tax_id in ("any", "valid" if case.has_valid_tax_id else "not_valid")
         and rule.seller in relations
-        and rule.subdivision in ("", location.subdivision)
-        and (not rule.postcode or _pattern(rule.postcode).matches(location.postcode))
     )
 
 
@@ -138,18 +145,26 @@ def _is_of_state(registration: Registration, location: Location) -> bool:
 def _reaches(registration: Registration, rule: TaxRule, case: Case) -> bool:
     match registration.scheme:
         case "local":
-            return _reaches_locally(registration, rule, case.location)
+            return _reaches_locally(registration, rule, case)
         case "oss" | "non_union_oss":
             return is_in_eu(case.location.area, case.day)
         case _:
             return registration.country == case.seller.address.country
 
 
-def _reaches_locally(registration: Registration, rule: TaxRule, location: Location) -> bool:
+def _reaches_locally(registration: Registration, rule: TaxRule, case: Case) -> bool:
+    location = case.location
     if location.territory and not location.area:  # its tax is its own, not that of the country around it
         return location.territory in (registration.country, registration.subdivision)
-    place = rule.jurisdiction or location.area
-    return registration.country == place and registration.subdivision in ("", rule.subdivision)
+    states = {"", rule.subdivision}
+    if rule.seller in ("same_subdivision", "other_subdivision"):  # each state registers its own sellers for all
+        states.add(case.seller.address.subdivision)
+    return registration.country == (rule.jurisdiction or location.area) and registration.subdivision in states
+
+
+def _before(rule: TaxRule) -> tuple[int, bool, bool, bool, int]:
+    """Give what of a rank is about the place: an ended rule that is greater in it has a gap after it."""
+    return rule.priority, rule.postcode != "", rule.territory != "", rule.subdivision != "", _level(rule)
 
 
 @frozen
@@ -191,33 +206,47 @@ class RuleSet:
         """Find the rule that decides a sale.
 
         Raises:
-            TaxUndecided: Rules of the place cover other days, or two rules are equally near.
+            TaxUndecided: Rules of the place cover other days or other customers, or two are equally near.
         """
-        near = self._near(case)
-        if not near:
-            return Choice(None, is_named=False)
-        level = max(_level(rule) for _, rule in near)
-        in_force = [(place, rule) for place, rule in near if rule.covers(case.day)]
-        if not any(_level(rule) == level for _, rule in in_force):
-            # A gap is an error, never zero: somebody forgot a rate.
-            raise TaxUndecided(f"The tax rules of {case.location.place} do not cover {case.day}.", field="country")
-        usable = [(place, rule) for place, rule in in_force if is_registered(rule, case)]
-        chosen = _nearest(usable)
-        named_only_unregistered = not any(_level(rule) == level for _, rule in usable)
-        if chosen is None or (named_only_unregistered and chosen.country == EVERYWHERE):
-            return Choice(None, missing=_required(in_force, level))
-        return Choice(chosen)
+        about, relations = self._about(case), case.relations()
+        near = [(closeness, rule) for closeness, rule in about if _fits(rule, case, relations)]
+        in_force = [(closeness, rule) for closeness, rule in near if rule.covers(case.day)]
+        chosen = _nearest([(closeness, rule) for closeness, rule in in_force if is_registered(rule, case)])
+        _refuse_gaps(case, [rule for _, rule in near], chosen, is_covered=bool(in_force))
+        if chosen is not None and _level(chosen) > _ANYWHERE:
+            return Choice(chosen)
+        unregistered = [rule for _, rule in in_force if _level(rule) > _ANYWHERE]
+        if not unregistered and any(_level(rule) > _ANYWHERE for _, rule in about):
+            raise TaxUndecided(f"The tax rules of {case.location.place} do not cover such a customer.", field="country")
+        if unregistered or (chosen is None and in_force):
+            return Choice(None, missing=_required(unregistered or [rule for _, rule in in_force]))
+        return Choice(chosen, is_named=chosen is not None)
 
-    def _near(self, case: Case) -> list[tuple[int, TaxRule]]:
-        relations = case.relations()
+    def _about(self, case: Case) -> list[tuple[int, TaxRule]]:
+        """Give the rules that are about the customer's place, whoever they are, and how near."""
         territory = BY_ID.get(case.location.territory)
         countries = (*case.location.codes, *((territory.country, territory.id) if territory else ()), EU, EVERYWHERE)
         return [
             (closeness, rule)
             for country in dict.fromkeys(countries)
             for rule in self._by_country.get(country, ())
-            if (closeness := _closeness(rule, case)) is not None and _fits(rule, case, relations)
+            if (closeness := _closeness(rule, case)) is not None and _is_about(rule, case.location)
         ]
+
+
+def _refuse_gaps(case: Case, near: Sequence[TaxRule], chosen: TaxRule | None, *, is_covered: bool) -> None:
+    for rule in near:
+        if rule.covers(case.day):
+            continue
+        ended = rule.valid_to is not None and rule.valid_to <= case.day
+        if chosen is None:
+            forgotten = not is_covered
+        elif ended:
+            forgotten = _before(rule) > _before(chosen)
+        else:
+            forgotten = (rule.priority, _level(rule)) > (chosen.priority, _level(chosen))
+        if forgotten:
+            raise TaxUndecided(f"The tax rules of {case.location.place} do not cover {case.day}.", field="country")
 
 
 def _level(rule: TaxRule) -> int:
@@ -231,14 +260,16 @@ def _nearest(found: Sequence[tuple[int, TaxRule]]) -> TaxRule | None:
     return ranked[-1][1] if ranked else None
 
 
-def _required(found: Sequence[tuple[int, TaxRule]], level: int) -> tuple[str, ...]:
-    return tuple(
-        sorted({scheme for _, rule in found if _level(rule) == level for scheme in rule.requires_registration})
-    )
+def _required(rules: Iterable[TaxRule]) -> tuple[str, ...]:
+    return tuple(sorted({scheme for rule in rules for scheme in rule.requires_registration}))
 
 
-def check_together(rules: Sequence[TaxRule]) -> None:
+def check_together(rules: Sequence[TaxRule], *, fresh: Sequence[TaxRule] | None = None) -> None:
     """Make sure that rules can be kept together.
+
+    Args:
+        rules: All of them.
+        fresh: Those among which, and around which, no hole may be; all if None.
 
     Raises:
         InvalidRequest: A territory that does not exist, two rules that are equally near and could match the same
@@ -248,11 +279,12 @@ def check_together(rules: Sequence[TaxRule]) -> None:
         _check_territory(rule)
     groups: dict[tuple[Rank, str], list[TaxRule]] = {}
     for rule in sorted(rules, key=lambda rule: rule.valid_from):
-        groups.setdefault((rank(rule), rule.country), []).append(rule)
+        groups.setdefault((rank(rule), rule.territory or rule.country), []).append(rule)
     for same_rank in groups.values():
         for earlier, later in _pairs(same_rank):
             _check_pair(earlier, later)
-    _check_holes(rules)
+    touched = {series_of(rule) for rule in (rules if fresh is None else fresh)}
+    _check_holes([rule for rule in rules if series_of(rule) in touched])
 
 
 def _pairs(rules: Sequence[TaxRule]) -> Iterator[tuple[TaxRule, TaxRule]]:
@@ -306,8 +338,8 @@ def _meet(one: TaxRule, other: TaxRule) -> bool:
 
 def series_of(rule: TaxRule) -> tuple[object, ...]:
     """Give what a rule matches, apart from its days: rules that agree in it follow each other."""
-    names = "country postcode territory subdivision tax_id customer seller requires_registration priority".split()
-    return tuple(getattr(rule, name) for name in names)
+    names = "postcode territory subdivision tax_id customer seller requires_registration priority".split()
+    return (rule.territory or rule.country, *(getattr(rule, name) for name in names))
 
 
 def _check_holes(rules: Sequence[TaxRule]) -> None:

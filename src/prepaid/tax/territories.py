@@ -5,7 +5,7 @@ tax of another country (Monaco). A place without a row is its country. Nothing h
 rules do, and name a territory by its id.
 
 Electronically supplied services are meant. For those Northern Ireland is in the United Kingdom, though for goods it
-is not.
+is not. Akrotiri and Dhekelia, whose addresses are those of Cyprus, are Cyprus without a row.
 
 >>> from datetime import date
 >>> from prepaid.core.parties import Address
@@ -82,11 +82,23 @@ class Territory:
             return True
         if country != self.country:
             return False
-        return subdivision in self.subdivisions or (self._pattern is not None and self._pattern.matches(postcode))
+        by_code = self._pattern is not None and postcode != "" and self._pattern.matches(postcode)
+        if not self.subdivisions or not subdivision:
+            return by_code
+        # An address whose parts contradict each other is not in a place that may be without tax.
+        return subdivision in self.subdivisions and (by_code or not postcode or self._pattern is None)
 
 
 def _row(
-    place: str, name: str, country: str, source: str, *, area: str = "", codes: str = "", postcodes: str = ""
+    place: str,
+    name: str,
+    country: str,
+    source: str,
+    *,
+    area: str = "",
+    codes: str = "",
+    postcodes: str = "",
+    since: date | None = None,
 ) -> Territory:
     return Territory(
         id=place,
@@ -95,6 +107,7 @@ def _row(
         area=area,
         subdivisions=tuple(codes.split()),
         postcodes=postcodes,
+        valid_from=since,
         source=source,
     )
 
@@ -110,8 +123,8 @@ TERRITORIES: Final[tuple[Territory, ...]] = (
     _row("FO", "Faroe Islands", "DK", "TFEU Art. 355(5)(a)"),
     _row("GL", "Greenland", "DK", _OVERSEAS, postcodes="39##"),
     # Before Guadeloupe, within whose codes theirs lie.
-    _row("BL", "Saint Barthélemy", "FR", _OVERSEAS, codes="FR-BL", postcodes="97133"),
-    _row("MF", "Saint Martin", "FR", _TFEU_355, codes="FR-MF", postcodes="97150"),
+    _row("BL", "Saint Barthélemy", "FR", _OVERSEAS, codes="FR-BL", postcodes="97133|9709[5-9]", since=date(2012, 1, 1)),
+    _row("MF", "Saint Martin", "FR", _TFEU_355, codes="FR-MF", postcodes="97150|970[56]#"),
     _row("GP", "Guadeloupe", "FR", _TFEU_355, codes="FR-971 FR-GP", postcodes="971##"),
     _row("MQ", "Martinique", "FR", _TFEU_355, codes="FR-972 FR-MQ", postcodes="972##"),
     _row("GF", "French Guiana", "FR", _TFEU_355, codes="FR-973 FR-GF", postcodes="973##"),
@@ -124,7 +137,7 @@ TERRITORIES: Final[tuple[Territory, ...]] = (
     _row("NC", "New Caledonia", "FR", _OVERSEAS, codes="FR-NC", postcodes="988##"),
     _row("MC", "Monaco", "FR", _ART_7 + "(1)", area="FR", postcodes="980##"),
     _row("GB-NIR", "Northern Ireland", "GB", "Withdrawal Agreement, Protocol on Ireland/Northern Ireland, Art. 8",
-         area="GB", codes="GB-NIR", postcodes="BT##@@|BT###@@"),
+         area="GB", codes="GB-NIR", postcodes="BT##@@|BT###@@", since=date(2021, 1, 1)),
     _row("GG", "Guernsey", "GB", _ART_6_1 + "(e)", postcodes="GY##@@|GY###@@"),
     _row("IM", "Isle of Man", "GB", "Isle of Man Act 1979 s. 1", area="GB", postcodes="IM##@@|IM###@@"),
     _row("JE", "Jersey", "GB", _ART_6_1 + "(e)", postcodes="JE##@@|JE###@@"),
@@ -138,7 +151,12 @@ TERRITORIES: Final[tuple[Territory, ...]] = (
          postcodes="948[5-9]|949[0-8]"),
     _row("PT-20", "Azores", "PT", "CIVA Art. 18(3)", area="PT", codes="PT-20", postcodes="9[5-9]##|9[5-9]#####"),
     _row("PT-30", "Madeira", "PT", "CIVA Art. 18(3)", area="PT", codes="PT-30", postcodes="9[0-4]##|9[0-4]#####"),
-    _row("SJ", "Svalbard and Jan Mayen", "NO", "Merverdiavgiftsloven § 1-2(2)", postcodes="917#"),
+    _row("SJ", "Svalbard and Jan Mayen", "NO", "Merverdiavgiftsloven § 1-2(2)", codes="NO-21 NO-22",
+         postcodes="917#|8099"),
+    _row("AW", "Aruba", "NL", _OVERSEAS, codes="NL-AW"),
+    _row("BQ", "Bonaire, Sint Eustatius and Saba", "NL", _OVERSEAS, codes="NL-BQ1 NL-BQ2 NL-BQ3"),
+    _row("CW", "Curaçao", "NL", _OVERSEAS, codes="NL-CW"),
+    _row("SX", "Sint Maarten", "NL", _OVERSEAS, codes="NL-SX"),
 )  # fmt: skip
 """Every territory; the first row that contains an address is its territory."""
 

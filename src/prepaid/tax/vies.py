@@ -47,6 +47,8 @@ MAX_RAW: Final = 2000
 _MAX_REPLY: Final = 65_536
 _KINDS: Final = frozenset({"eu_vat", "xi_vat"})
 _OF_COUNTRY: Final = frozenset({"MS_UNAVAILABLE", "MS_MAX_CONCURRENT_REQ", "MS_MAX_CONCURRENT_REQ_TIME", "TIMEOUT"})
+_SLOW: Final = "timeout"
+"""Nothing came in time: VIES waits for a country's register, so that this is most often the one that is slow."""
 _MALFORMED: Final = frozenset({"INVALID_INPUT", "VOW-ERR-2600"})
 _REQUESTER_REFUSED: Final = frozenset({"INVALID_REQUESTER_INFO", "VOW-ERR-2500", "VOW-ERR-2700"})
 _OF_SERVICE: Final = frozenset(
@@ -263,7 +265,7 @@ def _reason(problem: Exception) -> str:
 
 
 def _unavailable(reason: str, raw: str = "") -> RegisterAnswer:
-    return RegisterAnswer(state="unavailable", reason=reason, of_country=reason in _OF_COUNTRY, raw=raw)
+    return RegisterAnswer(state="unavailable", reason=reason, of_country=reason in {*_OF_COUNTRY, _SLOW}, raw=raw)
 
 
 def _read(status: int, body: bytes, asked: _Number) -> RegisterAnswer:
