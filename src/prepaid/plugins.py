@@ -7,6 +7,7 @@ checked here, and every complaint names the plugin.
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import entry_points
@@ -18,14 +19,20 @@ from attrs import frozen
 from . import hookspecs
 from .core.errors import ConfigurationError, InvalidRequest, TaxUndecided
 from .core.events import EVENT_NAMES, Event
+from .core.hashing import canonical_json
+from .core.ids import check_text
 from .core.money import require_whole_minor
-from .core.taxation import TaxDecision
+from .core.tax_rules import check_components
+from .core.taxation import TaxDecision, decision_from_record, decision_record
 from .hookspecs import PROJECT, PluginSetup
 from .ports import Gateway, TaxIdRegister, TaxRequest
 
 log = logging.getLogger("prepaid.plugins")
 
 GROUP: Final = "prepaid"
+
+MAX_LINE: Final = 500
+"""Characters of a warning, and the like, of a decision that a plugin made."""
 
 
 @frozen
@@ -201,7 +208,19 @@ def _fitting(decision: object, request: TaxRequest) -> TaxDecision:
         raise ConfigurationError("The decision is about another price.")
     for amount in (decision.net, decision.gross, *(line.amount for line in decision.lines if line.amount)):
         require_whole_minor(amount)
+    _check_kept(decision)
     return decision
+
+
+def _check_kept(decision: TaxDecision) -> None:
+    """Make sure that documents can keep a decision: what fails only when a payment is credited, fails too late."""
+    if decision_from_record(json.loads(canonical_json(decision_record(decision)))) != decision:
+        raise ConfigurationError("A part of the decision is of another type or currency.")
+    if any(amount.units < 0 for amount in (decision.total, *(line.amount for line in decision.lines))):
+        raise ConfigurationError("A tax is not less than zero.")
+    check_components(tuple(line.component for line in decision.lines))  # a refund computes with them again
+    for text in (*decision.rule_ids, *decision.evidence, *decision.warnings):
+        check_text(text, field="tax", longest=MAX_LINE)
 
 
 def _one_argument(implementation: pluggy.HookImpl) -> Callable[[Any], Any]:

@@ -478,7 +478,8 @@ class TaxIdRegister(Protocol):
         """Ask the register about a number, within 15 seconds.
 
         Called in no transaction. Whatever goes wrong is an answer of the state
-        ``"unavailable"``; an exception is taken for one, and logged.
+        ``"unavailable"``; an exception is taken for one, and its type is
+        logged. Texts of an answer are cut to what can be kept.
 
         Args:
             tax_id: The number asked about.

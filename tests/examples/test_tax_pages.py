@@ -262,7 +262,7 @@ def test_a_rule_that_is_added_decides_the_next_sale(operator: Visitor) -> None:
         ({"country": ""}, "country", "Country is"),
         ({"country": "Italy"}, "country", "Country is"),
         ({"name": ""}, "name", "Give the name"),
-        ({"name": "x" * 41}, "name", ""),
+        ({"name": "x" * 121}, "name", ""),
         ({"percent": ""}, "percent", ""),
         ({"percent": "101"}, "percent", "from 0 to 100"),
         ({"percent": "22,5"}, "percent", ""),

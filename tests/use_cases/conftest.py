@@ -11,6 +11,7 @@ import pytest
 from prepaid import Prepaid
 from prepaid.gateways import SimulatedGateway
 from prepaid.store import upgrade_schema
+from prepaid.system import threads_in_time
 from prepaid.testing.clock import MovableClock
 from prepaid.testing.mail import RecordingMailer
 from tests.conftest import server_of
@@ -18,6 +19,7 @@ from tests.engines import DATABASES
 from tests.use_cases.panel import Panel
 from tests.use_cases.providers import SECRET, LyingGateway
 from tests.use_cases.steps import ADA, EVE, Place, PlainRenderer, checkout_of, seller, start
+from tests.use_cases.tax_steps import Scripted, eventually, sell_in_europe
 
 _books = itertools.count(1)
 
@@ -144,3 +146,30 @@ def paid(shop, gateway):
     topup = start(shop)
     gateway.pay(checkout_of(topup))
     return topup
+
+
+@pytest.fixture
+def register():
+    """Give a register of tax ids that does as it is told."""
+    return Scripted()
+
+
+@pytest.fixture
+def wired(open_billing, register):
+    """Give a function that wires a seller in Berlin with a register, rules of three countries and two customers."""
+
+    def wire(policy="charge", *, registers=None, plugins=(), rules=True, **about_seller):
+        billing = open_billing(
+            tax_id_registers=[register] if registers is None else registers,
+            plugins=plugins,
+            seller=seller(outage_policy=policy, **about_seller),
+        )
+        for customer in (ADA, EVE):
+            billing.customers.register(customer, currency="EUR")
+        if rules:
+            sell_in_europe(billing)
+        return billing
+
+    yield wire
+    register.gate.set()
+    eventually(lambda: threads_in_time() == 0)

@@ -33,6 +33,9 @@ TAX_ID_STATES: Final[tuple[TaxIdState, ...]] = (
     "expired",
 )
 
+ANSWERED: Final = ("valid", "invalid", "malformed")
+"""What a register may have said of a number."""
+
 MAX_TAX_ID: Final = 40
 """Characters of a tax id as typed, at most."""
 

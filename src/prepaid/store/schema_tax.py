@@ -46,6 +46,8 @@ tax_identity = table(
     # How often in a row its register gave no answer.
     Column("attempts", Integer, nullable=False),
     Column("next_at", Instant),
+    # Until when one worker asks, and no other; null while nobody does.
+    Column("asked_until", Instant),
     Column("created_at", Instant, nullable=False),
     Index(None, "book_id", "next_at"),
     to_book(),

@@ -6,16 +6,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import exists, insert, or_, select, update
 
 from ..core.tax_ids import RegisterAnswer, TaxId
 from . import schema
 from .database import Tx
+from .tax_entries import WAITING
 
 _identity = schema.tax_identity
 _check = schema.tax_id_check
 _register = schema.tax_register
 _customer = schema.customer
+_correction = schema.tax_correction
 
 ALL_COUNTRIES = "*"
 
@@ -35,6 +37,7 @@ class StoredTaxId:
         valid_at: When it last found it valid, or None.
         attempts: How often in a row it gave no answer.
         next_at: When it is asked again, or None.
+        created_at: When somebody first gave it.
     """
 
     tax_id: TaxId
@@ -47,11 +50,13 @@ class StoredTaxId:
     valid_at: datetime | None
     attempts: int
     next_at: datetime | None
+    created_at: datetime
 
 
-def find(tx: Tx, number: str) -> StoredTaxId | None:
-    """Read what is kept of a number."""
-    row = tx.execute(_select(tx).where(_identity.c.number == number)).first()
+def find(tx: Tx, number: str, *, lock: bool = False) -> StoredTaxId | None:
+    """Read what is kept of a number; with a lock nobody keeps an answer on it before this transaction ends."""
+    wanted = _select(tx).where(_identity.c.number == number)
+    row = tx.execute(wanted.with_for_update() if lock else wanted).first()
     return None if row is None else _from_row(row)
 
 
@@ -66,7 +71,7 @@ def _select(tx: Tx) -> Any:
 
 
 def _from_row(row: Any) -> StoredTaxId:
-    names = "register state reason name consultation answered_at valid_at attempts next_at".split()
+    names = "register state reason name consultation answered_at valid_at attempts next_at created_at".split()
     return StoredTaxId(
         tax_id=TaxId(kind=row.kind, country=row.country, number=row.number),
         **{name: getattr(row, name) for name in names},
@@ -101,26 +106,32 @@ def _update(tx: Tx, number: str) -> Any:
 
 
 def _turn(tx: Tx, number: str, claimed: datetime) -> Any:
-    return _update(tx, number).where(_identity.c.next_at == claimed)
+    return _update(tx, number).where(_identity.c.asked_until == claimed)
 
 
-def schedule(tx: Tx, number: str, at: datetime | None) -> None:
-    """Say when a number's register is asked again."""
-    tx.execute(_update(tx, number).values(next_at=at))
+def _idle(tx: Tx, stored: StoredTaxId, now: datetime) -> Any:
+    """Match a number that no worker asks about, and whose next look is where it was when it was read."""
+    same = _identity.c.next_at.is_(None) if stored.next_at is None else _identity.c.next_at == stored.next_at
+    asked = _identity.c.asked_until
+    return _update(tx, stored.tax_id.number).where(same, or_(asked.is_(None), asked <= now))
 
 
-def leave(tx: Tx, stored: StoredTaxId, at: datetime, *, unconfirmed: bool) -> None:
+def schedule(tx: Tx, stored: StoredTaxId, at: datetime | None, *, now: datetime) -> None:
+    """Say when a number's register is asked again, unless it was asked since the number was read."""
+    tx.execute(_idle(tx, stored, now).values(next_at=at))
+
+
+def leave(tx: Tx, stored: StoredTaxId, at: datetime, *, now: datetime, unconfirmed: bool) -> None:
     """Ask about a number later, because its register rests; one that was valid long ago is not confirmed till then."""
     values: dict[str, Any] = {"next_at": at}
     if unconfirmed and stored.state in ("pending", "valid"):
         values |= {"state": "unavailable", "reason": "resting"}
-    tx.execute(_update(tx, stored.tax_id.number).where(_identity.c.state == stored.state).values(values))
+    tx.execute(_idle(tx, stored, now).where(_identity.c.state == stored.state).values(values))
 
 
-def begin(tx: Tx, stored: StoredTaxId, claimed: datetime) -> bool:
+def begin(tx: Tx, stored: StoredTaxId, *, now: datetime, claimed: datetime) -> bool:
     """Put the next look off while a register is asked; False if another worker asks it already."""
-    same = _identity.c.next_at.is_(None) if stored.next_at is None else _identity.c.next_at == stored.next_at
-    return bool(tx.execute(_update(tx, stored.tax_id.number).where(same).values(next_at=claimed)).rowcount)
+    return bool(tx.execute(_idle(tx, stored, now).values(next_at=claimed, asked_until=claimed)).rowcount)
 
 
 def record(tx: Tx, tax_id: TaxId, answer: RegisterAnswer, *, register: str, requester: str, now: datetime) -> None:
@@ -159,6 +170,7 @@ def apply(
         "answered_at": now,
         "attempts": 0,
         "next_at": next_at,
+        "asked_until": None,
     }
     if answer.state == "valid":
         values["valid_at"] = now
@@ -167,7 +179,7 @@ def apply(
 
 def unanswered(tx: Tx, number: str, reason: str, *, claimed: datetime, keep_state: bool, next_at: datetime) -> bool:
     """Count that a register did not answer; False if the turn of who asked is over."""
-    values: dict[str, Any] = {"attempts": _identity.c.attempts + 1, "next_at": next_at}
+    values: dict[str, Any] = {"attempts": _identity.c.attempts + 1, "next_at": next_at, "asked_until": None}
     if not keep_state:
         values |= {"state": "unavailable", "reason": reason[:32]}
     return bool(tx.execute(_turn(tx, number, claimed).values(values)).rowcount)
@@ -205,10 +217,13 @@ def checks(tx: Tx, number: str) -> list[TaxIdCheck]:
     return [TaxIdCheck(**{name: getattr(row, name) for name in names}) for row in tx.execute(wanted)]
 
 
-def is_held(tx: Tx, number: str) -> bool:
-    """Tell whether a customer's profile has a number now."""
-    wanted = exists().where(_customer.c.book_id == tx.book_id, _customer.c.tax_number == number)
-    return bool(tx.execute(select(wanted)).scalar())
+def is_wanted(tx: Tx, number: str) -> bool:
+    """Tell whether a customer's profile has a number now, or a document waits for what its register says of it."""
+    held = exists().where(_customer.c.book_id == tx.book_id, _customer.c.tax_number == number)
+    awaited = exists().where(
+        _correction.c.book_id == tx.book_id, _correction.c.number == number, _correction.c.state == WAITING
+    )
+    return bool(tx.execute(select(or_(held, awaited))).scalar())
 
 
 def holders(tx: Tx, number: str) -> list[str]:
@@ -259,14 +274,21 @@ def count_success(tx: Tx, register: str, country: str) -> None:
     tx.execute(statement.values(failures=0))
 
 
-def take_turn(tx: Tx, register: str, country: str, *, now: datetime, until: datetime) -> bool:
-    """Let one worker ask a register whose rest is over, while the others leave it alone until its answer is in."""
-    row = (_register.c.book_id == tx.book_id, _register.c.name == register, _register.c.failures > 0)
+def take_turn(
+    tx: Tx, register: str, country: str, *, now: datetime, until: datetime, patience: int, longest: timedelta
+) -> bool:
+    """Let one worker ask a register whose rest is over, while the others leave it alone until its answer is in.
+
+    One that failed less than ``patience`` times in a row may be asked by anybody. A rest that would be longer than
+    ``longest`` was written by a clock that ran ahead, and is over.
+    """
+    row = (_register.c.book_id == tx.book_id, _register.c.name == register, _register.c.failures >= patience)
     among = _register.c.country.in_((country, ALL_COUNTRIES))
     resting = tx.execute(select(_register.c.rests_until).where(*row, among)).all()
-    if any(found.rests_until > now for found in resting):
+    if any(now < found.rests_until <= now + longest for found in resting):
         return False
     if not resting:
         return True
-    turn = update(_register).where(*row, among, _register.c.rests_until <= now).values(rests_until=until)
+    over = or_(_register.c.rests_until <= now, _register.c.rests_until > now + longest)
+    turn = update(_register).where(*row, among, over).values(rests_until=until)
     return bool(tx.execute(turn).rowcount)

@@ -13,7 +13,7 @@ from ..core.ids import check_text
 from ..core.parties import Customer
 from ..store import Tx, customers, tax_facts
 from ..store.tax_facts import EXEMPTION, TAX_ID, Approval
-from . import registers
+from . import corrections, registers
 
 _CODE: Final = re.compile(r"[A-Za-z0-9-]{0,40}", re.ASCII)
 MAX_NOTE: Final = 300
@@ -106,6 +106,8 @@ def _approve(
             return  # the commit was made, its answer lost
         tax_facts.end_approvals(tx, customer.id, kind, approval.created_at)
         tax_facts.add_approval(tx, approval)
+        if kind == TAX_ID:
+            corrections.answered(tx, context, number, is_valid=True, customer=customer.id)
         after = {"code": code, "valid_to": valid_to.isoformat() if valid_to else None}
         audit.record(tx, context, actor=actor, action=f"tax-{kind}", target=customer.id, reason=reason, after=after)
 

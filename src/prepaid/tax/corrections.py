@@ -6,6 +6,7 @@ an operator to make with the customer or to leave.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
@@ -14,7 +15,8 @@ from ..config import Context, object_id, page_limit
 from ..core.documents import Invoice
 from ..core.errors import InvalidRequest, NotFound, WrongState
 from ..core.pages import Page, make_cursor, read_cursor
-from ..store import Tx, tax_entries
+from ..core.tax_ids import ANSWERED
+from ..store import Tx, tax_entries, tax_ids
 from ..store.tax_entries import CHARGED, CLOSED, OFFERED, UNCHARGED, WAITING, TaxCorrection
 
 OFFERED_FOR: Final = timedelta(days=90)
@@ -22,7 +24,11 @@ OFFERED_FOR: Final = timedelta(days=90)
 
 
 def watch(tx: Tx, context: Context, invoice: Invoice) -> None:
-    """Remember a document whose tax depended on a tax id that was not confirmed."""
+    """Remember a document whose tax depended on a tax id that was not confirmed.
+
+    Days may pass between the decision and the payment: what the register said
+    meanwhile counts at once, since it may not be asked again.
+    """
     tax = invoice.tax
     if not tax.policy:
         return
@@ -30,12 +36,21 @@ def watch(tx: Tx, context: Context, invoice: Invoice) -> None:
     tax_entries.watch(
         tx, id=context.ids.new("cor"), invoice_id=invoice.id, number=tax.tax_id, kind=kind, now=context.now()
     )
+    stored = tax_ids.find(tx, tax.tax_id, lock=True)
+    if stored is None:
+        return
+    if stored.answered_at != tax.checked_at and stored.state in ANSWERED:
+        answered(tx, context, tax.tax_id, is_valid=stored.state == "valid")
+    elif stored.next_at is None:  # it was nobody's any more
+        tax_ids.schedule(tx, stored, context.now(), now=context.now())
 
 
-def answered(tx: Tx, context: Context, number: str, *, is_valid: bool) -> None:
-    """Offer or close the corrections that waited for a register's answer on a number."""
+def answered(tx: Tx, context: Context, number: str, *, is_valid: bool, customer: str | None = None) -> None:
+    """Offer or close the corrections that waited for word on a number: a register's, or an operator's on a customer."""
     now = context.now()
-    for waiting in tax_entries.corrections(tx, state=WAITING, number=number):
+    for waiting in _waiting(tx, number):
+        if customer is not None and waiting.customer != customer:
+            continue
         if is_valid == (waiting.kind == UNCHARGED):
             _close(tx, context, waiting, "the tax was right")
         elif now - waiting.created_at > OFFERED_FOR:
@@ -52,6 +67,13 @@ def answered(tx: Tx, context: Context, number: str, *, is_valid: bool) -> None:
                 invoice=waiting.invoice_id,
                 kind=waiting.kind,
             )
+
+
+def _waiting(tx: Tx, number: str) -> Iterator[TaxCorrection]:
+    after: str | None = None
+    while found := tax_entries.corrections(tx, state=WAITING, number=number, after=after):
+        yield from found
+        after = found[-1].id
 
 
 def _close(tx: Tx, context: Context, waiting: TaxCorrection, reason: str) -> None:

@@ -5,6 +5,7 @@ Nothing here touches the network but `confirm`, which asks a register once more 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
@@ -18,6 +19,7 @@ from ..core.tax_ids import TAX_ID_STATES, TaxId, TaxIdState
 from ..core.taxation import TaxDecision
 from ..ports import TaxRequest
 from ..store import Tx, customers, tax_facts
+from ..store.tax_facts import Approval
 from . import registers
 from .engine import EVIDENCE_FOR, Exemption, KnownTaxId, Sale, decide
 from .rules import RuleSet
@@ -47,28 +49,32 @@ def taxed(context: Context, customer: Customer, price: Money, *, only_fresh: boo
         TaxProfileInvalid: The customer's profile lacks what the decision needs.
         TaxUndecided: The rules, or a plugin, do not say.
     """
-
-    def read(tx: Tx) -> tuple[int | None, Sale, RuleSet]:
-        version, profile = customers.current_profile(tx, customer.id) or (None, None)
-        known = registers.known(tx, context, customer.id, profile, only_fresh=only_fresh)
-        sale = Sale(
-            price=price,
-            at=context.now(),
-            day=context.current_day(),
-            seller=context.seller,
-            profile=profile,
-            tax_id=known,
-            exemption=_exemption(tx, customer.id, context.current_day()),
-            evidence=tax_facts.latest_evidence(tx, customer.id, since=context.now() - EVIDENCE_FOR),
-        )
-        return version, sale, context.rulebook.read(tx)
-
-    version, sale, rules = context.database.read(read)
+    version, sale, rules = context.database.read(
+        lambda tx: _read_sale(tx, context, customer, price, only_fresh=only_fresh)
+    )
     return Taxed(_decided(context, sale, rules, customer.id), version)
 
 
-def _exemption(tx: Tx, customer_id: str, day: date) -> Exemption | None:
-    for approval in tax_facts.approvals(tx, customer_id):
+def _read_sale(
+    tx: Tx, context: Context, customer: Customer, price: Money, *, only_fresh: bool = False
+) -> tuple[int | None, Sale, RuleSet]:
+    version, profile = customers.current_profile(tx, customer.id) or (None, None)
+    approvals, day = tax_facts.approvals(tx, customer.id), context.current_day()
+    sale = Sale(
+        price=price,
+        at=context.now(),
+        day=day,
+        seller=context.seller,
+        profile=profile,
+        tax_id=registers.known(tx, context, profile, approvals=approvals, only_fresh=only_fresh),
+        exemption=_exemption(approvals, day),
+        evidence=tax_facts.latest_evidence(tx, customer.id, since=context.now() - EVIDENCE_FOR),
+    )
+    return version, sale, context.rulebook.read(tx)
+
+
+def _exemption(approvals: Iterable[Approval], day: date) -> Exemption | None:
+    for approval in approvals:
         if approval.kind == tax_facts.EXEMPTION and approval.covers(day):
             return Exemption(reason=approval.reason, code=approval.code, approved_by=approval.actor)
     return None
@@ -93,13 +99,13 @@ def confirm(context: Context, customer: Customer, decision: TaxDecision) -> bool
 
     Waits `prepaid.tax.registers.BUDGET_S` seconds at most, and never raises for a register that is down.
     """
-    if decision.tax_id_state != "valid" or decision.total:
+    if decision.tax_id_state != "valid" or decision.total or not decision.tax_id_matters:
+        return False
+    checked_at = decision.checked_at
+    if checked_at is not None and context.now() - checked_at < registers.REUSED_FOR:
         return False
     profile = context.database.read(lambda tx: customers.current_profile(tx, customer.id))
     _, tax_id = registers.read_profile(profile[1] if profile else None)
-    checked_at = decision.checked_at
-    if tax_id is None or (checked_at is not None and context.now() - checked_at < registers.REUSED_FOR):
-        return False
     registers.ask_now(context, tax_id)
     return True
 
@@ -134,7 +140,7 @@ def explain(
     price = require_whole_minor(amount)
 
     def read(tx: Tx) -> tuple[KnownTaxId, RuleSet]:
-        return registers.known(tx, context, None, profile), context.rulebook.read(tx)
+        return registers.known(tx, context, profile), context.rulebook.read(tx)
 
     known, rules = context.database.read(read)
     if tax_id_state is not None:

@@ -154,8 +154,7 @@ def _decide_at(sale: Sale, profile: TaxProfile, rules: RuleSet, facts: _Facts) -
         missing = " or ".join(choice.missing)
         why = f"No registration ({missing}) for {place}." if choice.is_named else f"No tax rule names {place}."
         return _not_collecting(sale, wording.not_collected(place), facts.warned(why))
-    exempt = sale.exemption is not None and choice.rule.treatment == "standard"
-    matters = not exempt and _matters(sale, case, rules, choice.rule)
+    matters = _matters(sale, case, rules, choice.rule)
     if matters and facts.policy == "hold":
         raise TaxProfileInvalid(
             "Your tax id is being verified and its register does not answer now; try again later.",
@@ -169,7 +168,7 @@ def _decide_at(sale: Sale, profile: TaxProfile, rules: RuleSet, facts: _Facts) -
 
 def _matters(sale: Sale, case: Case, rules: RuleSet, chosen: TaxRule) -> bool:
     """Tell whether another answer on the tax id would lead to another rule."""
-    if sale.tax_id.state == "none":
+    if sale.tax_id.state == "none" or sale.exemption is not None:  # exempt from tax, or without tax: none either way
         return False
     try:
         return rules.choose(evolve(case, has_valid_tax_id=not case.has_valid_tax_id)).rule is not chosen
@@ -310,7 +309,7 @@ def _by_rule(sale: Sale, rule: TaxRule, facts: _Facts, *, matters: bool) -> TaxD
 def _explain(sale: Sale, rule: TaxRule, facts: _Facts, *, matters: bool) -> str:
     place = facts.location.place
     if rule.treatment != "standard":
-        return wording.untaxed(rule, place=place, proof=facts.policy if facts.counts else None)
+        return wording.untaxed(rule, place=place, proof=facts.policy if facts.counts and matters else None)
     inclusive = sale.seller.prices == "inclusive"
     said = wording.taxed(rule.components, place=place, jurisdiction=rule.jurisdiction, inclusive=inclusive)
     doubt = wording.unproven(sale.tax_id.state) if matters and not facts.counts else ""

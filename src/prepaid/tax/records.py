@@ -62,7 +62,7 @@ def status(context: Context, customer: Customer) -> TaxIdStatus:
 
 def _status(tx: Tx, context: Context, customer: Customer) -> TaxIdStatus:
     _, profile = customers.current_profile(tx, customer.id) or (None, None)
-    known = registers.known(tx, context, customer.id, profile)
+    known = registers.known(tx, context, profile, approvals=tax_facts.approvals(tx, customer.id))
     if known.tax_id is None:
         wrong = profile is not None and known.state == "malformed"
         problem = read_tax_id(profile.tax_id, country=profile.address.country).problem if profile and wrong else ""

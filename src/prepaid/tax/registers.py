@@ -8,17 +8,20 @@ country or as a whole, so that customers do not wait for what will not come.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
+
+from attrs import evolve
 
 from .. import outbox
 from ..config import Context
 from ..core.parties import TaxProfile
-from ..core.tax_ids import RegisterAnswer, TaxId, TaxIdState
+from ..core.tax_ids import ANSWERED, RegisterAnswer, TaxId, TaxIdState
 from ..ports import TaxIdRegister
 from ..store import Duplicate, Tx, customers, tax_facts, tax_ids
+from ..store.tax_facts import Approval
 from ..store.tax_ids import ALL_COUNTRIES, StoredTaxId
 from ..system import in_time
 from . import corrections
@@ -38,6 +41,10 @@ REFUSED_FOR: Final = timedelta(hours=1)
 
 CHECKED_AGAIN: Final = timedelta(days=30)
 """After what time a valid number is asked about again, whether somebody buys or not."""
+
+HOPED_EVERY: Final = timedelta(days=1)
+HOPED_FOR: Final = timedelta(days=28)
+"""How long a number that is new, or was valid lately, is asked about each day although it is not valid."""
 
 VALID_FOR: Final = timedelta(days=90)
 """How long ago an answer counts at all."""
@@ -69,7 +76,20 @@ def register_of(context: Context, tax_id: TaxId | None) -> TaxIdRegister | None:
     """Give the first register that knows numbers of a kind."""
     if tax_id is None:
         return None
-    return next((register for register in context.registers if register.covers(tax_id)), None)
+    return next((register for register in context.registers if _covers(register, tax_id)), None)
+
+
+def _covers(register: TaxIdRegister, tax_id: TaxId) -> bool:
+    try:
+        return bool(register.covers(tax_id))
+    except Exception as error:
+        _complain(register, error)
+        return False
+
+
+def _complain(register: TaxIdRegister, error: Exception) -> None:
+    # Without its words and its traceback, which may hold the number and the address that was called.
+    log.error("the register %s failed: %s", register.name, type(error).__name__)
 
 
 def note(tx: Tx, context: Context, customer_id: str, profile: TaxProfile) -> TaxId | None:
@@ -81,29 +101,38 @@ def note(tx: Tx, context: Context, customer_id: str, profile: TaxProfile) -> Tax
     _, tax_id = read_profile(profile)
     register = register_of(context, tax_id)
     customers.set_tax_number(tx, customer_id, None if tax_id is None else tax_id.number)
-    if tax_id is not None and register is not None and tax_ids.find(tx, tax_id.number) is None:
+    if tax_id is None or register is None:
+        return tax_id
+    stored = tax_ids.find(tx, tax_id.number)
+    if stored is None:
         tax_ids.add(tx, tax_id, register.name, context.now())
+    elif stored.next_at is None and stored.state not in ("invalid", "malformed"):  # it was nobody's for a while
+        tax_ids.schedule(tx, stored, context.now(), now=context.now())
     return tax_id
 
 
 def known(
-    tx: Tx, context: Context, customer_id: str | None, profile: TaxProfile | None, *, only_fresh: bool = False
+    tx: Tx,
+    context: Context,
+    profile: TaxProfile | None,
+    *,
+    approvals: Iterable[Approval] = (),
+    only_fresh: bool = False,
 ) -> KnownTaxId:
     """Say what is known of the tax id of a profile; asks nobody.
 
     Args:
         tx: The transaction to read in.
         context: The billing system.
-        customer_id: Whose profile it is, or None for nobody's.
         profile: The profile.
+        approvals: What operators approved for whose profile it is.
         only_fresh: A number that was valid too long ago for a sale without tax counts as not confirmed.
     """
     form, tax_id = read_profile(profile)
     if tax_id is None:
         return KnownTaxId(state=form)
     day, now = context.current_day(), context.now()
-    given = tax_facts.approvals(tx, customer_id) if customer_id is not None else []
-    for approval in given:
+    for approval in approvals:
         if approval.kind == tax_facts.TAX_ID and approval.number == tax_id.number and approval.covers(day):
             return KnownTaxId(state="manual", tax_id=tax_id, approved_by=approval.actor)
     stored = tax_ids.find(tx, tax_id.number)
@@ -111,7 +140,7 @@ def known(
         state: TaxIdState = "format_only" if register_of(context, tax_id) is None else "pending"
         return KnownTaxId(state=state, tax_id=tax_id)
     return KnownTaxId(
-        state=_state(stored, now, VALID_FOR if not only_fresh else REUSED_FOR),
+        state=_state(stored, now, only_fresh=only_fresh),
         tax_id=tax_id,
         checked_at=stored.answered_at,
         valid_at=stored.valid_at,
@@ -119,10 +148,12 @@ def known(
     )
 
 
-def _state(stored: StoredTaxId, now: datetime, valid_for: timedelta) -> TaxIdState:
+def _state(stored: StoredTaxId, now: datetime, *, only_fresh: bool) -> TaxIdState:
     match stored.state:
-        case "valid" if stored.valid_at is not None and now - stored.valid_at > valid_for:
-            return "expired" if now - stored.valid_at > VALID_FOR else "unavailable"
+        case "valid" if stored.valid_at is not None and now - stored.valid_at > VALID_FOR:
+            return "expired"
+        case "valid" if only_fresh and not is_fresh(stored, now):
+            return "unavailable"
         case "valid" | "invalid" | "malformed" | "unavailable":
             return stored.state
         case _:
@@ -131,7 +162,7 @@ def _state(stored: StoredTaxId, now: datetime, valid_for: timedelta) -> TaxIdSta
 
 def is_fresh(stored: StoredTaxId, now: datetime) -> bool:
     """Tell whether the answer that is kept is too new to ask again."""
-    if stored.answered_at is None or stored.state not in ("valid", "invalid", "malformed"):
+    if stored.answered_at is None or stored.state not in ANSWERED:
         return False
     age = now - stored.answered_at
     return age < (REUSED_FOR if stored.state == "valid" else REFUSED_FOR)
@@ -168,18 +199,21 @@ def ask(context: Context, stored: StoredTaxId) -> bool:
     True also if nobody had to be asked, because another worker does or the
     number is nobody's any more.
     """
-    register, now, number = register_of(context, stored.tax_id), context.now(), stored.tax_id.number
+    register, now = register_of(context, stored.tax_id), context.now()
     if register is None:
-        context.database.write(lambda tx: tax_ids.schedule(tx, number, None))
+        context.database.write(lambda tx: tax_ids.schedule(tx, stored, None, now=now))
         return True
     country, claimed = stored.tax_id.country, now + CLAIM_FOR
 
     def begin(tx: Tx) -> bool:
-        if not tax_ids.take_turn(tx, register.name, country, now=now, until=now + TURN_FOR):
-            later = tax_ids.rests_until(tx, register.name, country) or now
-            tax_ids.leave(tx, stored, max(later, now + TURN_FOR), unconfirmed=not is_fresh(stored, now))
+        if not tax_ids.take_turn(
+            tx, register.name, country, now=now, until=now + TURN_FOR, patience=PATIENCE, longest=RESTS[-1]
+        ):
+            later = max(tax_ids.rests_until(tx, register.name, country) or now, now + TURN_FOR)
+            unconfirmed = not is_fresh(stored, now)
+            tax_ids.leave(tx, stored, later, now=now, unconfirmed=unconfirmed)
             return False
-        return tax_ids.begin(tx, stored, claimed)
+        return tax_ids.begin(tx, stored, now=now, claimed=claimed)
 
     if not context.database.write(begin):
         return True
@@ -199,13 +233,36 @@ def ask(context: Context, stored: StoredTaxId) -> bool:
 def _answer(register: TaxIdRegister, tax_id: TaxId, requester: TaxId | None) -> RegisterAnswer:
     try:
         answer = register.check(tax_id, requester=requester)
-    except Exception:
-        log.exception("the register %s failed", register.name)
+    except Exception as error:
+        _complain(register, error)
         return RegisterAnswer(state="unavailable", reason="failed")
-    if not isinstance(answer, RegisterAnswer) or answer.state not in ("valid", "invalid", "malformed", "unavailable"):
+    if not _is_usable(answer):
         log.error("the register %s gave no RegisterAnswer", register.name)
         return RegisterAnswer(state="unavailable", reason="unusable")
-    return answer
+    return _within_limits(answer)
+
+
+_TEXTS: Final = {"reason": 32, "name": 200, "address": 400, "consultation": 64, "raw": 2000}
+"""Characters of what is kept of an answer."""
+
+
+def _is_usable(answer: object) -> bool:
+    return (
+        isinstance(answer, RegisterAnswer)
+        and answer.state in (*ANSWERED, "unavailable")
+        and all(isinstance(getattr(answer, name), str) for name in _TEXTS)
+    )
+
+
+def _within_limits(answer: RegisterAnswer) -> RegisterAnswer:
+    kept: dict[str, Any] = {name: _printable(getattr(answer, name), longest) for name, longest in _TEXTS.items()}
+    if len(answer.consultation) > _TEXTS["consultation"]:
+        kept["consultation"] = ""  # half a number proves nothing
+    return evolve(answer, of_country=answer.of_country is True, **kept)
+
+
+def _printable(text: str, longest: int) -> str:
+    return "".join(char for char in text[:longest] if char.isprintable())
 
 
 def _keep(
@@ -229,14 +286,20 @@ def _keep(
         part = country if answer.of_country else ALL_COUNTRIES
         tax_ids.count_failure(tx, register, part, now=now, rests=RESTS, patience=PATIENCE)
     else:
-        again = now + CHECKED_AGAIN if answer.state == "valid" else None
-        if not tax_ids.apply(tx, number, answer, claimed=claimed, now=now, next_at=again):
+        if not tax_ids.apply(tx, number, answer, claimed=claimed, now=now, next_at=_next(stored, answer, now)):
             return
         tax_ids.count_success(tx, register, country)
         corrections.answered(tx, context, number, is_valid=answer.state == "valid")
         if answer.state != stored.state:
             _tell(tx, context, stored, answer)
     tax_ids.record(tx, stored.tax_id, answer, register=register, requester=requester, now=now)
+
+
+def _next(stored: StoredTaxId, answer: RegisterAnswer, now: datetime) -> datetime | None:
+    """Say when a number is asked about again; one that is not valid daily at first, for it may be quite new."""
+    if answer.state == "valid":
+        return now + CHECKED_AGAIN
+    return now + HOPED_EVERY if now - (stored.valid_at or stored.created_at) < HOPED_FOR else None
 
 
 def _tell(tx: Tx, context: Context, stored: StoredTaxId, answer: RegisterAnswer) -> None:
@@ -251,15 +314,15 @@ def due(context: Context) -> Sequence[StoredTaxId]:
 
 
 def ask_again(context: Context, stored: StoredTaxId) -> bool:
-    """Ask about a number that is due, if it is still somebody's; False if its register did not answer."""
+    """Ask about a number that is due, if anything hangs on it still; False if its register did not answer."""
     number = stored.tax_id.number
-    if context.database.read(lambda tx: tax_ids.is_held(tx, number)):
+    if context.database.read(lambda tx: tax_ids.is_wanted(tx, number)):
         return ask(context, stored)
-    context.database.write(lambda tx: tax_ids.schedule(tx, number, None))
+    context.database.write(lambda tx: tax_ids.schedule(tx, stored, None, now=context.now()))
     return True
 
 
 def put_off(context: Context, stored: StoredTaxId) -> None:
     """Leave a number that is due for later."""
-    later = context.now() + RETRIES[0]
-    context.database.write(lambda tx: tax_ids.schedule(tx, stored.tax_id.number, later))
+    now = context.now()
+    context.database.write(lambda tx: tax_ids.schedule(tx, stored, now + RETRIES[0], now=now))

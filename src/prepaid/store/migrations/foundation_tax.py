@@ -68,6 +68,7 @@ def tax_identity() -> None:
         sa.Column("valid_at", INSTANT),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_at", INSTANT),
+        sa.Column("asked_until", INSTANT),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("book_id", "number"),
         refers("book"),
