@@ -82,7 +82,7 @@ def test_the_diff_as_json_names_each_change() -> None:
     assert status == 1
     assert (ended["change"], ended["rule"]["country"], ended["valid_to"]) == ("end", "DE", "2027-01-01")
     assert ended["rule"]["id"].startswith("tax_")
-    assert (replaced["change"], replaced["by"]["components"]) == ("replace", [["TVA", "21", [], "100"]])
+    assert (replaced["change"], replaced["by"]["components"]) == ("replace", [["TVA", "21", [], "100", ""]])
     assert [(item["change"], item["rule"]["country"]) for item in (added, new)] == [("add", "DE"), ("add", "IT")]
     assert last == {"unchanged": 0, "is_empty": False, "apply": False}
 

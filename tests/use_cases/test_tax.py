@@ -24,10 +24,12 @@ from tests.use_cases.steps import (
     add_rule,
     counts,
     eur,
+    give,
     live_in,
     operator,
     seller,
     start,
+    top_up,
 )
 
 FRANCE = TaxProfile(address=Address(country="FR"))
@@ -232,3 +234,16 @@ def test_a_rule_that_cannot_be_is_not_even_made(field, wrong):
     with pytest.raises(RequestRefused) as refused:
         TaxRule(**{**values, **wrong})
     assert refused.value.field == field
+
+
+@SQLITE
+def test_the_tax_state_stands_on_every_grant(billing, ada, simulated):
+    top_up(billing, simulated)
+    for kind in ("promotional", "goodwill", "migrated"):
+        give(billing, "5", kind=kind)
+    give(billing, "5", kind="external", system="acme")
+
+    grants = ada.grants()
+
+    assert len(grants) == 5
+    assert {grant.tax_state for grant in grants} == {"taxed"}

@@ -24,6 +24,12 @@ from .money import Money
 
 GrantKind = Literal["paid", "promotional", "goodwill", "external", "migrated"]
 
+TaxState = Literal["taxed", "untaxed"]
+"""Whether tax was dealt with when credit came in, so that its use bears none, or is to be charged on its use."""
+
+TAX_STATES: Final[dict[str, TaxState]] = {"at_topup": "taxed", "at_use": "untaxed"}
+"""The state of new credit, by the seller's tax point."""
+
 PAID_KINDS: Final[tuple[GrantKind, ...]] = ("paid", "external", "migrated")
 """Kinds that a balance counts as paid; the others are promotional."""
 
@@ -100,7 +106,7 @@ class CreditGrant:
         priority: Lower numbers burn first.
         effective_at: From when it can be spent.
         expires_at: When the rest lapses, or None.
-        tax_state: ``"taxed"`` if tax was dealt with when it was bought.
+        tax_state: ``"taxed"`` if tax was dealt with when it came in; ``"untaxed"`` if it is to be charged on its use.
         topup_id: Top-up it came with, or None.
     """
 
@@ -111,7 +117,7 @@ class CreditGrant:
     priority: int
     effective_at: datetime
     expires_at: datetime | None
-    tax_state: str
+    tax_state: TaxState
     topup_id: str | None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import and_, bindparam, case, func, insert, or_, select, update
 
-from ..core.grants import NEVER, Burn, CreditGrant, GrantKind, OpenGrant
+from ..core.grants import NEVER, Burn, CreditGrant, GrantKind, OpenGrant, TaxState
 from ..core.hashing import canonical_json
 from ..core.money import Money
 from ..core.reversals import Change, Debtor
@@ -43,6 +43,7 @@ class NewGrant:
     source_topup: str | None
     cost_net_minor: int
     cost_tax_minor: int
+    tax_state: TaxState
     effective_at: datetime
     expires_at: datetime
     notice_at: datetime | None = None
@@ -108,7 +109,7 @@ def add(tx: Tx, grants: Sequence[NewGrant], *, now: datetime) -> None:
             "debt_paid": grant.debt_paid,
             "open": WAITING if grant.waiting else OPEN if grant.size > grant.debt_paid else USED_UP,
             "priority": grant.priority,
-            "tax_state": "taxed",
+            "tax_state": grant.tax_state,
             "source_topup": grant.source_topup,
             "cost_net_minor": grant.cost_net_minor,
             "cost_tax_minor": grant.cost_tax_minor,

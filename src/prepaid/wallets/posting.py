@@ -15,7 +15,7 @@ from attrs import evolve
 
 from ..config import Context
 from ..core.errors import AmountOutOfRange, IntegrityFault
-from ..core.grants import BURN_ORDER_SETTING, NEVER, burn, burn_order, pay_debt
+from ..core.grants import BURN_ORDER_SETTING, NEVER, TAX_STATES, burn, burn_order, pay_debt
 from ..core.money import MAX_UNITS
 from ..core.transfers import BREAKAGE, REVENUE, AccountRef, Line, charge_lines
 from ..store import Tx, accounts, grants, ledger, operations
@@ -160,6 +160,7 @@ def new_grant(context: Context, wallet_id: int, credit: Credit, *, priority: int
         source_topup=spec.source_topup,
         cost_net_minor=spec.cost_net_minor,
         cost_tax_minor=spec.cost_tax_minor,
+        tax_state=TAX_STATES[context.seller.tax_point],
         effective_at=credit.header.effective_at,
         expires_at=spec.expires_at,
         notice_at=notice_at(spec.expires_at),
