@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import attrs
@@ -117,7 +119,7 @@ class SimulatedGateway(SimulatedProvider, BasicGateway):
     def capabilities(self) -> Capabilities:
         """Say what the gateway can do: everything, and every currency, in whole minor units."""
         return Capabilities(
-            currencies={currency: _limits(currency) for currency in MINOR_DIGITS},
+            currencies=_limits(),
             create_key_valid_s=_KEY_VALID_S,
             refund_key_valid_s=_KEY_VALID_S,
             needs_capture=self.capture_method == "manual",
@@ -357,9 +359,13 @@ class SimulatedGateway(SimulatedProvider, BasicGateway):
         return carry_out(call, operation, fault, timeout_s=self.timeout_s)
 
 
-def _limits(currency: str) -> CurrencyLimits:
-    least = Money.from_minor(1, currency)
-    return CurrencyLimits(minimum=least, maximum=Money.from_minor(_MAX_MINOR, currency), step=least)
+@cache
+def _limits() -> Mapping[str, CurrencyLimits]:
+    def limits_of(currency: str) -> CurrencyLimits:
+        least = Money.from_minor(1, currency)
+        return CurrencyLimits(minimum=least, maximum=Money.from_minor(_MAX_MINOR, currency), step=least)
+
+    return MappingProxyType({currency: limits_of(currency) for currency in MINOR_DIGITS})
 
 
 def _minor_of(amount: Money) -> int:
