@@ -22,8 +22,7 @@ from .core.events import EVENT_NAMES, Event
 from .core.hashing import canonical_json
 from .core.ids import check_text
 from .core.money import require_whole_minor
-from .core.tax_rules import check_components
-from .core.taxation import TaxDecision, decision_from_record, decision_record
+from .core.taxation import NOT_SOLD, TaxDecision, decision_from_record, decision_record
 from .hookspecs import PROJECT, PluginSetup
 from .ports import Gateway, TaxIdRegister, TaxRequest
 
@@ -218,7 +217,8 @@ def _check_kept(decision: TaxDecision) -> None:
         raise ConfigurationError("A part of the decision is of another type or currency.")
     if any(amount.units < 0 for amount in (decision.total, *(line.amount for line in decision.lines))):
         raise ConfigurationError("A tax is not less than zero.")
-    check_components(tuple(line.component for line in decision.lines))  # a refund computes with them again
+    if decision.reason == NOT_SOLD or any(not 0 <= line.base.units <= decision.gross.units for line in decision.lines):
+        raise ConfigurationError("The base of a tax is a part of the price, and what is decided is sold.")
     for text in (*decision.rule_ids, *decision.evidence, *decision.warnings):
         check_text(text, field="tax", longest=MAX_LINE)
 

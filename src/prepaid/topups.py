@@ -26,6 +26,7 @@ from .core.errors import (
     QuoteChanged,
     QuoteExpired,
     TaxProfileInvalid,
+    TaxUndecided,
     WrongState,
 )
 from .core.hashing import key_hash
@@ -60,8 +61,8 @@ def offers(context: Context, customer: Customer, amount: Money) -> tuple[Gateway
     price = _price(context, amount)
     try:
         total = deciding.taxed(context, customer, price).decision.gross
-    except TaxProfileInvalid:
-        total = price  # what can be offered is shown before the customer told their country
+    except (TaxProfileInvalid, TaxUndecided):
+        total = price  # what can be offered is shown before the tax is known
     return offering.offers(context, customer, total)
 
 

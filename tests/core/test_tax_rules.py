@@ -63,6 +63,9 @@ class TestBadInput:
             {"subdivision": "US-TX"},
             {"subdivision": "FR-"},
             {"subdivision": "FR-ABCD"},
+            {"country": "US", "subdivision": "US-ZZ"},
+            {"country": "CA", "subdivision": "CA-TX"},
+            {"country": "IN", "subdivision": "IN-XX"},
             {"country": "EU", "subdivision": "EU-X"},
         ],
     )

@@ -346,7 +346,7 @@ class TestDecisions:
             ("treatment", "free"),
             ("tax_id_state", "unchecked"),
             ("policy", "ignore"),
-            ("category", "S" * 5),
+            ("category", "O"),
             ("reason", "x" * 41),
             ("note", "x" * 2001),
             ("jurisdiction", "x" * 17),
@@ -362,6 +362,12 @@ class TestDecisions:
             _decision(**{field: value})
 
         assert refusal.value.field == field
+
+    def test_what_is_not_taxed_bears_no_tax(self) -> None:
+        with pytest.raises(InvalidRequest) as refusal:
+            _decision(treatment="reverse_charge", category="AE")
+
+        assert refusal.value.field == "treatment"
 
     def test_a_policy_needs_a_tax_id_that_it_decides_about(self) -> None:
         with pytest.raises(InvalidRequest) as refusal:
@@ -462,8 +468,8 @@ class TestDecisions:
     @pytest.mark.parametrize(
         "change",
         [
-            {"treatment": "not_collecting"},
-            {"category": "O"},
+            {"treatment": "zero", "category": "Z", "lines": (), "total": _money(0), "gross": _money(1000)},
+            {"category": "L"},
             {"reason": "not-collecting"},
             {"note": ""},
             {"jurisdiction": "FR"},
@@ -472,6 +478,8 @@ class TestDecisions:
             {"tax_id": "FR40303265045"},
             {"place": "ES-CN"},
             {"tax_id_matters": True},
+            {"tax_id_counted": True},
+            {"tax_id_country": "FR"},
             {"checked_at": datetime(2026, 11, 22, tzinfo=UTC)},
             {"consultation": "WAPIAAAA"},
             {"policy": "charge", "tax_id": "FR40303265045"},

@@ -73,6 +73,7 @@ def rules(draw):
     treatment = draw(st.sampled_from(sorted(CATEGORIES)))
     country = draw(st.sampled_from(["FR", "PT", "CA", "EU", "*"]))
     is_own = len(country) == 2 and country != "EU"
+    states = ["", "CA-QC"] if country == "CA" else ["", f"{country}-1", f"{country}-QC"]
     since = draw(st.dates(date(1970, 1, 1), date(8000, 1, 1)))
     texts = {name: draw(_WORDS.map(lambda text: text[:60])) for name in ("note", "source") if draw(st.booleans())}
     if draw(st.booleans()):
@@ -81,7 +82,7 @@ def rules(draw):
     return TaxRule(
         country,
         draw(component_lists()) if treatment == "standard" else (),
-        subdivision=draw(st.sampled_from(["", f"{country}-1", f"{country}-QC"])) if is_own else "",
+        subdivision=draw(st.sampled_from(states)) if is_own else "",
         postcode=draw(st.sampled_from(["", "35###", "@@##|AB[1-3]#", "?#"])) if is_own else "",
         territory=draw(st.sampled_from(["", "PT-20", "PT-30"])) if country == "PT" else "",
         customer=draw(st.sampled_from(["any", "consumer", "business"])),

@@ -301,6 +301,66 @@ def test_a_nearer_rate_that_ended_is_never_replaced_by_one_further_away(ended, l
         book.choose(case(address))
 
 
+def test_a_rate_with_a_history_gives_way_where_the_seller_is_not_registered() -> None:
+    rates = [
+        rule("EE", "22", requires_registration="oss", valid_to=DAY),
+        rule("EE", "24", requires_registration="oss", valid_from=DAY),
+    ]
+    at_home = rule("EU", "19", jurisdiction="DE", requires_registration="local")
+    estonia = Address(country="EE")
+
+    seller = Seller("S", Address(country="DE"), registrations=(Registration(country="DE"),))
+    assert RuleSet([*rates, at_home]).choose(case(estonia, seller=seller)).rule is at_home
+    assert RuleSet(rates).choose(case(estonia, seller=seller)) == Choice(None, missing=("oss",))
+
+
+@pytest.mark.parametrize(
+    "planned",
+    [
+        rule("DE", "16", priority=5, valid_from=DAY + timedelta(30), valid_to=DAY + timedelta(60)),
+        rule("DE", "16", postcode="10###", valid_from=DAY + timedelta(30)),
+        rule("DE", "16", customer="consumer", requires_registration="oss", valid_from=DAY + timedelta(30)),
+        TaxRule("EU", treatment="not_collecting", priority=1, valid_from=DAY + timedelta(30)),
+    ],
+)
+def test_what_is_planned_for_later_changes_nothing_today(planned) -> None:
+    today = rule("DE", "19")
+
+    assert RuleSet([today, planned]).choose(case(Address(country="DE", postcode="10115"))).rule is today
+
+
+def test_a_registration_that_is_planned_with_its_rates_changes_nothing_today() -> None:
+    later = date(2027, 1, 1)
+    registrations = (Registration(country="DE"), Registration(country="DE", scheme="oss", valid_from=later))
+    seller = Seller("S", Address(country="DE"), registrations=registrations)
+    below = rule("EU", "19", jurisdiction="DE", requires_registration="local")
+    book = RuleSet(
+        [below, *(rule(state, "2", requires_registration=("local", "oss"), valid_from=later) for state in ("DE", "FR"))]
+    )
+
+    for country in ("DE", "FR"):
+        assert book.choose(case(Address(country=country), seller=seller)).rule is below
+        after = book.choose(case(Address(country=country), seller=seller, day=later)).rule
+        assert after is not None
+        assert after.country == country
+
+
+def test_a_rate_that_has_not_begun_is_not_replaced_by_one_for_everywhere() -> None:
+    elsewhere = TaxRule("*", treatment="out_of_scope", valid_from=SINCE)
+    book = RuleSet([rule("FR", valid_from=DAY + timedelta(1)), elsewhere])
+
+    with pytest.raises(TaxUndecided):
+        book.choose(case(Address(country="FR")))
+
+
+def test_a_state_whose_tax_is_not_that_of_its_country_is_named_by_its_territory() -> None:
+    with pytest.raises(InvalidRequest, match="ES-CN") as refused:
+        check_together([rule("ES", "7", subdivision="ES-CN")])
+
+    assert refused.value.field == "subdivision"
+    check_together([rule("PT", "16", subdivision="PT-20")])
+
+
 def test_what_goes_before_by_priority_decides_although_the_rate_behind_it_ended() -> None:
     reverse = TaxRule(
         "EU", customer="business", tax_id="valid", treatment="reverse_charge", priority=1, valid_from=SINCE
@@ -381,6 +441,9 @@ def test_where_the_seller_is_registered_decides_before_a_rule_for_everywhere() -
         (Registration(country="GP"), Address(country="FR", postcode="97110"), True),
         (Registration(country="ES"), Address(country="ES", postcode="35001"), False),
         (Registration(country="ES", subdivision="ES-CN"), Address(country="ES", postcode="35001"), True),
+        (Registration(country="PT", subdivision="PT-20"), Address(country="PT", postcode="9500-150"), True),
+        (Registration(country="PT", subdivision="PT-20"), Address(country="PT", postcode="9000-100"), False),
+        (Registration(country="PT"), Address(country="PT", postcode="9500-150"), True),
         (Registration(country="FR", valid_from=DAY + timedelta(1)), Address(country="FR"), False),
         (Registration(country="FR", valid_to=DAY), Address(country="FR"), False),
         (Registration(country="FR", valid_from=DAY), Address(country="FR"), True),

@@ -28,6 +28,7 @@ from tests.use_cases.tax_steps import (
     business,
     buy,
     consumer,
+    pay,
     quoted,
     run_checks,
     state,
@@ -237,7 +238,7 @@ def learn(billing, *pieces, customer=ADA):
         ((("ip", "ES"), ("card", "ES"), ("bank", "FR")), "FR", ("Some evidence points to ES, the address to FR.",)),
         ((("ip", "ES"), ("card", "DE")), "FR",
          ("Some evidence points to ES, the address to FR.", "Some evidence points to DE, the address to FR.")),
-        ((("billing", "ES"), ("ip", "ES")), "FR", ("Some evidence points to ES, the address to FR.",)),
+        ((("billing", "ES"), ("ip", "ES")), "ES", ("Evidence points to ES, the address to FR.",)),
         ((("ip", "MC"), ("card", "MC")), "FR", ()),
     ],
 )  # fmt: skip
@@ -249,7 +250,7 @@ def test_a_consumer_is_where_most_of_the_evidence_says(wired, pieces, country, w
     tax = quoted(billing)
 
     assert (tax.place, tax.jurisdiction, set(tax.warnings)) == (country, country, set(warnings))
-    assert tax.evidence[0] == "billing FR"
+    assert tax.evidence[0] == "address FR"
 
 
 @SQLITE
@@ -258,7 +259,7 @@ def test_two_pieces_of_evidence_are_asked_for_by_a_warning(wired):
     be(billing, consumer())
     assert quoted(billing).warnings == ("Too little tells the place; 2 agreeing pieces of evidence are asked for.",)
     learn(billing, ("ip", "FR"))
-    assert (quoted(billing).warnings, quoted(billing).evidence) == ((), ("billing FR", "ip FR"))
+    assert (quoted(billing).warnings, quoted(billing).evidence) == ((), ("address FR", "ip FR"))
 
 
 @SQLITE
@@ -290,13 +291,87 @@ def test_whoever_only_says_to_be_a_business_is_placed_by_the_evidence(wired):
 
 
 @SQLITE
-def test_cards_of_the_country_around_an_island_speak_for_the_island(wired):
-    billing = wired()
+@pytest.mark.parametrize(("required", "where"), [(1, "RE"), (2, "FR")])
+def test_cards_of_the_country_around_an_island_move_nobody_but_settle_nothing(wired, required, where):
+    billing = wired(evidence_required=required)
     operator(billing).tax.add(TaxRule("FR", territory="RE", treatment="out_of_scope", valid_from=date(2014, 1, 1)))
     be(billing, TaxProfile(address=Address(country="FR", postcode="97400")))
     learn(billing, ("ip", "FR"), ("card", "FR"))
 
-    assert (quoted(billing).place, quoted(billing).warnings) == ("RE", ())
+    assert quoted(billing).place == where
+    learn(billing, ("ip", "RE"))
+    assert quoted(billing).place == "RE"
+
+
+@SQLITE
+def test_cards_of_the_country_speak_for_a_part_of_it_without_a_code_of_its_own(wired):
+    billing = wired(evidence_required=2)
+    operator(billing).tax.add(TaxRule("ES", territory="ES-CN", treatment="out_of_scope", valid_from=date(2014, 1, 1)))
+    be(billing, TaxProfile(address=Address(country="ES", postcode="35001")))
+    learn(billing, ("ip", "ES"), ("card", "ES"))
+
+    assert (quoted(billing).place, quoted(billing).warnings) == ("ES-CN", ())
+
+
+@SQLITE
+def test_of_several_countries_that_evidence_names_the_one_with_tax_decides(wired):
+    billing = wired(evidence_required=2)
+    operator(billing).tax.add(
+        TaxRule("*", seller="other_country", treatment="out_of_scope", valid_from=date(2014, 1, 1))
+    )
+    be(billing, TaxProfile(address=Address(country="CH")))
+    learn(billing, ("card", "US"), ("ip", "FR"))
+
+    assert (quoted(billing).place, quoted(billing).treatment) == ("FR", "standard")
+
+
+@SQLITE
+def test_a_postal_code_that_decides_the_tax_is_asked_for(wired):
+    billing = wired(rules=False)
+    austin = TaxRule("US", (("Sales tax", "8.25"),), postcode="787##", valid_from=date(2014, 1, 1))
+    for rule in (austin, TaxRule("US", treatment="not_collecting", valid_from=date(2014, 1, 1))):
+        operator(billing).tax.add(rule)
+    be(billing, TaxProfile(address=Address(country="US")))
+
+    with pytest.raises(TaxProfileInvalid) as refused:
+        quoted(billing)
+
+    assert refused.value.field == "postcode"
+    be(billing, TaxProfile(address=Address(country="US", postcode="78701-1234")))
+    assert quoted(billing).treatment == "standard"
+
+
+@SQLITE
+def test_an_operators_word_is_about_a_number_of_one_country(wired):
+    billing = wired(rules=False)
+    for country in ("NZ", "HK"):
+        for more in (
+            {"components": (("GST", "15"),)},
+            {"treatment": "reverse_charge", "tax_id": "valid", "customer": "business"},
+        ):
+            operator(billing).tax.add(TaxRule(country, valid_from=date(2014, 1, 1), **more))
+    numbered = TaxProfile(kind="business", company="Acme", address=Address(country="HK"), tax_id="49091850")
+    be(billing, numbered)
+    operator(billing).tax.verify_id(ADA, reason="seen")
+    assert quoted(billing).treatment == "reverse_charge"
+
+    be(billing, evolve(numbered, address=Address(country="NZ")))
+
+    assert (quoted(billing).tax_id_state, quoted(billing).treatment) == ("format_only", "standard")
+
+
+@SQLITE
+def test_an_operators_word_between_start_and_payment_counts(wired, register, simulated):
+    billing = wired()
+    register.down()
+    be(billing, business())
+    topup = start(billing, "10.00")
+    operator(billing).tax.verify_id(ADA, reason="certificate seen")
+
+    pay(billing, simulated, topup)
+
+    [offered] = operator(billing).tax.corrections().items
+    assert offered.kind == "tax-to-return"
 
 
 @SQLITE
@@ -309,7 +384,7 @@ def test_evidence_of_more_than_half_a_year_ago_tells_nothing(wired, clock):
 
     clock.advance(days=2)
 
-    assert (quoted(billing).place, quoted(billing).evidence) == ("FR", ("billing FR",))
+    assert (quoted(billing).place, quoted(billing).evidence) == ("FR", ("address FR",))
 
 
 @SQLITE

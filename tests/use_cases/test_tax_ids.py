@@ -189,11 +189,26 @@ def test_recent_is_thirty_days_and_no_more(wired, register, clock):
     be(billing, business())
     register.down()
     clock.advance(days=30)
+
+    assert start(billing, "10.00").tax.policy == "accept_recent"
+    clock.advance(seconds=1)
+    with pytest.raises(QuoteChanged) as changed:
+        start(billing, "10.00")
+    assert changed.value.quote.tax.treatment == "standard"
+
+
+@SQLITE
+def test_a_number_that_was_valid_counts_at_the_quote_while_its_register_is_down(wired, register, clock):
+    billing = wired()
+    be(billing, business())
+    register.down()
+    clock.advance(days=31)
+    run_checks(billing)
     billing.customer(ADA).tax_profile.verify()
 
-    assert quoted(billing).treatment == "reverse_charge"
-    clock.advance(seconds=1)
-    assert quoted(billing).treatment == "standard"
+    assert (state(billing), quoted(billing).treatment) == ("valid", "reverse_charge")
+    clock.advance(days=60)
+    assert (state(billing), quoted(billing).treatment) == ("expired", "standard")
 
 
 @SQLITE
@@ -217,10 +232,9 @@ def test_a_seller_who_waits_refuses_quote_and_start_until_the_register_answers(w
     billing, quote = stale("hold")
     register.down()
 
-    for call in (lambda: begin(billing, quote), lambda: quoted(billing)):
-        with pytest.raises(TaxProfileInvalid) as refused:
-            call()
-        assert refused.value.field == "tax_id"
+    with pytest.raises(TaxProfileInvalid) as refused:
+        begin(billing, quote)
+    assert refused.value.field == "tax_id"
     assert billing.customer(ADA).topups.gateways(eur("10"))  # what can be offered is shown all the same
     register.up()
     billing.customer(ADA).tax_profile.verify()

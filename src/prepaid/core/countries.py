@@ -46,6 +46,23 @@ _FORMER_SUBDIVISIONS: Final = {
 }
 """Codes of states that have another one now."""
 
+_STATES: Final = {
+    "CA": frozenset("AB BC MB NB NL NS NT NU ON PE QC SK YT".split()),
+    "IN": frozenset(
+        (
+            "AN AP AR AS BR CG CH DH DL GA GJ HP HR JH JK KA KL LA LD MH ML MN MP MZ NL OD PB PY RJ SK TN TR TS UK "
+            "UP WB"
+        ).split()
+    ),
+    "US": frozenset(
+        (
+            "AK AL AR AS AZ CA CO CT DC DE FL GA GU HI IA ID IL IN KS KY LA MA MD ME MI MN MO MP MS MT NC ND NE NH NJ "
+            "NM NV NY OH OK OR PA PR RI SC SD TN TX UM UT VA VI VT WA WI WV WY"
+        ).split()
+    ),
+}
+"""Of countries that have taxes of their states: the states. Of others any code of the form will do."""
+
 _SUBDIVISION: Final = re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}", re.ASCII)
 
 
@@ -84,7 +101,10 @@ def check_subdivision(subdivision: str, *, country: str) -> None:
     Raises:
         InvalidRequest: It is of another.
     """
-    if subdivision and not subdivision.startswith(f"{country}-"):
+    if not subdivision:
+        return
+    known = _STATES.get(country)
+    if not subdivision.startswith(f"{country}-") or (known is not None and subdivision[3:] not in known):
         raise InvalidRequest(_NO_SUBDIVISION, field="subdivision")
 
 

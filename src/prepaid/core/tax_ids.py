@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 from attrs import field, frozen
 
+from .countries import tax_prefix
+
 TaxIdState = Literal[
     "none", "malformed", "format_only", "pending", "valid", "invalid", "unavailable", "manual", "expired"
 ]
@@ -58,6 +60,21 @@ class TaxId:
     number: str = field(repr=False)
     subdivision: str = ""
     of_person: bool = False
+
+    @property
+    def key(self) -> str:
+        """The number as it is told from those of other countries; see `tax_id_key`."""
+        return tax_id_key(self.country, self.number)
+
+
+def tax_id_key(country: str, number: str) -> str:
+    """Give a number with its country, unless its own letters tell it.
+
+    >>> tax_id_key("FR", "FR40303265045"), tax_id_key("NZ", "49091850")
+    ('FR40303265045', 'NZ:49091850')
+    """
+    own = (tax_prefix(country), *(("XI",) if country == "GB" else ()))
+    return number if number.startswith(own) and ":" not in number else f"{country}:{number}"
 
 
 @frozen(kw_only=True)

@@ -48,6 +48,7 @@ _LONGEST: Final = {
     "jurisdiction": 16,
     "place": 16,
     "tax_id": MAX_TAX_ID,
+    "tax_id_country": 2,
     "consultation": MAX_KEY,
     "approved_by": MAX_KEY,
     "explanation": MAX_SENTENCE,
@@ -109,8 +110,10 @@ class TaxDecision:
         place: Country, state or territory where the customer is taken to be, or empty.
         rule_ids: Stored rules the decision rests on.
         tax_id: The customer's tax id as documents print it, or empty.
+        tax_id_country: Country that issued it, or empty.
         tax_id_state: What is known of it; see `prepaid.core.tax_ids.TaxIdState`.
         tax_id_matters: Another state of it would lead to another tax.
+        tax_id_counted: It was taken for valid.
         checked_at: When its register answered last, or None.
         consultation: The number under which the register keeps that it was asked, or empty.
         policy: The seller's outage policy, if it decided what the tax id is worth; or empty.
@@ -132,8 +135,10 @@ class TaxDecision:
     place: str = ""
     rule_ids: tuple[str, ...] = ()
     tax_id: str = field(default="", repr=False)
+    tax_id_country: str = ""
     tax_id_state: TaxIdState = "none"
     tax_id_matters: bool = False
+    tax_id_counted: bool = False
     checked_at: datetime | None = None
     consultation: str = field(default="", repr=False)
     policy: str = ""
@@ -154,6 +159,10 @@ class TaxDecision:
         for name, allowed in _ONE_OF.items():
             if getattr(self, name) not in allowed:
                 raise InvalidRequest(f"{name} of a decision is one of {', '.join(allowed)}.", field=name)
+        if self.category not in CATEGORIES[self.treatment]:
+            raise InvalidRequest(f"{self.category!r} is no category of {self.treatment}.", field="category")
+        if self.total and self.treatment != "standard":
+            raise InvalidRequest(f"A sale that is {self.treatment} bears no tax.", field="treatment")
         for name, longest in _LONGEST.items():
             check_text(getattr(self, name), field=name, longest=longest)
         for name, longest in _LISTS.items():
@@ -253,8 +262,8 @@ class TaxRequest:
 
 
 _WORDS: Final = (
-    "treatment category reason note jurisdiction place tax_id tax_id_state tax_id_matters consultation policy "
-    "approved_by explanation"
+    "treatment category reason note jurisdiction place tax_id tax_id_country tax_id_state tax_id_matters "
+    "tax_id_counted consultation policy approved_by explanation"
 ).split()
 
 

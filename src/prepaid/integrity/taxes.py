@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from ..core.tax_ids import tax_id_key
 from ..store import Tx
 from ..store.proofs import taxes as stored
 from ..store.proofs.scope import Scope
@@ -57,8 +58,12 @@ def _expected(tax: dict[str, Any], row: Any) -> list[tuple[object, ...]]:
     ]
 
 
+def _key(tax: dict[str, Any]) -> str | None:
+    country, number = tax.get("tax_id_country"), tax.get("tax_id")
+    return tax_id_key(country, number) if isinstance(country, str) and isinstance(number, str) else None
+
+
 def _watched(tax: dict[str, Any]) -> tuple[object, object]:
     if not tax.get("policy"):
         return None, None
-    charged = tax["policy"] == "charge" or tax.get("total")
-    return "tax-to-return" if charged else "tax-missing", tax.get("tax_id")
+    return "tax-missing" if tax.get("tax_id_counted") else "tax-to-return", _key(tax)

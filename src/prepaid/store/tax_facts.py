@@ -28,7 +28,7 @@ class Approval:
         id: ``apr_…``.
         customer: The host's customer id.
         kind: ``"exemption"``, or ``"tax-id"`` that the operator vouches for.
-        number: The tax id, or empty.
+        number: The key of the tax id, see `prepaid.core.tax_ids.tax_id_key`; or empty.
         reason: Why.
         code: Code of the reason, or empty.
         actor: The operator.

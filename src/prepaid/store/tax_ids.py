@@ -73,7 +73,7 @@ def _select(tx: Tx) -> Any:
 def _from_row(row: Any) -> StoredTaxId:
     names = "register state reason name consultation answered_at valid_at attempts next_at created_at".split()
     return StoredTaxId(
-        tax_id=TaxId(kind=row.kind, country=row.country, number=row.number),
+        tax_id=TaxId(kind=row.kind, country=row.country, number=row.number.rpartition(":")[2]),
         **{name: getattr(row, name) for name in names},
     )
 
@@ -86,7 +86,7 @@ def add(tx: Tx, tax_id: TaxId, register: str, now: datetime) -> None:
     """
     row = {
         "book_id": tx.book_id,
-        "number": tax_id.number,
+        "number": tax_id.key,
         "kind": tax_id.kind,
         "country": tax_id.country,
         "register": register,
@@ -113,7 +113,7 @@ def _idle(tx: Tx, stored: StoredTaxId, now: datetime) -> Any:
     """Match a number that no worker asks about, and whose next look is where it was when it was read."""
     same = _identity.c.next_at.is_(None) if stored.next_at is None else _identity.c.next_at == stored.next_at
     asked = _identity.c.asked_until
-    return _update(tx, stored.tax_id.number).where(same, or_(asked.is_(None), asked <= now))
+    return _update(tx, stored.tax_id.key).where(same, or_(asked.is_(None), asked <= now))
 
 
 def schedule(tx: Tx, stored: StoredTaxId, at: datetime | None, *, now: datetime) -> None:
@@ -124,7 +124,7 @@ def schedule(tx: Tx, stored: StoredTaxId, at: datetime | None, *, now: datetime)
 def leave(tx: Tx, stored: StoredTaxId, at: datetime, *, now: datetime, unconfirmed: bool) -> None:
     """Ask about a number later, because its register rests; one that was valid long ago is not confirmed till then."""
     values: dict[str, Any] = {"next_at": at}
-    if unconfirmed and stored.state in ("pending", "valid"):
+    if unconfirmed and stored.state == "pending":
         values |= {"state": "unavailable", "reason": "resting"}
     tx.execute(_idle(tx, stored, now).where(_identity.c.state == stored.state).values(values))
 
@@ -138,7 +138,7 @@ def record(tx: Tx, tax_id: TaxId, answer: RegisterAnswer, *, register: str, requ
     """Keep an answer for ever, as evidence."""
     row = {
         "book_id": tx.book_id,
-        "number": tax_id.number,
+        "number": tax_id.key,
         "register": register,
         "requester": requester,
         "state": answer.state,

@@ -63,7 +63,7 @@ def vouch(context: Context, customer: Customer, *, reason: str, valid_to: date |
     state, tax_id = registers.read_profile(profile[1] if profile else None)
     if tax_id is None:
         raise WrongState("The customer's profile has no tax id of the right form.", field="tax_id", state=state)
-    _approve(context, customer, TAX_ID, number=tax_id.number, reason=why, code="", valid_to=valid_to, actor=actor)
+    _approve(context, customer, TAX_ID, number=tax_id.key, reason=why, code="", valid_to=valid_to, actor=actor)
 
 
 def stop_vouching(context: Context, customer: Customer, *, reason: str, actor: str) -> None:

@@ -15,9 +15,10 @@ from ..config import Context, object_id, page_limit
 from ..core.documents import Invoice
 from ..core.errors import InvalidRequest, NotFound, WrongState
 from ..core.pages import Page, make_cursor, read_cursor
-from ..core.tax_ids import ANSWERED
-from ..store import Tx, tax_entries, tax_ids
+from ..core.tax_ids import ANSWERED, tax_id_key
+from ..store import Tx, tax_entries, tax_facts, tax_ids
 from ..store.tax_entries import CHARGED, CLOSED, OFFERED, UNCHARGED, WAITING, TaxCorrection
+from ..store.tax_facts import Approval
 
 OFFERED_FOR: Final = timedelta(days=90)
 """Up to what age of a document its correction is offered."""
@@ -32,17 +33,24 @@ def watch(tx: Tx, context: Context, invoice: Invoice) -> None:
     tax = invoice.tax
     if not tax.policy:
         return
-    kind = CHARGED if tax.policy == "charge" or tax.total else UNCHARGED
-    tax_entries.watch(
-        tx, id=context.ids.new("cor"), invoice_id=invoice.id, number=tax.tax_id, kind=kind, now=context.now()
-    )
-    stored = tax_ids.find(tx, tax.tax_id, lock=True)
+    kind = UNCHARGED if tax.tax_id_counted else CHARGED
+    number = tax_id_key(tax.tax_id_country, tax.tax_id)
+    tax_entries.watch(tx, id=context.ids.new("cor"), invoice_id=invoice.id, number=number, kind=kind, now=context.now())
+    if any(given.kind == tax_facts.TAX_ID and given.number == number for given in _approvals(tx, context, invoice)):
+        answered(tx, context, number, is_valid=True, customer=invoice.customer)
+        return
+    stored = tax_ids.find(tx, number, lock=True)
     if stored is None:
         return
     if stored.answered_at != tax.checked_at and stored.state in ANSWERED:
-        answered(tx, context, tax.tax_id, is_valid=stored.state == "valid")
+        answered(tx, context, number, is_valid=stored.state == "valid")
     elif stored.next_at is None:  # it was nobody's any more
         tax_ids.schedule(tx, stored, context.now(), now=context.now())
+
+
+def _approvals(tx: Tx, context: Context, invoice: Invoice) -> list[Approval]:
+    day = context.current_day()
+    return [approval for approval in tax_facts.approvals(tx, invoice.customer) if approval.covers(day)]
 
 
 def answered(tx: Tx, context: Context, number: str, *, is_valid: bool, customer: str | None = None) -> None:

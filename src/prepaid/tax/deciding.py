@@ -99,6 +99,8 @@ def confirm(context: Context, customer: Customer, decision: TaxDecision) -> bool
 
     Waits `prepaid.tax.registers.BUDGET_S` seconds at most, and never raises for a register that is down.
     """
+    if decision.tax_id_state == "pending" and decision.tax_id_matters:
+        registers.note_again(context, customer.id)
     if decision.tax_id_state != "valid" or decision.total or not decision.tax_id_matters:
         return False
     checked_at = decision.checked_at
@@ -106,7 +108,7 @@ def confirm(context: Context, customer: Customer, decision: TaxDecision) -> bool
         return False
     profile = context.database.read(lambda tx: customers.current_profile(tx, customer.id))
     _, tax_id = registers.read_profile(profile[1] if profile else None)
-    registers.ask_now(context, tax_id)
+    registers.ask_now(context, tax_id, patiently=True)
     return True
 
 
@@ -138,6 +140,7 @@ def explain(
     if day is not None and type(day) is not date:
         raise InvalidRequest("day is a date, or None.", field="day")
     price = require_whole_minor(amount)
+    context.currency_or_default(price.currency)
 
     def read(tx: Tx) -> tuple[KnownTaxId, RuleSet]:
         return registers.known(tx, context, profile), context.rulebook.read(tx)

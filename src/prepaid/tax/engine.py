@@ -20,7 +20,7 @@ from ..core.money import Money
 from ..core.parties import Address, Evidence, Seller, TaxProfile
 from ..core.tax_amounts import add_tax, contained_tax
 from ..core.tax_ids import TaxId, TaxIdState
-from ..core.tax_rules import TaxRule
+from ..core.tax_rules import TaxComponent, TaxRule
 from ..core.taxation import TaxDecision, tax_lines
 from . import wording
 from .rules import Case, RuleSet
@@ -105,12 +105,12 @@ class _Facts:
         counts: Their tax id counts as valid.
         policy: The outage policy that said so, or said it does not; or empty.
         warnings: What an operator should look at.
-        contested: Another country that evidence names, where more of it is asked for than there is; or None.
+        contested: Other countries that evidence names, where more of it is asked for than there is.
     """
 
     location: Location
     evidence: tuple[str, ...]
-    contested: str | None = None
+    contested: tuple[str, ...] = ()
     counts: bool = False
     policy: str = ""
     warnings: tuple[str, ...] = ()
@@ -132,11 +132,15 @@ def decide(sale: Sale, rules: RuleSet) -> TaxDecision:
         raise TaxProfileInvalid("Tell us your country first: it decides the tax.", field="country")
     facts = _with_state(sale, rules, _placed(sale, sale.profile))
     decision = _decide_at(sale, sale.profile, rules, facts)
-    if decision.total or facts.contested is None:
-        return decision
-    # Of two places that the evidence names, nobody gets to choose the one without tax.
-    elsewhere = _decide_at(sale, sale.profile, rules, _moved(sale, facts, facts.contested))
-    return elsewhere if elsewhere.total else decision
+    for country in facts.contested if not decision.total else ():
+        # Of places that the evidence names, nobody gets to choose one without tax.
+        try:
+            elsewhere = _decide_at(sale, sale.profile, rules, _moved(sale, facts, country))
+        except TaxUndecided:
+            continue
+        if elsewhere.total:
+            return elsewhere
+    return decision
 
 
 def _decide_at(sale: Sale, profile: TaxProfile, rules: RuleSet, facts: _Facts) -> TaxDecision:
@@ -148,12 +152,7 @@ def _decide_at(sale: Sale, profile: TaxProfile, rules: RuleSet, facts: _Facts) -
         has_valid_tax_id=facts.counts,
         seller=sale.seller,
     )
-    choice = rules.choose(case)
-    place = facts.location.place
-    if choice.rule is None:
-        missing = " or ".join(choice.missing)
-        why = f"No registration ({missing}) for {place}." if choice.is_named else f"No tax rule names {place}."
-        return _not_collecting(sale, wording.not_collected(place), facts.warned(why))
+    choice, place = rules.choose(case), facts.location.place
     matters = _matters(sale, case, rules, choice.rule)
     if matters and facts.policy == "hold":
         raise TaxProfileInvalid(
@@ -161,37 +160,47 @@ def _decide_at(sale: Sale, profile: TaxProfile, rules: RuleSet, facts: _Facts) -
             field="tax_id",
             state=sale.tax_id.state,
         )
+    facts = facts if matters else evolve(facts, policy="")
+    if choice.rule is None:
+        missing = " or ".join(choice.missing)
+        why = f"No registration ({missing}) for {place}." if choice.is_named else f"No tax rule names {place}."
+        return _not_collecting(sale, wording.not_collected(place), facts.warned(why))
     if choice.rule.treatment == "not_collecting":
         facts = facts.warned(f"A rule says to collect nothing in {place}.")
-    return _by_rule(sale, choice.rule, facts if matters else evolve(facts, policy=""), matters=matters)
+    return _by_rule(sale, choice.rule, facts, matters=matters)
 
 
-def _matters(sale: Sale, case: Case, rules: RuleSet, chosen: TaxRule) -> bool:
-    """Tell whether another answer on the tax id would lead to another rule."""
+def _matters(sale: Sale, case: Case, rules: RuleSet, chosen: TaxRule | None) -> bool:
+    """Tell whether another answer on the tax id would lead to other taxes."""
     if sale.tax_id.state == "none" or sale.exemption is not None:  # exempt from tax, or without tax: none either way
         return False
     try:
-        return rules.choose(evolve(case, has_valid_tax_id=not case.has_valid_tax_id)).rule is not chosen
+        other = rules.choose(evolve(case, has_valid_tax_id=not case.has_valid_tax_id)).rule
     except TaxUndecided:  # in another way, that is
         return True
+    return _taxes(other) != _taxes(chosen)
+
+
+def _taxes(rule: TaxRule | None) -> tuple[TaxComponent, ...]:
+    return () if rule is None else tuple(component for component in rule.components if component.percent)
 
 
 def _placed(sale: Sale, profile: TaxProfile) -> _Facts:
     """Place a customer: a proven business where it says it is, anybody else where most of the evidence says."""
-    items = (Evidence(kind="billing", country=profile.address.country), *_beside(sale))
-    said = tuple(f"{item.kind} {item.country}" for item in items)
+    said = (f"address {profile.address.country}", *(f"{item.kind} {item.country}" for item in sale.evidence))
     at_home = _with_worth(sale, _Facts(location=_at_home(sale, profile.address), evidence=said))
     if profile.kind == "business" and at_home.counts:
         return at_home
-    areas = [_area_of(item.country, sale.day, at_home.location) for item in items]
-    counted = {area: areas.count(area) for area in areas}
-    home, most = areas[0], max(counted, key=lambda area: counted[area])
+    home = _area(at_home.location)
+    areas = [_area_of(item.country, sale.day, at_home.location) for item in sale.evidence]
+    counted = {home: 1 + areas.count(home)} | {area: areas.count(area) for area in areas if area not in (home, None)}
+    most = max(counted, key=lambda area: counted[area])
     if counted[most] > max(counted[home], 1):
-        return _moved(sale, at_home, items[areas.index(most)].country)
-    others = [item.country for item, area in zip(items, areas, strict=True) if area != home]
+        return _moved(sale, at_home, sale.evidence[areas.index(most)].country)
+    others = tuple(dict.fromkeys(item.country for item, area in zip(sale.evidence, areas, strict=True) if area != home))
     lacking = counted[home] < sale.seller.evidence_required
-    contested = others[0] if others and lacking else None
-    return evolve(at_home, contested=contested).warned(*_doubts(sale, at_home.location, others, lacking=lacking))
+    doubts = _doubts(sale, at_home.location, others, lacking=lacking)
+    return evolve(at_home, contested=others if lacking else ()).warned(*doubts)
 
 
 def _moved(sale: Sale, facts: _Facts, country: str) -> _Facts:
@@ -201,15 +210,14 @@ def _moved(sale: Sale, facts: _Facts, country: str) -> _Facts:
     return _with_worth(sale, elsewhere.warned(warning))
 
 
-def _beside(sale: Sale) -> tuple[Evidence, ...]:
-    return tuple(item for item in sale.evidence if item.kind != "billing")
+def _area_of(country: str, day: date, home: Location) -> str | None:
+    """Say for what area a country speaks, or None: for an island with a code of its own, the country around it.
 
-
-def _area_of(country: str, day: date, home: Location) -> str:
-    """Say for what area a country speaks; cards and dial codes of islands are those of the country around them."""
+    Its people have cards and numbers of that country, and so have people who only say that they live there.
+    """
     around = BY_ID.get(home.territory)
-    if around is not None and country in (around.country, around.id):
-        return _area(home)
+    if around is not None and country == around.country and country != home.area:
+        return None if around.has_own_code else _area(home)
     return _area(locate(Address(country=country), day))
 
 
@@ -217,10 +225,8 @@ def _area(location: Location) -> str:
     return location.area or location.place
 
 
-def _doubts(sale: Sale, home: Location, others: list[str], *, lacking: bool) -> tuple[str, ...]:
-    contrary = tuple(
-        f"Some evidence points to {country}, the address to {home.country}." for country in dict.fromkeys(others)
-    )
+def _doubts(sale: Sale, home: Location, others: tuple[str, ...], *, lacking: bool) -> tuple[str, ...]:
+    contrary = tuple(f"Some evidence points to {country}, the address to {home.country}." for country in others)
     if not lacking:
         return contrary
     required = sale.seller.evidence_required
@@ -236,17 +242,24 @@ def _at_home(sale: Sale, address: Address) -> Location:
 
 
 def _with_state(sale: Sale, rules: RuleSet, facts: _Facts) -> _Facts:
-    """Ask for the state where rules do.
+    """Ask for the state and the postal code where rules depend on them.
 
     Raises:
-        TaxProfileInvalid: It is not known, and the customer's own address can tell it.
+        TaxProfileInvalid: One is not known, and the customer's own address can tell it.
     """
     location = facts.location
-    if location.subdivision or not rules.names_states_of(location.area):
-        return facts
-    if sale.profile is not None and sale.profile.address.country == location.country:
+    own = sale.profile is not None and sale.profile.address.country == location.country
+    at_home = location.area == _area(locate(sale.seller.address, sale.day))
+    names_states = rules.names_states_of(location.area, from_there=at_home)
+    if own and names_states and not location.subdivision:
         raise TaxProfileInvalid("Tell us your state or province: it decides the tax.", field="subdivision")
-    return facts.warned(f"The state in {location.country} is not known, and rules ask for it.")
+    if own and not location.postcode and any(rules.names_postcodes_of(code) for code in location.codes):
+        raise TaxProfileInvalid("Tell us your postal code: it decides the tax.", field="postcode")
+    if names_states and not location.subdivision:
+        return facts.warned(f"The state in {location.country} is not known, and rules ask for it.")
+    if names_states and at_home and not sale.seller.address.subdivision:
+        return facts.warned("The seller's own state is not known, and rules may ask for it.")
+    return facts
 
 
 _AWAITED: Final = ("pending", "unavailable", "expired")
@@ -347,6 +360,7 @@ def _grounds(sale: Sale, facts: _Facts | None) -> dict[str, Any]:
     known = sale.tax_id
     told: dict[str, Any] = {
         "tax_id": known.tax_id.number if known.tax_id is not None else "",
+        "tax_id_country": known.tax_id.country if known.tax_id is not None else "",
         "tax_id_state": known.state,
         "checked_at": known.checked_at,
         "consultation": known.consultation,
@@ -358,5 +372,6 @@ def _grounds(sale: Sale, facts: _Facts | None) -> dict[str, Any]:
         "place": facts.location.place,
         "evidence": facts.evidence,
         "policy": facts.policy,
+        "tax_id_counted": facts.counts,
         "warnings": facts.warnings,
     }

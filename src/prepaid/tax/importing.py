@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Final
 
 from attrs import evolve, frozen
@@ -22,9 +22,9 @@ from attrs import evolve, frozen
 from .. import audit
 from ..config import Context
 from ..core.countries import country_code
-from ..core.errors import ConfigurationError, InvalidRequest, RequestRefused
+from ..core.errors import ConfigurationError, InvalidRequest, NotFound, RequestRefused
 from ..core.money import EXACT, parse_decimal
-from ..core.tax_rules import TaxRule
+from ..core.tax_rules import MOST_PERCENT, TaxComponent, TaxRule
 from . import rulebook
 from .rule_csv import rules_from_csv, rules_to_csv
 from .rules import check_together, series_of
@@ -82,10 +82,7 @@ class RuleDiff:
     def lines(self) -> tuple[str, ...]:
         """Say what would change: ``+`` added, ``~`` ended, ``!`` replaced, ``=`` how many are in force already."""
         said = [(rule, f"~ {_title(rule)} ends {day}") for rule, day in self.ended]
-        said += [
-            (old, f"! {_title(old)} from {old.valid_from} is replaced by {_what(new)} {_days(new)}")
-            for old, new in self.replaced
-        ]
+        said += [(old, f"! {_title(old)} from {old.valid_from} {_replaced(old, new)}") for old, new in self.replaced]
         said += [(rule, f"+ {_title(rule)} {_days(rule)}") for rule in self.added]
         by_place = sorted(said, key=lambda pair: _place(pair[0]))
         return (*(line for _, line in by_place), f"= {len(self.unchanged)} unchanged")
@@ -106,9 +103,22 @@ def _title(rule: TaxRule) -> str:
 
 
 def _what(rule: TaxRule) -> str:
-    taxes = " and ".join(f"{item.name} {item.percent.normalize(EXACT):f} %" for item in rule.components)
+    taxes = " and ".join(map(_tax, rule.components))
     said = taxes if rule.treatment == "standard" else rule.treatment.replace("_", " ")
     return f"{said} of {rule.jurisdiction}" if rule.jurisdiction else said
+
+
+def _tax(item: TaxComponent) -> str:
+    part = f" of {item.base_percent.normalize(EXACT):f} %" if item.base_percent != MOST_PERCENT else ""
+    whose = f" to {item.jurisdiction}" if item.jurisdiction else ""
+    on = f" on {' + '.join(item.compound_on)}" if item.compound_on else ""
+    return f"{item.name} {item.percent.normalize(EXACT):f} %{part}{whose}{on}"
+
+
+def _replaced(old: TaxRule, new: TaxRule) -> str:
+    names = [name for name in ("category", "reason", "note") if getattr(old, name) != getattr(new, name)]
+    beside = "".join(f", {name} {getattr(old, name)!r} by {getattr(new, name)!r}" for name in names)
+    return f"is replaced by {_what(new)} {_days(new)}{beside}"
 
 
 def _days(rule: TaxRule) -> str:
@@ -134,7 +144,7 @@ def compare(stored: Iterable[TaxRule], wanted: Iterable[TaxRule]) -> RuleDiff:
         diff = _joined(diff, _compare_series(known.get(series, []), rules))
     diff = _ordered(diff)
     gone = frozenset(diff.retired)
-    check_together([*(rule for rule in kept if rule not in gone), *diff.fresh])
+    check_together([*(rule for rule in kept if rule not in gone), *diff.fresh], fresh=diff.fresh)
     return diff
 
 
@@ -319,10 +329,16 @@ def apply(context: Context, diff: RuleDiff, *, reason: str, actor: str) -> tuple
         InvalidRequest: Not a `RuleDiff`, no reason, or the rules in use have changed and now contradict it.
         NotFound: A rule that it ends or replaces is not in use any more.
     """
-    if not isinstance(diff, RuleDiff):
+    if not isinstance(diff, RuleDiff) or not all(
+        isinstance(rule, TaxRule) for rule in (*diff.added, *diff.unchanged, *chain(*diff.replaced))
+    ):
         raise InvalidRequest("diff is a RuleDiff.", field="diff")
     why = audit.check_reason(reason)
     if diff.is_empty:
         return ()
+    wanted = (*diff.added, *diff.unchanged, *(new for _, new in diff.replaced))
+    again = compare(rulebook.active(context), dict.fromkeys(evolve(rule, id="") for rule in wanted))
+    if frozenset(again.retired) != frozenset(diff.retired) or frozenset(again.fresh) != frozenset(diff.fresh):
+        raise NotFound("The rules have changed since the diff was made; look at a new one.", field="diff")
     retire = {rule.id for rule in diff.retired}
     return rulebook.change(context, add=diff.fresh, retire=retire, actor=actor, reason=why)

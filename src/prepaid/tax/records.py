@@ -67,7 +67,7 @@ def _status(tx: Tx, context: Context, customer: Customer) -> TaxIdStatus:
         wrong = profile is not None and known.state == "malformed"
         problem = read_tax_id(profile.tax_id, country=profile.address.country).problem if profile and wrong else ""
         return TaxIdStatus(state=known.state, problem=problem)
-    stored = tax_ids.find(tx, known.tax_id.number)
+    stored = tax_ids.find(tx, known.tax_id.key)
     name = stored.name if stored is not None else ""
     return TaxIdStatus(state=known.state, number=known.tax_id.number, checked_at=known.checked_at, name=name)
 
@@ -87,13 +87,14 @@ def of_customer(context: Context, customer: Customer) -> CustomerTax:
     """Give all that is known of a customer's tax."""
 
     def read(tx: Tx) -> CustomerTax:
-        known = _status(tx, context, customer)
+        _, profile = customers.current_profile(tx, customer.id) or (None, None)
+        _, tax_id = registers.read_profile(profile)
         return CustomerTax(
-            tax_id=known,
+            tax_id=_status(tx, context, customer),
             profiles=customers.profile_history(tx, customer.id),
             approvals=tuple(tax_facts.approvals(tx, customer.id)),
             evidence=tax_facts.latest_evidence(tx, customer.id),
-            checks=tuple(tax_ids.checks(tx, known.number)),
+            checks=tuple(tax_ids.checks(tx, tax_id.key)) if tax_id is not None else (),
         )
 
     return context.database.read(read)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -100,15 +101,27 @@ def note(tx: Tx, context: Context, customer_id: str, profile: TaxProfile) -> Tax
     """
     _, tax_id = read_profile(profile)
     register = register_of(context, tax_id)
-    customers.set_tax_number(tx, customer_id, None if tax_id is None else tax_id.number)
+    customers.set_tax_number(tx, customer_id, None if tax_id is None else tax_id.key)
     if tax_id is None or register is None:
         return tax_id
-    stored = tax_ids.find(tx, tax_id.number)
+    stored = tax_ids.find(tx, tax_id.key)
     if stored is None:
         tax_ids.add(tx, tax_id, register.name, context.now())
     elif stored.next_at is None and stored.state not in ("invalid", "malformed"):  # it was nobody's for a while
         tax_ids.schedule(tx, stored, context.now(), now=context.now())
     return tax_id
+
+
+def note_again(context: Context, customer_id: str) -> None:
+    """Let the number of a profile be asked about that was given before its register was set up."""
+
+    def work(tx: Tx) -> None:
+        _, profile = customers.current_profile(tx, customer_id) or (None, None)
+        if profile is not None:
+            note(tx, context, customer_id, profile)
+
+    with suppress(Duplicate):  # somebody else kept the number at the same moment
+        context.database.write(work)
 
 
 def known(
@@ -133,14 +146,16 @@ def known(
         return KnownTaxId(state=form)
     day, now = context.current_day(), context.now()
     for approval in approvals:
-        if approval.kind == tax_facts.TAX_ID and approval.number == tax_id.number and approval.covers(day):
+        if approval.kind == tax_facts.TAX_ID and approval.number == tax_id.key and approval.covers(day):
             return KnownTaxId(state="manual", tax_id=tax_id, approved_by=approval.actor)
-    stored = tax_ids.find(tx, tax_id.number)
+    stored = tax_ids.find(tx, tax_id.key)
     if stored is None:
-        state: TaxIdState = "format_only" if register_of(context, tax_id) is None else "pending"
-        return KnownTaxId(state=state, tax_id=tax_id)
+        return KnownTaxId(state="format_only" if register_of(context, tax_id) is None else "pending", tax_id=tax_id)
+    state = _state(stored, now, only_fresh=only_fresh)
+    if state in ("pending", "unavailable") and register_of(context, tax_id) is None:
+        state = "format_only"  # its register was taken away, and never answered
     return KnownTaxId(
-        state=_state(stored, now, only_fresh=only_fresh),
+        state=state,
         tax_id=tax_id,
         checked_at=stored.answered_at,
         valid_at=stored.valid_at,
@@ -168,22 +183,30 @@ def is_fresh(stored: StoredTaxId, now: datetime) -> bool:
     return age < (REUSED_FOR if stored.state == "valid" else REFUSED_FOR)
 
 
-def ask_now(context: Context, tax_id: TaxId | None) -> None:
-    """Ask about a number unless its answer is fresh, and wait for `BUDGET_S` seconds at most."""
+def ask_now(context: Context, tax_id: TaxId | None, *, patiently: bool = False) -> None:
+    """Ask about a number unless its answer is fresh, and wait for `BUDGET_S` seconds at most.
+
+    Args:
+        context: The billing system.
+        tax_id: The number, or None.
+        patiently: If there was no answer lately, leave it to the job to ask again.
+    """
     if tax_id is None or register_of(context, tax_id) is None:
         return
     stored = _kept(context, tax_id)
-    if not is_fresh(stored, context.now()):
+    now = context.now()
+    was_asked = stored.attempts > 0 and stored.next_at is not None and stored.next_at > now
+    if not is_fresh(stored, now) and not (patiently and was_asked):
         in_time(partial(ask, context, stored), BUDGET_S)
 
 
 def _kept(context: Context, tax_id: TaxId) -> StoredTaxId:
     def work(tx: Tx) -> StoredTaxId:
-        found = tax_ids.find(tx, tax_id.number)
+        found = tax_ids.find(tx, tax_id.key)
         if found is None:
             register = register_of(context, tax_id)
             tax_ids.add(tx, tax_id, register.name if register else "", context.now())
-            found = tax_ids.find(tx, tax_id.number)
+            found = tax_ids.find(tx, tax_id.key)
         assert found is not None  # noqa: S101 - it was just added
         return found
 
@@ -275,13 +298,13 @@ def _keep(
     requester: str,
     claimed: datetime,
 ) -> None:
-    number, country, now = stored.tax_id.number, stored.tax_id.country, context.now()
+    number, country, now = stored.tax_id.key, stored.tax_id.country, context.now()
     if answer.state == "unavailable":
         wait = RETRIES[min(stored.attempts, len(RETRIES) - 1)]
-        knows_worse = stored.state in ("invalid", "malformed")
-        if not tax_ids.unanswered(
-            tx, number, answer.reason, claimed=claimed, keep_state=knows_worse, next_at=now + wait
-        ):
+        # What it found valid not long ago counts on, until a sale without tax asks again.
+        is_valid = stored.state == "valid" and stored.valid_at is not None and now - stored.valid_at <= VALID_FOR
+        keeps = is_valid or stored.state in ("invalid", "malformed")
+        if not tax_ids.unanswered(tx, number, answer.reason, claimed=claimed, keep_state=keeps, next_at=now + wait):
             return
         part = country if answer.of_country else ALL_COUNTRIES
         tax_ids.count_failure(tx, register, part, now=now, rests=RESTS, patience=PATIENCE)
@@ -303,7 +326,7 @@ def _next(stored: StoredTaxId, answer: RegisterAnswer, now: datetime) -> datetim
 
 
 def _tell(tx: Tx, context: Context, stored: StoredTaxId, answer: RegisterAnswer) -> None:
-    for customer in tax_ids.holders(tx, stored.tax_id.number):
+    for customer in tax_ids.holders(tx, stored.tax_id.key):
         about = context.ids.new("chk")
         outbox.emit(tx, context, "tax-id-checked", about=about, customer=customer, state=answer.state)
 
@@ -315,7 +338,7 @@ def due(context: Context) -> Sequence[StoredTaxId]:
 
 def ask_again(context: Context, stored: StoredTaxId) -> bool:
     """Ask about a number that is due, if anything hangs on it still; False if its register did not answer."""
-    number = stored.tax_id.number
+    number = stored.tax_id.key
     if context.database.read(lambda tx: tax_ids.is_wanted(tx, number)):
         return ask(context, stored)
     context.database.write(lambda tx: tax_ids.schedule(tx, stored, None, now=context.now()))

@@ -14,9 +14,9 @@ Two rules that are equal in all of them and could both match one sale on one day
 added. So is a hole between two rules that match the same sales.
 
 A rate that somebody forgot must not become another one, or zero. So it is an error, never a reason to look further
-away, if a rule that would go before the one that decides has ended without a successor (retire it if that is meant),
-if the country's rules begin later, or if rules name the country or the EU, none of them fits, and only one for
-everywhere is left.
+away, if a rule that would go before the one that decides has ended without a successor (retire it if that is meant), or
+if rules name the country or the EU, none of them fits or has begun, and only one for everywhere is left. What is
+planned for later, or needs a registration that is planned, changes nothing today.
 
 Sources: the order of places follows the specificity of the law they come from; EN 16931 and 2006/112/EC name none.
 """
@@ -35,7 +35,7 @@ from ..core.errors import InvalidRequest, TaxUndecided
 from ..core.parties import Registration, Seller
 from ..core.postcodes import PostcodePattern
 from ..core.tax_rules import EU, EVERYWHERE, TaxRule
-from .territories import BY_ID, Location, is_in_eu, locate
+from .territories import BY_ID, TERRITORIES, Location, is_in_eu, locate
 
 _SELLER_RANK: Final = {
     "any": 0,
@@ -154,8 +154,10 @@ def _reaches(registration: Registration, rule: TaxRule, case: Case) -> bool:
 
 def _reaches_locally(registration: Registration, rule: TaxRule, case: Case) -> bool:
     location = case.location
+    if location.territory and location.territory in (registration.country, registration.subdivision):
+        return True
     if location.territory and not location.area:  # its tax is its own, not that of the country around it
-        return location.territory in (registration.country, registration.subdivision)
+        return False
     states = {"", rule.subdivision}
     if rule.seller in ("same_subdivision", "other_subdivision"):  # each state registers its own sellers for all
         states.add(case.seller.address.subdivision)
@@ -195,12 +197,18 @@ class RuleSet:
     def __len__(self) -> int:
         return len(self.rules)
 
-    def names_states_of(self, country: str) -> bool:
-        """Tell whether some rule of a country is about a state or province of it."""
+    def names_states_of(self, country: str, *, from_there: bool) -> bool:
+        """Tell whether some rule depends on the state of a customer in a country; or of a seller who is there, too."""
+        places = (country, EU, EVERYWHERE) if from_there else (country,)
         return any(
-            rule.subdivision or rule.seller in ("same_subdivision", "other_subdivision")
-            for rule in self._by_country.get(country, ())
+            rule.subdivision or (from_there and rule.seller in ("same_subdivision", "other_subdivision"))
+            for place in places
+            for rule in self._by_country.get(place, ())
         )
+
+    def names_postcodes_of(self, country: str) -> bool:
+        """Tell whether some rule of a country depends on the postal code."""
+        return any(rule.postcode for rule in self._by_country.get(country, ()))
 
     def choose(self, case: Case) -> Choice:
         """Find the rule that decides a sale.
@@ -235,18 +243,24 @@ class RuleSet:
 
 
 def _refuse_gaps(case: Case, near: Sequence[TaxRule], chosen: TaxRule | None, *, is_covered: bool) -> None:
+    """Refuse a sale that a rule would have decided which ended without a successor, or has not begun."""
+    followed = {series_of(rule) for rule in near if rule.covers(case.day)}
     for rule in near:
-        if rule.covers(case.day):
+        if rule.covers(case.day) or series_of(rule) in followed:
             continue
-        ended = rule.valid_to is not None and rule.valid_to <= case.day
         if chosen is None:
             forgotten = not is_covered
-        elif ended:
-            forgotten = _before(rule) > _before(chosen)
+        elif rule.valid_from > case.day:
+            # What is planned is no reason to sell nothing today, unless only a rule for everywhere is there instead.
+            forgotten = _level(chosen) == _ANYWHERE < _level(rule) and not _begins_with_a_registration(rule, case)
         else:
-            forgotten = (rule.priority, _level(rule)) > (chosen.priority, _level(chosen))
+            forgotten = _before(rule) > _before(chosen)
         if forgotten:
             raise TaxUndecided(f"The tax rules of {case.location.place} do not cover {case.day}.", field="country")
+
+
+def _begins_with_a_registration(rule: TaxRule, case: Case) -> bool:
+    return not is_registered(rule, case)
 
 
 def _level(rule: TaxRule) -> int:
@@ -307,10 +321,20 @@ def _pairs(rules: Sequence[TaxRule]) -> Iterator[tuple[TaxRule, TaxRule]]:
 
 def _check_territory(rule: TaxRule) -> None:
     if not rule.territory:
+        _check_reachable(rule)
         return
     territory = BY_ID.get(rule.territory)
     if territory is None or rule.country not in (territory.country, territory.id):
         raise InvalidRequest(f"{rule.country} has no territory {rule.territory}.", field="territory")
+
+
+def _check_reachable(rule: TaxRule) -> None:
+    """Refuse a state that lies in a territory which rules of its country do not reach."""
+    for territory in TERRITORIES:
+        if territory.country == rule.country != territory.area and rule.subdivision in territory.subdivisions:
+            raise InvalidRequest(
+                f"{rule.subdivision} has a tax of its own; name the territory {territory.id}.", field="subdivision"
+            )
 
 
 def _check_pair(earlier: TaxRule, later: TaxRule) -> None:
@@ -322,9 +346,10 @@ def _check_pair(earlier: TaxRule, later: TaxRule) -> None:
             field="valid_from",
         )
     if _meet(earlier, later):
+        differ = earlier.requires_registration != later.requires_registration
+        how = "let both require the same registrations" if differ else "give one a higher priority"
         raise InvalidRequest(
-            f"Two rules of {later.country} are equally near on {later.valid_from}; give one a higher priority.",
-            field="priority",
+            f"Two rules of {later.country} are equally near on {later.valid_from}; {how}.", field="priority"
         )
 
 
