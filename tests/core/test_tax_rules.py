@@ -148,6 +148,19 @@ class TestBadInput:
 
         assert refused.value.field == "requires_registration"
 
+    @pytest.mark.parametrize(
+        ("given", "kept"), [("", ()), ((), ()), ("local", ("local",)), (["oss", "local"], ("local", "oss"))]
+    )
+    def test_registrations_are_kept_in_one_order(self, given: Any, kept: tuple[str, ...]) -> None:
+        assert rule(requires_registration=given).requires_registration == kept
+
+    def test_a_jurisdiction_of_a_component_is_a_country_or_a_state(self) -> None:
+        assert TaxComponent("QST", "9.975", jurisdiction="CA-QC").jurisdiction == "CA-QC"
+        for wrong in ("Quebec", "XX", None, 5, "CA-"):
+            with pytest.raises(InvalidRequest) as refused:
+                TaxComponent("QST", "9.975", jurisdiction=wrong)
+            assert refused.value.field == "jurisdiction"
+
 
 class TestTreatments:
     @pytest.mark.parametrize(

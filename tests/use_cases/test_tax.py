@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
@@ -247,3 +247,37 @@ def test_the_tax_state_stands_on_every_grant(billing, ada, simulated):
 
     assert len(grants) == 5
     assert {grant.tax_state for grant in grants} == {"taxed"}
+
+
+def test_a_rule_is_ended_by_one_that_takes_its_place(billing):
+    rule = add_rule(billing)
+    tax = operator(billing).tax
+
+    ended = tax.end(rule.id, date(2027, 1, 1))
+
+    assert tax.list() == (ended,)
+    assert (ended.valid_to, ended.components) == (date(2027, 1, 1), rule.components)
+    assert ended.id != rule.id
+    with pytest.raises(NotFound):
+        tax.end(rule.id, date(2027, 1, 1))
+    for wrong in (date(2014, 1, 1), "2027-01-01", None):
+        with pytest.raises(InvalidRequest) as refused:
+            tax.end(ended.id, wrong)
+        assert refused.value.field == "valid_to"
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    ("since", "until", "field"),
+    [
+        ("2026-01-01", date(2027, 1, 1), "since"),
+        (date(2026, 1, 1), None, "until"),
+        (datetime(2026, 1, 1, tzinfo=UTC), date(2027, 1, 1), "since"),
+        (date(2026, 1, 1), date(2026, 1, 1), "until"),
+    ],
+)
+def test_a_tax_report_is_of_some_days(billing, since, until, field):
+    with pytest.raises(InvalidRequest) as refused:
+        operator(billing).reports.tax(since, until)
+
+    assert refused.value.field == field

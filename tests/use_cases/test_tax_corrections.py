@@ -179,10 +179,10 @@ def test_what_the_register_said_between_start_and_payment_counts_when_the_docume
 def test_the_old_answer_that_a_decision_did_not_trust_is_no_answer_since(
     wired, register, simulated, clock, monkeypatch
 ):
-    monkeypatch.setattr(registers, "BUDGET_S", 0.1)
     billing = wired()
     be(billing, business())
     clock.advance(days=2)
+    monkeypatch.setattr(registers, "BUDGET_S", 0.1)
     register.hold()
     with pytest.raises(QuoteChanged) as changed:
         start(billing, "10.00")

@@ -157,8 +157,8 @@ def test_an_old_answer_that_cannot_be_renewed_changes_the_quote_where_the_policy
 def test_an_old_answer_that_is_too_slow_to_renew_changes_the_quote_and_the_new_one_can_be_started(
     stale, register, monkeypatch
 ):
-    monkeypatch.setattr("prepaid.tax.registers.BUDGET_S", 0.1)
     billing, quote = stale()
+    monkeypatch.setattr("prepaid.tax.registers.BUDGET_S", 0.1)
     register.hold()
 
     with pytest.raises(QuoteChanged) as changed:

@@ -9,7 +9,7 @@ import pytest
 
 from prepaid.system import threads_in_time
 from prepaid.tax import registers
-from tests.use_cases.steps import ADA, EVE, SQLITE, counts, eur, operator, rows, told
+from tests.use_cases.steps import ADA, EVE, SQLITE, counts, eur, operator, rows, start, told
 from tests.use_cases.tax_steps import (
     FRENCH,
     OTHER_FRENCH,
@@ -87,7 +87,7 @@ def test_the_probe_after_a_rest_keeps_its_answer_though_somebody_looks_meanwhile
     register.gate.set()
 
     eventually(lambda: state(billing) == "valid")
-    assert billing.customer(EVE).tax_profile.verify().state == "invalid"
+    eventually(lambda: billing.customer(EVE).tax_profile.verify().state == "invalid")
 
 
 @SQLITE
@@ -432,7 +432,6 @@ def test_failures_of_the_whole_service_rest_it_for_every_country(wired, register
 
 
 def test_one_failure_keeps_nobody_from_being_asked_for(wired, register, monkeypatch):
-    monkeypatch.setattr(registers, "BUDGET_S", 0.1)
     billing = wired()
     germans = numbers_of("DE", 2)
     register.answer(OTHER_FRENCH, "valid")
@@ -442,6 +441,7 @@ def test_one_failure_keeps_nobody_from_being_asked_for(wired, register, monkeypa
     register.down_for.add("DE")
     be(billing, business(germans[0], "DE"), customer=EVE)
 
+    monkeypatch.setattr(registers, "BUDGET_S", 0.1)
     register.hold()  # one customer's check is under way...
     assert be(billing, business()) in ("unavailable", "pending")
     assert register.entered.wait(5)
@@ -516,3 +516,40 @@ def test_first_failures_at_the_same_moment_are_both_counted(wired, open_billing,
     assert results == [business(), business(OTHER_FRENCH)]
     [(failures,)] = rows(billing, "SELECT failures FROM prepaid_tax_register WHERE book_id = :book")
     assert failures == 2
+
+
+@SQLITE
+def test_a_number_that_was_given_before_its_register_is_asked_about_from_the_next_start_on(
+    wired, open_billing, register, clock
+):
+    before = wired(registers=())
+    be(before, business())
+    assert state(before) == "format_only"
+    billing = open_billing(tax_id_registers=[register])
+    assert state(billing) == "pending"
+
+    start(billing, "10.00")
+    run_checks(billing)
+
+    assert (state(billing), register.asked) == ("valid", [FRENCH])
+
+
+@SQLITE
+def test_a_number_is_asked_about_on_request_though_it_was_given_before_its_register(wired, open_billing, register):
+    be(wired(registers=()), business())
+    billing = open_billing(tax_id_registers=[register])
+
+    assert billing.customer(ADA).tax_profile.verify().state == "valid"
+
+
+@SQLITE
+def test_a_register_that_was_taken_away_and_never_answered_leaves_the_form(wired, open_billing, register, clock):
+    billing = wired()
+    register.down()
+    be(billing, business())
+    alone = open_billing(tax_id_registers=())
+
+    assert (state(billing), state(alone)) == ("unavailable", "format_only")
+    clock.advance(hours=1)
+    run_checks(alone)
+    assert run_checks(alone) == 0

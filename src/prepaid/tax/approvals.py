@@ -125,8 +125,3 @@ def _take_back(context: Context, customer: Customer, kind: str, *, reason: str, 
 
     if not context.database.write(work):
         raise NotFound("There is nothing of that kind to end.", field="customer")
-
-
-def listed(context: Context, customer: Customer) -> tuple[Approval, ...]:
-    """Give what is approved for a customer's tax."""
-    return tuple(context.database.read(lambda tx: tax_facts.approvals(tx, customer.id)))
