@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from prepaid import Address, Evidence, Money, Registration, Seller, TaxProfile, TaxProfileInvalid, TaxRule
 from prepaid.core.tax_ids import TaxId
@@ -145,6 +146,54 @@ def test_a_gstin_tells_the_state_better_than_the_address() -> None:
     assert (tax.place, tax.lines[0].rate_percent) == ("IN-KA", 18)
     with pytest.raises(TaxProfileInvalid):
         decided(*INDIAN, address=Address(country="IN"), seller=mumbai)
+
+
+LATER = date(2027, 1, 1)
+AMERICAN = rule("US", None, treatment="not_collecting")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        rule("US", "8", subdivision="US-TX", valid_from=LATER),
+        rule("US", "8", postcode="100##", valid_from=LATER),
+    ],
+)
+def test_what_only_a_planned_rule_depends_on_is_not_asked_for_yet(other: TaxRule) -> None:
+    address = Address(country="US")
+
+    assert decided(AMERICAN, other, address=address) == decided(AMERICAN, address=address)
+    with pytest.raises(TaxProfileInvalid):
+        decided(AMERICAN, other, address=address, day=LATER)
+
+
+def test_the_state_is_not_asked_for_because_the_sellers_will_matter_later() -> None:
+    mumbai = Seller("S", Address(country="IN", subdivision="IN-MH"))
+    planned = rule("IN", "9", seller="same_subdivision", valid_from=LATER)
+    address = Address(country="IN")
+
+    assert decided(rule("IN", "18"), planned, address=address, seller=mumbai).lines[0].rate_percent == 18
+    with pytest.raises(TaxProfileInvalid):
+        decided(rule("IN", "18"), planned, address=address, seller=mumbai, day=LATER)
+
+
+def test_a_postal_code_is_asked_for_in_the_states_whose_rules_depend_on_it() -> None:
+    city = rule("US", "8", subdivision="US-NY", postcode="100##")
+
+    assert decided(AMERICAN, city, address=Address(country="US", subdivision="US-TX")).treatment == "not_collecting"
+    with pytest.raises(TaxProfileInvalid) as refused:
+        decided(AMERICAN, city, address=Address(country="US", subdivision="US-NY"))
+    assert refused.value.field == "postcode"
+
+
+def test_a_tax_id_that_keeps_a_sale_from_a_tax_matters_although_nothing_is_collected() -> None:
+    elsewhere = rule(percent=None, customer="business", tax_id="valid", treatment="reverse_charge", priority=1)
+    without = evolve(elsewhere, requires_registration=("oss",))
+    taxed = rule(tax_id="not_valid")
+
+    tax = decided(taxed, without, kind="business", tax_id=KnownTaxId(state="valid", tax_id=FRENCH))
+
+    assert (tax.treatment, tax.total, tax.tax_id_matters) == ("not_collecting", Money.zero("EUR"), True)
 
 
 def test_a_contested_place_that_cannot_be_decided_does_not_stop_the_sale() -> None:

@@ -345,6 +345,38 @@ def test_a_registration_that_is_planned_with_its_rates_changes_nothing_today() -
         assert after.country == country
 
 
+@pytest.mark.parametrize("elsewhere", [(), (TaxRule("*", treatment="out_of_scope", valid_from=SINCE),)])
+def test_a_country_whose_registration_is_planned_is_sold_to_till_then_as_if_it_had_no_rules(elsewhere) -> None:
+    planned = rule("NO", "25", requires_registration="local", valid_from=date(2027, 1, 1))
+    norway = case(Address(country="NO"))
+
+    assert RuleSet([rule("DE"), planned, *elsewhere]).choose(norway) == RuleSet([rule("DE"), *elsewhere]).choose(norway)
+    after = RuleSet([planned, *elsewhere]).choose(case(Address(country="NO"), day=date(2027, 1, 1)))
+    assert (after.rule, after.missing) == (None, ("local",))
+
+
+def test_a_nearer_rule_that_ended_and_never_was_the_sellers_stops_nothing() -> None:
+    federal = rule("CA", "5")
+    ended = rule("CA", "15", subdivision="CA-QC", requires_registration="state", valid_to=DAY)
+    quebec = Address(country="CA", subdivision="CA-QC")
+    registrations = (Registration(country="CA"), Registration(country="CA", subdivision="CA-QC"))
+    registered = Seller("S", Address(country="CA"), registrations=registrations)
+
+    assert RuleSet([federal, ended]).choose(case(quebec)).rule is federal
+    with pytest.raises(TaxUndecided):
+        RuleSet([federal, ended]).choose(case(quebec, seller=registered))
+
+
+def test_a_registration_in_a_territory_is_none_for_a_rule_that_takes_another_countrys_tax() -> None:
+    seller = Seller("S", Address(country="DE"), registrations=(Registration(country="PT", subdivision="PT-20"),))
+    german = rule("EU", "19", jurisdiction="DE", requires_registration="local")
+    azores = rule("PT", "16", territory="PT-20", requires_registration="local")
+    there = case(Address(country="PT", postcode="9500-150"), seller=seller)
+
+    assert RuleSet([german]).choose(there) == Choice(None, missing=("local",))
+    assert RuleSet([german, azores]).choose(there).rule is azores
+
+
 def test_a_rate_that_has_not_begun_is_not_replaced_by_one_for_everywhere() -> None:
     elsewhere = TaxRule("*", treatment="out_of_scope", valid_from=SINCE)
     book = RuleSet([rule("FR", valid_from=DAY + timedelta(1)), elsewhere])

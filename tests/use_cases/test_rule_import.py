@@ -7,7 +7,8 @@ from datetime import date
 
 import pytest
 
-from prepaid import InvalidRequest, NotAllowed, NotFound, RuleDiff, permissions
+from prepaid import InvalidRequest, NotAllowed, NotFound, RuleDiff, TaxRule, permissions
+from prepaid.store import tax_rules
 from tests.use_cases.steps import SQLITE, add_rule, counts, eur, live_in, operator
 
 pytestmark = SQLITE
@@ -112,7 +113,22 @@ def test_a_diff_is_not_applied_when_a_rule_it_leaves_as_it_is_went_away(billing)
     assert tax.list() == ()
 
 
-@pytest.mark.parametrize("diff", [None, 5, "diff", RuleDiff(added=(1,)), RuleDiff(unchanged=("x",))])
+RULE = TaxRule("FR", (("TVA", "20"),), valid_from=date(2014, 1, 1))
+NO_DIFFS = [
+    RuleDiff(added=(1,)),
+    RuleDiff(added=5),
+    RuleDiff(unchanged=("x",)),
+    RuleDiff(ended=(1,)),
+    RuleDiff(ended=((RULE, "2027-01-01"),)),
+    RuleDiff(ended=((5, date(2027, 1, 1)),)),
+    RuleDiff(replaced=(1,)),
+    RuleDiff(replaced=((RULE,),)),
+    RuleDiff(replaced=((RULE, RULE, RULE),)),
+    RuleDiff(replaced=((RULE, 1),)),
+]
+
+
+@pytest.mark.parametrize("diff", [None, 5, "diff", *NO_DIFFS])
 def test_what_is_no_diff_is_refused(billing, diff):
     with pytest.raises(InvalidRequest) as refused:
         operator(billing).tax.apply(diff, reason="because")
@@ -156,6 +172,40 @@ def test_a_diff_that_only_adds_is_applied_once(billing):
 
     assert refused.value.field == "diff"
     assert counts(billing) == before
+
+
+def test_a_diff_that_says_all_is_in_force_already_is_not_applied_when_it_no_longer_is(billing):
+    known = add_rule(billing, "FR", since=date(2014, 1, 1))
+    tax = operator(billing).tax
+    diff = tax.from_csv(tax.to_csv())
+    assert diff.is_empty
+    assert tax.apply(diff, reason="nothing to do") == ()
+    tax.retire(known.id)
+
+    with pytest.raises(NotFound) as refused:
+        tax.apply(diff, reason="late")
+
+    assert refused.value.field == "diff"
+
+
+def test_a_rule_that_goes_away_while_a_diff_is_applied_is_noticed(billing, clock, monkeypatch):
+    known = add_rule(billing, "DE", since=date(2014, 1, 1), components=(("MwSt", "19"),))
+    tax = operator(billing).tax
+    diff = tax.from_csv("country,components,valid_from\nFR,TVA 20,2014-01-01\nDE,MwSt 19,2020-01-01\n")
+    lock = tax_rules.lock
+    retired = []
+
+    def retire_first(tx):
+        if not retired:
+            retired.append(tax_rules.retire(tx, known.id, clock.now()))
+        lock(tx)
+
+    monkeypatch.setattr(tax_rules, "lock", retire_first)
+
+    with pytest.raises(NotFound) as refused:
+        tax.apply(diff, reason="raced")
+
+    assert (refused.value.field, retired) == ("diff", [True])
 
 
 @pytest.mark.parametrize("ends_one", [True, False])

@@ -9,7 +9,7 @@ import pytest
 
 from prepaid.system import threads_in_time
 from prepaid.tax import registers
-from tests.use_cases.steps import ADA, EVE, SQLITE, counts, eur, operator, rows, start, told
+from tests.use_cases.steps import ADA, EVE, SQLITE, counts, eur, operator, rows, seller, start, told
 from tests.use_cases.tax_steps import (
     FRENCH,
     OTHER_FRENCH,
@@ -540,6 +540,17 @@ def test_a_number_is_asked_about_on_request_though_it_was_given_before_its_regis
     billing = open_billing(tax_id_registers=[register])
 
     assert billing.customer(ADA).tax_profile.verify().state == "valid"
+
+
+@SQLITE
+def test_what_a_register_that_was_taken_away_found_valid_counts_as_recent(wired, open_billing, register, clock):
+    be(wired("accept_recent"), business())
+    clock.advance(days=2)
+    alone = open_billing(tax_id_registers=(), seller=seller(outage_policy="accept_recent"))
+
+    topup = start(alone, "10.00")
+
+    assert (topup.tax.total, topup.tax.tax_id_state, topup.tax.policy) == (eur("0"), "unavailable", "accept_recent")
 
 
 @SQLITE

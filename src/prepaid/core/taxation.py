@@ -118,7 +118,7 @@ class TaxDecision:
         consultation: The number under which the register keeps that it was asked, or empty.
         policy: The seller's outage policy, if it decided what the tax id is worth; or empty.
         approved_by: The operator who exempted the customer or vouched for the tax id, or empty.
-        evidence: What tells where the customer is, such as ``"billing FR"``.
+        evidence: What tells where the customer is, such as ``"address FR"``.
         explanation: One or two sentences a customer can read.
         warnings: What an operator should look at.
     """

@@ -122,7 +122,7 @@ def schedule(tx: Tx, stored: StoredTaxId, at: datetime | None, *, now: datetime)
 
 
 def leave(tx: Tx, stored: StoredTaxId, at: datetime, *, now: datetime, unconfirmed: bool) -> None:
-    """Ask about a number later, because its register rests; one that was valid long ago is not confirmed till then."""
+    """Ask about a number later, because its register rests; without an answer it has none till then."""
     values: dict[str, Any] = {"next_at": at}
     if unconfirmed and stored.state == "pending":
         values |= {"state": "unavailable", "reason": "resting"}

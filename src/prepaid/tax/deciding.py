@@ -95,9 +95,10 @@ def _decided(context: Context, sale: Sale, rules: RuleSet, customer_id: str | No
 
 
 def confirm(context: Context, customer: Customer, decision: TaxDecision) -> bool:
-    """Ask a register again before a sale rests on what it said more than a day ago; tell whether it was asked.
+    """Ask a register again before a sale rests on what it said more than a day ago; tell whether to decide anew.
 
-    Waits `prepaid.tax.registers.BUDGET_S` seconds at most, and never raises for a register that is down.
+    Waits `prepaid.tax.registers.BUDGET_S` seconds at most, and never raises for a register that is down. One that gave
+    no answer lately is not waited for again: the outage policy decides.
     """
     if decision.tax_id_state == "pending" and decision.tax_id_matters:
         registers.note_again(context, customer.id)

@@ -164,7 +164,7 @@ def _decide_at(sale: Sale, profile: TaxProfile, rules: RuleSet, facts: _Facts) -
     if choice.rule is None:
         missing = " or ".join(choice.missing)
         why = f"No registration ({missing}) for {place}." if choice.is_named else f"No tax rule names {place}."
-        return _not_collecting(sale, wording.not_collected(place), facts.warned(why))
+        return _not_collecting(sale, wording.not_collected(place), facts.warned(why), matters=matters)
     if choice.rule.treatment == "not_collecting":
         facts = facts.warned(f"A rule says to collect nothing in {place}.")
     return _by_rule(sale, choice.rule, facts, matters=matters)
@@ -250,10 +250,11 @@ def _with_state(sale: Sale, rules: RuleSet, facts: _Facts) -> _Facts:
     location = facts.location
     own = sale.profile is not None and sale.profile.address.country == location.country
     at_home = location.area == _area(locate(sale.seller.address, sale.day))
-    names_states = rules.names_states_of(location.area, from_there=at_home)
+    names_states = rules.names_states_of(location.area, sale.day, from_there=at_home)
     if own and names_states and not location.subdivision:
         raise TaxProfileInvalid("Tell us your state or province: it decides the tax.", field="subdivision")
-    if own and not location.postcode and any(rules.names_postcodes_of(code) for code in location.codes):
+    names_postcodes = any(rules.names_postcodes_of(code, location.subdivision, sale.day) for code in location.codes)
+    if own and names_postcodes and not location.postcode:
         raise TaxProfileInvalid("Tell us your postal code: it decides the tax.", field="postcode")
     if names_states and not location.subdivision:
         return facts.warned(f"The state in {location.country} is not known, and rules ask for it.")
@@ -341,13 +342,14 @@ def _exempted(sale: Sale, exemption: Exemption, shared: dict[str, Any]) -> TaxDe
     )
 
 
-def _not_collecting(sale: Sale, explanation: str, facts: _Facts | None = None) -> TaxDecision:
+def _not_collecting(sale: Sale, explanation: str, facts: _Facts | None = None, *, matters: bool = False) -> TaxDecision:
     return TaxDecision(
         treatment="not_collecting",
         **_without_tax(sale),
         category="O",
         reason="not-collecting",
         explanation=explanation,
+        tax_id_matters=matters,
         **_grounds(sale, facts),
     )
 

@@ -327,18 +327,29 @@ def apply(context: Context, diff: RuleDiff, *, reason: str, actor: str) -> tuple
 
     Raises:
         InvalidRequest: Not a `RuleDiff`, no reason, or the rules in use have changed and now contradict it.
-        NotFound: A rule that it ends or replaces is not in use any more.
+        NotFound: The rules in use have changed, and the diff would be another now.
     """
-    if not isinstance(diff, RuleDiff) or not all(
-        isinstance(rule, TaxRule) for rule in (*diff.added, *diff.unchanged, *chain(*diff.replaced))
-    ):
+    if not _is_diff(diff):
         raise InvalidRequest("diff is a RuleDiff.", field="diff")
     why = audit.check_reason(reason)
-    if diff.is_empty:
-        return ()
     wanted = (*diff.added, *diff.unchanged, *(new for _, new in diff.replaced))
-    again = compare(rulebook.active(context), dict.fromkeys(evolve(rule, id="") for rule in wanted))
-    if frozenset(again.retired) != frozenset(diff.retired) or frozenset(again.fresh) != frozenset(diff.fresh):
-        raise NotFound("The rules have changed since the diff was made; look at a new one.", field="diff")
+
+    def guard(known: Sequence[TaxRule]) -> None:
+        again = compare(known, dict.fromkeys(evolve(rule, id="") for rule in wanted))
+        if frozenset(again.retired) != frozenset(diff.retired) or frozenset(again.fresh) != frozenset(diff.fresh):
+            raise NotFound("The rules have changed since the diff was made; look at a new one.", field="diff")
+
     retire = {rule.id for rule in diff.retired}
-    return rulebook.change(context, add=diff.fresh, retire=retire, actor=actor, reason=why)
+    return rulebook.change(context, add=diff.fresh, retire=retire, actor=actor, reason=why, guard=guard)
+
+
+def _is_diff(diff: object) -> bool:
+    if not isinstance(diff, RuleDiff):
+        return False
+    try:
+        pairs = [*((old, new) for old, new in diff.replaced), *((rule, rule) for rule, _ in diff.ended)]
+        rules = (*diff.added, *diff.unchanged, *chain(*pairs))
+        days = [day for _, day in diff.ended]
+    except (TypeError, ValueError):
+        return False
+    return all(isinstance(rule, TaxRule) for rule in rules) and all(type(day) is date for day in days)

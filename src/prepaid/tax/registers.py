@@ -152,8 +152,8 @@ def known(
     if stored is None:
         return KnownTaxId(state="format_only" if register_of(context, tax_id) is None else "pending", tax_id=tax_id)
     state = _state(stored, now, only_fresh=only_fresh)
-    if state in ("pending", "unavailable") and register_of(context, tax_id) is None:
-        state = "format_only"  # its register was taken away, and never answered
+    if stored.state in ("pending", "unavailable") and register_of(context, tax_id) is None:
+        state = "format_only"  # its register was taken away, and gave no answer that counts
     return KnownTaxId(
         state=state,
         tax_id=tax_id,

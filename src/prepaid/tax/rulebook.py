@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Any
 
@@ -50,9 +50,23 @@ def add(context: Context, rule: object, *, actor: str) -> TaxRule:
 
 
 def change(
-    context: Context, *, add: Sequence[TaxRule], retire: Iterable[str], actor: str, reason: str = ""
+    context: Context,
+    *,
+    add: Sequence[TaxRule],
+    retire: Iterable[str],
+    actor: str,
+    reason: str = "",
+    guard: Callable[[Sequence[TaxRule]], None] = lambda known: None,
 ) -> tuple[TaxRule, ...]:
     """Retire some rules and add others in one transaction, and give those added with their ids.
+
+    Args:
+        context: The billing system.
+        add: Rules to put in force.
+        retire: Ids of rules to take out of use.
+        actor: The operator.
+        reason: Why, for the audit.
+        guard: Called with the rules in use once nobody else can change them; may refuse.
 
     Raises:
         InvalidRequest: What would then be in use contradicts itself.
@@ -66,6 +80,7 @@ def change(
         known = {rule.id: rule for rule in tax_rules.active(tx)}
         if fresh and all(rule.id in known for rule in fresh):  # the commit was made, its answer lost
             return
+        guard(tuple(known.values()))
         if not gone <= known.keys():
             raise NotFound("There is no such tax rule in use.", field="rule_id")
         check_together([*(rule for rule in known.values() if rule.id not in gone), *fresh], fresh=fresh)

@@ -15,8 +15,8 @@ added. So is a hole between two rules that match the same sales.
 
 A rate that somebody forgot must not become another one, or zero. So it is an error, never a reason to look further
 away, if a rule that would go before the one that decides has ended without a successor (retire it if that is meant), or
-if rules name the country or the EU, none of them fits or has begun, and only one for everywhere is left. What is
-planned for later, or needs a registration that is planned, changes nothing today.
+if rules name the country or the EU, none of them fits or has begun, and none but one for everywhere is left. What is
+planned beside others changes nothing today; nor, on its own, does a rule that needs a registration the seller has not.
 
 Sources: the order of places follows the specificity of the law they come from; EN 16931 and 2006/112/EC name none.
 """
@@ -154,7 +154,8 @@ def _reaches(registration: Registration, rule: TaxRule, case: Case) -> bool:
 
 def _reaches_locally(registration: Registration, rule: TaxRule, case: Case) -> bool:
     location = case.location
-    if location.territory and location.territory in (registration.country, registration.subdivision):
+    is_taxed_there = rule.jurisdiction in ("", location.area, location.territory)
+    if is_taxed_there and location.territory and location.territory in (registration.country, registration.subdivision):
         return True
     if location.territory and not location.area:  # its tax is its own, not that of the country around it
         return False
@@ -197,18 +198,25 @@ class RuleSet:
     def __len__(self) -> int:
         return len(self.rules)
 
-    def names_states_of(self, country: str, *, from_there: bool) -> bool:
-        """Tell whether some rule depends on the state of a customer in a country; or of a seller who is there, too."""
+    def names_states_of(self, country: str, day: date, *, from_there: bool) -> bool:
+        """Tell whether some rule depends on the state of a customer in a country; or of a seller who is there, too.
+
+        One that has ended does: without a successor it stops the sales of its state.
+        """
         places = (country, EU, EVERYWHERE) if from_there else (country,)
         return any(
             rule.subdivision or (from_there and rule.seller in ("same_subdivision", "other_subdivision"))
             for place in places
             for rule in self._by_country.get(place, ())
+            if rule.valid_from <= day
         )
 
-    def names_postcodes_of(self, country: str) -> bool:
-        """Tell whether some rule of a country depends on the postal code."""
-        return any(rule.postcode for rule in self._by_country.get(country, ()))
+    def names_postcodes_of(self, country: str, subdivision: str, day: date) -> bool:
+        """Tell whether some rule of a country depends on the postal code of a customer in one of its states."""
+        return any(
+            rule.postcode and rule.subdivision in ("", subdivision) and rule.valid_from <= day
+            for rule in self._by_country.get(country, ())
+        )
 
     def choose(self, case: Case) -> Choice:
         """Find the rule that decides a sale.
@@ -216,7 +224,8 @@ class RuleSet:
         Raises:
             TaxUndecided: Rules of the place cover other days or other customers, or two are equally near.
         """
-        about, relations = self._about(case), case.relations()
+        about = [pair for pair in self._about(case) if not _begins_with_a_registration(pair[1], case)]
+        relations = case.relations()
         near = [(closeness, rule) for closeness, rule in about if _fits(rule, case, relations)]
         in_force = [(closeness, rule) for closeness, rule in near if rule.covers(case.day)]
         chosen = _nearest([(closeness, rule) for closeness, rule in in_force if is_registered(rule, case)])
@@ -252,15 +261,15 @@ def _refuse_gaps(case: Case, near: Sequence[TaxRule], chosen: TaxRule | None, *,
             forgotten = not is_covered
         elif rule.valid_from > case.day:
             # What is planned is no reason to sell nothing today, unless only a rule for everywhere is there instead.
-            forgotten = _level(chosen) == _ANYWHERE < _level(rule) and not _begins_with_a_registration(rule, case)
+            forgotten = _level(chosen) == _ANYWHERE < _level(rule)
         else:
-            forgotten = _before(rule) > _before(chosen)
+            forgotten = _before(rule) > _before(chosen) and is_registered(rule, case)
         if forgotten:
             raise TaxUndecided(f"The tax rules of {case.location.place} do not cover {case.day}.", field="country")
 
 
 def _begins_with_a_registration(rule: TaxRule, case: Case) -> bool:
-    return not is_registered(rule, case)
+    return rule.valid_from > case.day and not is_registered(rule, case)
 
 
 def _level(rule: TaxRule) -> int:
