@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from prepaid import Address, Evidence, Money, Registration, Seller, TaxProfile, TaxProfileInvalid, TaxRule
+from prepaid import Address, Evidence, Money, Registration, Seller, TaxProfile, TaxProfileInvalid, TaxRule, TaxUndecided
 from prepaid.core.tax_ids import TaxId
 from prepaid.tax.engine import KnownTaxId, Sale, decide
 from prepaid.tax.rules import RuleSet
@@ -165,6 +165,25 @@ def test_what_only_a_planned_rule_depends_on_is_not_asked_for_yet(other: TaxRule
     assert decided(AMERICAN, other, address=address) == decided(AMERICAN, address=address)
     with pytest.raises(TaxProfileInvalid):
         decided(AMERICAN, other, address=address, day=LATER)
+
+
+@pytest.mark.parametrize(
+    ("planned", "field"),
+    [
+        (rule("US", "8", subdivision="US-TX", valid_from=LATER), "subdivision"),
+        (rule("US", "8", postcode="100##", valid_from=LATER), "postcode"),
+    ],
+)
+@pytest.mark.parametrize("others", [(rule("DE"),), (rule("*", None, treatment="out_of_scope"),)])
+def test_who_leaves_out_a_state_that_has_no_rate_yet_does_not_buy_without_tax(
+    planned: TaxRule, field: str, others: tuple[TaxRule, ...]
+) -> None:
+    with pytest.raises(TaxProfileInvalid) as refused:
+        decided(planned, *others, address=Address(country="US"))
+
+    assert refused.value.field == field
+    with pytest.raises(TaxUndecided):
+        decided(planned, *others, address=Address(country="US", subdivision="US-TX", postcode="10001"))
 
 
 def test_the_state_is_not_asked_for_because_the_sellers_will_matter_later() -> None:

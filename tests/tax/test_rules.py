@@ -377,6 +377,34 @@ def test_a_registration_in_a_territory_is_none_for_a_rule_that_takes_another_cou
     assert RuleSet([german, azores]).choose(there).rule is azores
 
 
+@pytest.mark.parametrize(
+    ("own", "registration", "address"),
+    [
+        (
+            rule("ES", "7", territory="ES-CN", jurisdiction="ES", requires_registration="local"),
+            Registration(country="ES", subdivision="ES-CN"),
+            Address(country="ES", postcode="35001"),
+        ),
+        (
+            rule("RE", "8.5", jurisdiction="FR", requires_registration="local"),
+            Registration(country="RE"),
+            Address(country="RE"),
+        ),
+        (
+            rule("FR", "8.5", territory="RE", jurisdiction="FR", requires_registration="local"),
+            Registration(country="RE"),
+            Address(country="FR", postcode="97400"),
+        ),
+    ],
+)
+def test_the_tax_of_a_territory_may_go_to_the_country_around_it(own, registration, address) -> None:
+    around = rule(address.country if address.country != "RE" else "FR", requires_registration="local")
+    seller = Seller("S", Address(country="DE"), registrations=(registration,))
+
+    assert RuleSet([own, around]).choose(case(address, seller=seller)).rule is own
+    assert RuleSet([own, around]).choose(case(address, seller=SELLERS[1])).missing == ("local",)
+
+
 def test_a_rate_that_has_not_begun_is_not_replaced_by_one_for_everywhere() -> None:
     elsewhere = TaxRule("*", treatment="out_of_scope", valid_from=SINCE)
     book = RuleSet([rule("FR", valid_from=DAY + timedelta(1)), elsewhere])

@@ -253,8 +253,8 @@ def _with_state(sale: Sale, rules: RuleSet, facts: _Facts) -> _Facts:
     names_states = rules.names_states_of(location.area, sale.day, from_there=at_home)
     if own and names_states and not location.subdivision:
         raise TaxProfileInvalid("Tell us your state or province: it decides the tax.", field="subdivision")
-    names_postcodes = any(rules.names_postcodes_of(code, location.subdivision, sale.day) for code in location.codes)
-    if own and names_postcodes and not location.postcode:
+    codes, state = () if location.postcode else location.codes, location.subdivision
+    if own and any(rules.names_postcodes_of(code, state, sale.day) for code in codes):
         raise TaxProfileInvalid("Tell us your postal code: it decides the tax.", field="postcode")
     if names_states and not location.subdivision:
         return facts.warned(f"The state in {location.country} is not known, and rules ask for it.")

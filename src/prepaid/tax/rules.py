@@ -154,7 +154,7 @@ def _reaches(registration: Registration, rule: TaxRule, case: Case) -> bool:
 
 def _reaches_locally(registration: Registration, rule: TaxRule, case: Case) -> bool:
     location = case.location
-    is_taxed_there = rule.jurisdiction in ("", location.area, location.territory)
+    is_taxed_there = rule.jurisdiction in ("", location.area) or location.territory in (rule.territory, rule.country)
     if is_taxed_there and location.territory and location.territory in (registration.country, registration.subdivision):
         return True
     if location.territory and not location.area:  # its tax is its own, not that of the country around it
@@ -201,22 +201,24 @@ class RuleSet:
     def names_states_of(self, country: str, day: date, *, from_there: bool) -> bool:
         """Tell whether some rule depends on the state of a customer in a country; or of a seller who is there, too.
 
-        One that has ended does: without a successor it stops the sales of its state.
+        One that has ended does: without a successor it stops the sales of its state. So does one that is planned, as
+        long as its country has no other.
         """
         places = (country, EU, EVERYWHERE) if from_there else (country,)
         return any(
             rule.subdivision or (from_there and rule.seller in ("same_subdivision", "other_subdivision"))
             for place in places
-            for rule in self._by_country.get(place, ())
-            if rule.valid_from <= day
+            for rule in self._begun(place, day)
         )
 
     def names_postcodes_of(self, country: str, subdivision: str, day: date) -> bool:
         """Tell whether some rule of a country depends on the postal code of a customer in one of its states."""
-        return any(
-            rule.postcode and rule.subdivision in ("", subdivision) and rule.valid_from <= day
-            for rule in self._by_country.get(country, ())
-        )
+        return any(rule.postcode and rule.subdivision in ("", subdivision) for rule in self._begun(country, day))
+
+    def _begun(self, country: str, day: date) -> Sequence[TaxRule]:
+        """Give the rules of a country that have begun; all if none has, so that nothing of them is overlooked."""
+        rules = self._by_country.get(country, ())
+        return [rule for rule in rules if rule.valid_from <= day] or rules
 
     def choose(self, case: Case) -> Choice:
         """Find the rule that decides a sale.
