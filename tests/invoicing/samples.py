@@ -34,9 +34,9 @@ def taxed(net: str, *taxes: tuple[str, str, str], currency: str = "EUR", **words
         for name, percent, amount in taxes
     )
     total = sum((line.amount for line in lines), Money.zero(currency))
-    treatment = "standard" if lines else "not_collecting"
+    treatment, category = ("standard", "S") if lines else ("not_collecting", "O")
     return TaxDecision(
-        treatment=treatment, lines=lines, net=base, total=total, gross=base + total, category="S", **words
+        treatment=treatment, lines=lines, net=base, total=total, gross=base + total, category=category, **words
     )
 
 
