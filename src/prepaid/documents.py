@@ -92,6 +92,7 @@ def issue(
         )
     )
     _announce(tx, context, draft, customer)
+    corrections.hold(tx, draft.tax)
     place = documents.take_number(tx, INVOICE, series.year, series.today)
     number = number_in_series(
         INVOICE_PREFIX, place.issued_on, place.sequence, mode=context.mode, start=seller.fiscal_year_start

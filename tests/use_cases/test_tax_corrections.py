@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prepaid import InvalidRequest, NotAllowed, NotFound, QuoteChanged, WrongState, permissions
-from prepaid.store import tax_entries
+from prepaid.store import documents, tax_entries, tax_ids
 from prepaid.tax import registers
 from tests.use_cases.steps import (
     ADA,
@@ -55,6 +55,26 @@ def charged(billing, register, simulated, **options):
     register.down()
     be(billing, business(), customer=options.get("customer", ADA))
     return buy(billing, simulated, **options)[1]
+
+
+@SQLITE
+def test_nobody_waits_for_the_next_number_while_an_answer_is_kept(wired, register, simulated, monkeypatch):
+    billing = wired()
+    register.down()
+    be(billing, business())
+    done = []
+    find, take_number = tax_ids.find, documents.take_number
+
+    def watched(tx, number, *, lock=False):
+        done.extend(["lock"] if lock else [])
+        return find(tx, number, lock=lock)
+
+    monkeypatch.setattr(tax_ids, "find", watched)
+    monkeypatch.setattr(documents, "take_number", lambda *given: (done.append("number"), take_number(*given))[1])
+
+    buy(billing, simulated)
+
+    assert done[:2] == ["lock", "number"]
 
 
 # Charged, and not owed

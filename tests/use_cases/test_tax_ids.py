@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prepaid import QuoteChanged, TaxProfileInvalid
+from prepaid import Address, QuoteChanged, TaxProfileInvalid
 from tests.use_cases.steps import ADA, BACK, BILLING, SQLITE, counts, eur, operator, start
 from tests.use_cases.tax_steps import (
     FRENCH,
@@ -80,6 +80,15 @@ def test_what_was_set_is_read_back_though_the_register_is_down(wired, register):
 
     assert billing.customer(ADA).tax_profile.set(business()) == business()
     assert billing.customer(ADA).tax_profile.get() == business()
+
+
+@SQLITE
+def test_a_customer_in_northern_ireland_is_told_both_prefixes_of_a_number(wired):
+    billing = wired()
+    belfast = Address(country="GB", postcode="BT1 5GS")
+    be(billing, business("802311781", address=belfast))
+
+    assert "GB or XI" in billing.customer(ADA).tax_profile.status().problem
 
 
 # An answer of more than a day ago

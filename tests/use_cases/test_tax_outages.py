@@ -16,7 +16,7 @@ from prepaid.testing.simulators.vies import TEST_NUMBERS
 from tests.use_cases.steps import ADA, EVE, SQLITE, database, eur, operator
 from tests.use_cases.tax_steps import FRENCH, OTHER_FRENCH, Answering, Scripted, Table, be, business, buy, run_checks
 
-QUICK = Limits(connect_timeout_s=0.5, read_timeout_s=0.2, budget_s=0.4)
+QUICK = Limits(connect_timeout_s=1, read_timeout_s=1.5, budget_s=2)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from ..core.documents import Invoice
 from ..core.errors import InvalidRequest, NotFound, WrongState
 from ..core.pages import Page, make_cursor, read_cursor
 from ..core.tax_ids import ANSWERED, tax_id_key
+from ..core.taxation import TaxDecision
 from ..store import Tx, tax_entries, tax_facts, tax_ids
 from ..store.tax_entries import CHARGED, CLOSED, OFFERED, UNCHARGED, WAITING, TaxCorrection
 from ..store.tax_facts import Approval
@@ -46,6 +47,12 @@ def watch(tx: Tx, context: Context, invoice: Invoice) -> None:
         answered(tx, context, number, is_valid=stored.state == "valid")
     elif stored.next_at is None:  # it was nobody's any more
         tax_ids.schedule(tx, stored, context.now(), now=context.now())
+
+
+def hold(tx: Tx, tax: TaxDecision) -> None:
+    """Wait for who keeps an answer on the tax id of a document, before its number is taken and others wait for that."""
+    if tax.policy:
+        tax_ids.find(tx, tax_id_key(tax.tax_id_country, tax.tax_id), lock=True)
 
 
 def _approvals(tx: Tx, context: Context, invoice: Invoice) -> list[Approval]:

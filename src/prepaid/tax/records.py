@@ -7,7 +7,7 @@ from datetime import datetime
 from attrs import field, frozen
 
 from ..config import Context
-from ..core.parties import Customer, Evidence
+from ..core.parties import Customer, Evidence, TaxProfile
 from ..core.tax_ids import TaxIdState
 from ..store import Tx, customers, tax_facts, tax_ids
 from ..store.customers import ProfileVersion
@@ -64,12 +64,16 @@ def _status(tx: Tx, context: Context, customer: Customer) -> TaxIdStatus:
     _, profile = customers.current_profile(tx, customer.id) or (None, None)
     known = registers.known(tx, context, profile, approvals=tax_facts.approvals(tx, customer.id))
     if known.tax_id is None:
-        wrong = profile is not None and known.state == "malformed"
-        problem = read_tax_id(profile.tax_id, country=profile.address.country).problem if profile and wrong else ""
-        return TaxIdStatus(state=known.state, problem=problem)
+        return TaxIdStatus(state=known.state, problem=_problem(profile) if known.state == "malformed" else "")
     stored = tax_ids.find(tx, known.tax_id.key)
     name = stored.name if stored is not None else ""
     return TaxIdStatus(state=known.state, number=known.tax_id.number, checked_at=known.checked_at, name=name)
+
+
+def _problem(profile: TaxProfile | None) -> str:
+    if profile is None:
+        return ""
+    return read_tax_id(profile.tax_id, country=profile.address.country, postcode=profile.address.postcode).problem
 
 
 def verify(context: Context, customer: Customer) -> TaxIdStatus:

@@ -69,7 +69,7 @@ def read_profile(profile: TaxProfile | None) -> tuple[TaxIdState, TaxId | None]:
     """Say what the tax id of a profile is by its form."""
     if profile is None or not profile.tax_id.strip():
         return "none", None
-    read = read_tax_id(profile.tax_id, country=profile.address.country, postcode=profile.address.postcode)
+    read = read_tax_id(profile.tax_id, country=profile.address.country)
     return ("malformed", None) if read.tax_id is None else ("format_only", read.tax_id)
 
 
