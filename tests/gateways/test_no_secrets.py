@@ -56,7 +56,7 @@ def provider(request, clock):
 @pytest.fixture
 def billing(provider, clock, tmp_path):
     simulated = SimulatedGateway(state=tmp_path / "simulated.db", webhook_secrets=(SIMULATED,), clock=clock)
-    billing = a_billing(tmp_path, [provider.gateway(timeout_s=1), simulated], clock, currencies=("USD",))
+    billing = a_billing(tmp_path, [provider.gateway(timeout_s=4), simulated], clock, currencies=("USD",))
     yield billing
     billing.close()
 
@@ -129,7 +129,7 @@ def attempt(ears, where, call):
 
 
 def test_no_call_gives_anything_away_whatever_the_provider_answers(provider, clock, ears, capfd):
-    gateway = provider.gateway(timeout_s=1).bind("test", clock)
+    gateway = provider.gateway().bind("test", clock)
     amount, wrong = TEN, []
     checkout_id = gateway.create_checkout(request_of(clock, amount, topup_id="top_1")).checkout_id
     ref = PaymentRef(topup_id="top_1", checkout_id=checkout_id)
