@@ -9,7 +9,11 @@ CUSTOMERS_READ: Final = "customers.read"
 CUSTOMERS_WRITE: Final = "customers.write"
 GATEWAYS_READ: Final = "gateways.read"
 GATEWAYS_WRITE: Final = "gateways.write"
+IDENTITY_READ: Final = "identity.read"
+IDENTITY_WRITE: Final = "identity.write"
 PLUGINS_READ: Final = "plugins.read"
+PROMOTIONS_READ: Final = "promotions.read"
+PROMOTIONS_WRITE: Final = "promotions.write"
 REPORTS_READ: Final = "reports.read"
 SETTINGS_WRITE: Final = "settings.write"
 TAX_READ: Final = "tax.read"
@@ -24,7 +28,11 @@ ALL: Final = frozenset(
         CUSTOMERS_WRITE,
         GATEWAYS_READ,
         GATEWAYS_WRITE,
+        IDENTITY_READ,
+        IDENTITY_WRITE,
         PLUGINS_READ,
+        PROMOTIONS_READ,
+        PROMOTIONS_WRITE,
         REPORTS_READ,
         SETTINGS_WRITE,
         TAX_READ,

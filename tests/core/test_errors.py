@@ -13,6 +13,7 @@ from prepaid.core.errors import (
     ConfigurationError,
     GatewayError,
     GatewayUnavailable,
+    IdentityRequired,
     InsufficientCredit,
     IntegrityFault,
     InvalidAmount,
@@ -31,6 +32,7 @@ CLASSES = [found for found in vars(errors).values() if isinstance(found, type) a
 REFUSALS = [found for found in CLASSES if issubclass(found, RequestRefused)]
 SPECIAL: dict[type[RequestRefused], dict[str, Any]] = {
     InsufficientCredit: {"available": Money.of("1.50", "EUR")},
+    IdentityRequired: {"status": object()},
     PromotionRefused: {"reason": "expired"},
     QuoteChanged: {"quote": object()},
 }

@@ -14,6 +14,8 @@
     │   ├── QuoteExpired          past its time
     │   ├── QuoteChanged          what would be paid differs; ``quote``
     │   ├── PromotionRefused      the code does not apply; ``reason``
+    │   ├── TooManyAttempts       tried too often; not looked at for a while
+    │   ├── IdentityRequired      verify first; ``status``
     │   ├── TaxProfileInvalid     the tax profile cannot be used
     │   ├── TaxUndecided          the seller's rules do not say how to tax it
     │   ├── CustomerFrozen        nothing new may be started
@@ -37,6 +39,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from .identity import IdentityStatus
     from .money import Money
     from .quotes import Quote
 
@@ -159,6 +162,26 @@ class PromotionRefused(RequestRefused):
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message, field="code", reason=reason)
         self.reason = reason
+
+
+class TooManyAttempts(RequestRefused):
+    """Something was tried too often; nothing is looked at until a while has passed."""
+
+    code = "too-many-attempts"
+
+
+class IdentityRequired(RequestRefused):
+    """The customer has to verify their identity first.
+
+    Attributes:
+        status: What is known of it, and what to do.
+    """
+
+    code = "identity-required"
+
+    def __init__(self, message: str, *, status: IdentityStatus) -> None:
+        super().__init__(message, field="identity")
+        self.status = status
 
 
 class TaxProfileInvalid(RequestRefused):

@@ -19,6 +19,7 @@ EVENT_NAMES: Final = (
     "dispute-closed",
     "dispute-opened",
     "grant-expiring",
+    "identity-checked",
     "invoice-issued",
     "refund-failed",
     "refund-settled",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, SmallInteger, String, UniqueConstraint, text
 
-from . import columns, schema_payments, schema_tax
+from . import columns, schema_identity, schema_payments, schema_promotions, schema_tax
 from .columns import (
     BINARY,
     HASH,
@@ -39,6 +39,15 @@ topup_allowance = schema_payments.topup_allowance
 refund = schema_payments.refund
 dispute = schema_payments.dispute
 webhook_event = schema_payments.webhook_event
+
+promotion = schema_promotions.promotion
+promotion_customer = schema_promotions.promotion_customer
+redemption = schema_promotions.redemption
+code_attempt = schema_promotions.code_attempt
+voucher = schema_promotions.voucher
+
+identity = schema_identity.identity
+identity_case = schema_identity.identity_case
 
 tax_profile = schema_tax.tax_profile
 tax_rule = schema_tax.tax_rule
@@ -80,6 +89,8 @@ customer = table(
     Column("frozen_at", Instant),
     # Their tax id as registers know it, so that it can be found by the number.
     Column("tax_number", KEY),
+    # Raised by whoever begins or settles a top-up of theirs: on every engine, one comes after the other.
+    Column("turn", BigInteger, nullable=False),
     Column("since", Instant, nullable=False),
     Column("created_at", Instant, nullable=False),
     Index(None, "book_id", "tax_number"),

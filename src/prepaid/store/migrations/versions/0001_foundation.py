@@ -6,7 +6,12 @@ compares the two.
 
 import sqlalchemy as sa
 
-from prepaid.store.migrations import foundation_ledger, foundation_payments, foundation_tax
+from prepaid.store.migrations import (
+    foundation_ledger,
+    foundation_payments,
+    foundation_promotions,
+    foundation_tax,
+)
 from prepaid.store.migrations.building import (
     BINARY,
     CODE,
@@ -86,6 +91,7 @@ def _customer() -> None:
         sa.Column("group_names", PROSE, nullable=False),
         sa.Column("frozen_at", INSTANT),
         sa.Column("tax_number", KEY),
+        sa.Column("turn", sa.BigInteger(), nullable=False),
         sa.Column("since", INSTANT, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("book_id", "id"),
@@ -287,6 +293,13 @@ TABLES = (
     foundation_ledger.transfer,
     foundation_payments.topup,
     foundation_payments.payment,
+    foundation_promotions.promotion,
+    foundation_promotions.promotion_customer,
+    foundation_promotions.redemption,
+    foundation_promotions.code_attempt,
+    foundation_promotions.voucher,
+    foundation_promotions.identity,
+    foundation_promotions.identity_case,
     foundation_payments.topup_allowance,
     foundation_payments.refund,
     foundation_payments.dispute,
