@@ -18,6 +18,7 @@ from .core.errors import (
     CustomerFrozen,
     GatewayError,
     GatewayUnavailable,
+    IdentityRequired,
     InsufficientCredit,
     IntegrityFault,
     InvalidAmount,
@@ -32,6 +33,7 @@ from .core.errors import (
     RequestRefused,
     TaxProfileInvalid,
     TaxUndecided,
+    TooManyAttempts,
     TransactionAborted,
     WebhookRejected,
     WrongState,
@@ -43,8 +45,10 @@ from .core.limits import TopupLimits
 from .core.money import Money
 from .core.pages import Page
 from .core.parties import Address, Customer, Evidence, Registration, Seller, TaxProfile
+from .core.promotions import Bonus, Discount, Fixed, Percent, Promotion, Tiers
 from .core.quotes import Quote
 from .core.rates import Rate
+from .core.redemption import Redemption
 from .core.refunds import Dispute, Refund
 from .core.tax_rules import TaxComponent, TaxRule
 from .core.taxation import TaxDecision, TaxLine
@@ -70,6 +74,7 @@ from .jobs import JobRun
 from .mail import SmtpMailer
 from .offering import GatewayOffer
 from .plugins import PluginInfo
+from .promoting import PromotionStatus
 from .reconciliation import ReconciliationItem, ReconciliationReport
 from .reporting.summary import Summary
 from .reporting.taxes import TaxSum
@@ -86,6 +91,7 @@ __all__ = [
     "AmountOutOfRange",
     "Balance",
     "BillingRun",
+    "Bonus",
     "BurnOrder",
     "Charge",
     "ChargeOutcome",
@@ -96,15 +102,18 @@ __all__ = [
     "Customer",
     "CustomerFrozen",
     "CustomerTax",
+    "Discount",
     "Dispute",
     "Event",
     "Evidence",
     "Finding",
+    "Fixed",
     "GatewayError",
     "GatewayOffer",
     "GatewayStatus",
     "GatewayUnavailable",
     "Hold",
+    "IdentityRequired",
     "InsufficientCredit",
     "IntegrityFault",
     "IntegrityReport",
@@ -120,18 +129,22 @@ __all__ = [
     "NotFound",
     "Page",
     "Party",
+    "Percent",
     "Permission",
     "PluginInfo",
     "PluginSetup",
     "Prepaid",
     "PrepaidError",
+    "Promotion",
     "PromotionRefused",
+    "PromotionStatus",
     "Quote",
     "QuoteChanged",
     "QuoteExpired",
     "Rate",
     "ReconciliationItem",
     "ReconciliationReport",
+    "Redemption",
     "Refund",
     "Registration",
     "RequestRefused",
@@ -151,6 +164,8 @@ __all__ = [
     "TaxSum",
     "TaxUndecided",
     "Thresholds",
+    "Tiers",
+    "TooManyAttempts",
     "Topup",
     "TopupFacts",
     "TopupLimits",

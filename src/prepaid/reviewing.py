@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from . import audit, repayment, settlement
+from . import audit, promotions, repayment, settlement
 from .config import Context, object_id, page_limit
 from .core.errors import InvalidRequest, KeyConflict, WrongState
 from .core.hashing import fingerprint, key_hash
@@ -24,6 +24,7 @@ from .gateway_facts import TopupFacts, facts_of
 from .ports import ConfirmedByOperator, Gateway, PaymentRef
 from .settlement import selling
 from .store import Tx, payments, refunds, topups
+from .store import customers as customer_rows
 from .store.topups import StoredTopup
 
 MAX_EVIDENCE = 100
@@ -296,6 +297,7 @@ def _end(
         )
 
     def work(tx: Tx) -> list[Refund]:
+        customer_rows.hold(tx, topup.customer)
         ended = (
             topups.intend_refund(tx, topup, resolved=record, before=before)
             if prepared is None
@@ -303,6 +305,10 @@ def _end(
         )
         if not ended:
             raise WrongState("This top-up does not wait in review.", field="topup")
+        if action == "credit_quoted":
+            promotions.redeem_as_quoted(tx, context, topup)
+        else:
+            promotions.release(tx, context, topup, action)
         if prepared is not None:
             selling.post(tx, context, sold, prepared, actor=actor, payment_id=stored.payment_id or "")
         audit.record(tx, context, actor=actor, action=f"resolve-{action}", target=topup.id, reason=reason, after=record)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import make_url
 
-from prepaid import Address, Prepaid, Rate, TaxProfile, Thresholds
+from prepaid import Address, Bonus, Discount, Percent, Prepaid, Promotion, Rate, TaxProfile, Thresholds
 from prepaid.core.hashing import canonical_json, sha256
 from prepaid.store import upgrade_schema
 from prepaid.store.schema import MONEY_COLUMNS
@@ -102,11 +102,10 @@ def tell_a_story(shop):
     provider.pay(checkout_of(returned), amount=eur("2.00"))
     billing.customer(ADA).topups.confirm(returned.id)
     operator(billing).topups.resolve(returned.id, action="refund", reason="not meant", key="back")
-    failed = start(billing, "31.00")
-    provider.fail(checkout_of(failed))
-    billing.customer(ADA).topups.confirm(failed.id)
+    fail(billing, provider)
     tell_of_credit(billing, clock)
     tell_of_taxes(billing, provider)
+    tell_of_promotions(billing, provider, clock)
     start(billing, "40.00")
     billing.run_due()
 
@@ -124,6 +123,24 @@ def tell_of_taxes(billing, provider):
     top_up(billing, provider, "11.00", customer="firm")
     [waiting] = operator(billing).tax.corrections(state="waiting").items
     assert waiting.kind == "tax-to-return"
+
+
+def fail(billing, provider):
+    failed = start(billing, "31.00")
+    provider.fail(checkout_of(failed))
+    billing.customer(ADA).topups.confirm(failed.id)
+
+
+def tell_of_promotions(billing, provider, clock):
+    """One is redeemed, one is paid too late for it, one is reserved, and one pays for all of its top-up."""
+    top_up(billing, provider, "20.00", customer=EVE, code="SAVE10", key="saved")
+    operator(billing).promotions.create(Promotion("ONCE", (Bonus(Percent("5")), Discount(Percent("10"))), uses_total=1))
+    late = start(billing, "33.00", customer=EVE, code="ONCE", key="late")
+    provider.pay(checkout_of(late))
+    clock.advance(minutes=60)
+    start(billing, "12.00", code="ONCE", key="reserved")
+    billing.customer(EVE).topups.confirm(late.id)
+    start(billing, "11.00", customer=EVE, code="FREE", key="free")
 
 
 def tell_of_credit(billing, clock):
@@ -228,6 +245,12 @@ KEPT, CAPTURED = (one("hold", f"state = '{state}'") for state in ("open", "captu
 INVOICE = one("invoice", f"topup_id = {CREDITED}")
 LAST_INVOICE = one("invoice", "kind = 'invoice'", pick="max(id)")
 CORRECTION = one("tax_correction", "state = 'waiting'")
+SAVE10, ONCE = (one("promotion", f"code = '{code}'") for code in ("save10", "once"))
+REDEEMED, RESERVED, LOST = (
+    one("redemption", f"state = '{state}' AND code {which}")
+    for state, which in (("redeemed", "= 'SAVE10'"), ("reserved", "= 'ONCE'"), ("lost", "= 'ONCE'"))
+)
+OF_ADA = one("promotion_customer", f"customer = '{ADA}'", pick="min(promotion_id)")
 BIG = 2**63 - 1
 
 
@@ -578,6 +601,37 @@ TAMPERED = {
     "correction for another number": ("B9", change("tax_correction", "number = 'FR1'", CORRECTION)),
     "correction of another invoice": ("B9", change("tax_correction", f"invoice_id = {INVOICE}", CORRECTION)),
     "correction of no invoice": ("B5", change("tax_correction", "invoice_id = 'inv_none'", CORRECTION)),
+    "use of a promotion forgotten": ("B4", change("promotion", "uses = uses - 1", SAVE10)),
+    "use of a promotion invented": ("B4", change("promotion", "uses = uses + 1", SAVE10)),
+    "budget of which less is spent": ("B4", change("promotion", "spent = spent - 1", SAVE10)),
+    "budget raised": ("B4", change("promotion", "budget = budget + 1", SAVE10)),
+    "limit raised": ("B4", change("promotion", "uses_total = 2", ONCE)),
+    "promotion under another code": ("B4", change("promotion", "code = 'twice'", ONCE)),
+    "promotion that vanished": ("B4", remove("promotion", ONCE)),
+    "customer's use forgotten": (
+        "B4",
+        change("promotion_customer", "uses = 0", f"{OF_ADA} AND customer = '{ADA}'", column="promotion_id"),
+    ),
+    "customer's uses that vanished": (
+        "B4",
+        remove("promotion_customer", f"{OF_ADA} AND customer = '{ADA}'", column="promotion_id"),
+    ),
+    "redemption of a larger bonus": ("B4", change("redemption", "bonus = bonus + 10000", REDEEMED)),
+    "redemption of another discount": ("B4", change("redemption", "discount = discount + 10000", REDEEMED)),
+    "redemption that vanished": ("B4", remove("redemption", REDEEMED)),
+    "redemption released": ("B4", change("redemption", "state = 'released'", REDEEMED)),
+    "redemption of somebody else": ("B4", change("redemption", f"customer = '{ADA}'", REDEEMED)),
+    "redemption in another currency": ("B4", change("redemption", "currency = 'USD'", REDEEMED)),
+    "redemption of another code": ("B4", change("redemption", "code = 'FREE'", REDEEMED)),
+    "redemption not for first top-ups": ("B4", change("redemption", "first_only = 1", REDEEMED)),
+    "redemption by another rule": ("B4", change("redemption", "terms = '{}'", REDEEMED)),
+    "redemption never closed": ("B4", change("redemption", "closed_at = NULL", REDEEMED)),
+    "reservation redeemed": ("B4", change("redemption", "state = 'redeemed'", RESERVED)),
+    "reservation closed": ("B4", change("redemption", "closed_at = 1", RESERVED)),
+    "reservation of a larger bonus": ("B4", change("redemption", "bonus = bonus + 10000", RESERVED)),
+    "promotion that was not lost": ("B4", change("redemption", "state = 'redeemed'", LOST)),
+    "lost discount that was another": ("L5", change("redemption", "discount = discount + 10000", LOST)),
+    "amount typed with a code": ("L5", change("redemption", "terms = replace(terms, 'typed', 'told')", LOST)),
     "file of no invoice": ("B5", change("document_file", "invoice_id = 'inv_none'", INVOICE, column="invoice_id")),
     "series set back": ("B5", change("invoice_series", "last = last - 1", "'invoice'", column="kind")),
     "series that forgets its date": (

@@ -159,8 +159,8 @@ class PromotionRefused(RequestRefused):
 
     code = "promotion-refused"
 
-    def __init__(self, message: str, *, reason: str) -> None:
-        super().__init__(message, field="code", reason=reason)
+    def __init__(self, message: str, *, reason: str, **params: str) -> None:
+        super().__init__(message, field="code", reason=reason, **params)
         self.reason = reason
 
 

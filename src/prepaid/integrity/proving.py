@@ -22,6 +22,7 @@ from .holds import holds
 from .keys import transactions
 from .levels import levels
 from .meters import meters
+from .promotions import promotions
 from .refunds import refunds
 from .reversals import reversals
 from .taxes import taxes
@@ -100,6 +101,7 @@ PROOFS: Final[dict[str, Proof]] = {
     "keys": transactions,
     "levels": levels,
     "top-ups": topups,
+    "promotions": promotions,
     "refunds": refunds,
     "documents": documents,
     "taxes": taxes,

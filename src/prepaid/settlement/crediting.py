@@ -15,6 +15,7 @@ from ..core.topups import Topup
 from ..core.transfers import SUSPENSE, clearing, suspense_lines
 from ..ports import PaymentSnapshot
 from ..store import Duplicate, Tx, accounts, payments, topups
+from ..store import customers as customer_rows
 from ..store.ledger import Header
 from . import selling
 from .checkouts import load
@@ -71,12 +72,14 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> bool:
     actor, now = f"gateway:{topup.gateway}", context.now()
 
     def work(tx: Tx) -> bool:
+        customer_rows.hold(tx, topup.customer)
         settled = {"settled_at": now, "next_poll_at": _look_at(payment, now), "invoice_id": prepared.invoice_id}
         if not topups.step(tx, topup.id, "credited", failure="", **settled):
             return False
         release(tx, context, topup, paid=True)
-        payments.add(tx, topup, payment, posted_as="credited", now=now)
-        selling.post(tx, context, topup, prepared, actor=actor, payment_id=payment.payment_id or "")
+        sold = selling.with_promotion(tx, context, topup)
+        payments.add(tx, sold, payment, posted_as="credited", now=now)
+        selling.post(tx, context, sold, prepared, actor=actor, payment_id=payment.payment_id or "")
         return True
 
     return context.database.write(work)
@@ -95,6 +98,7 @@ def _park(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str)
     now, system = context.now(), _suspense(context, topup, payment)
 
     def work(tx: Tx) -> bool:
+        customer_rows.hold(tx, topup.customer)
         settled = {"settled_at": now, "next_poll_at": _look_at(payment, now)}
         if not topups.step(tx, topup.id, "review", failure=reason, **settled):
             return False
