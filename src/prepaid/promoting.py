@@ -99,6 +99,8 @@ def change(context: Context, promotion: object, *, reason: str, actor: str) -> P
         known = _hold(tx, rule.identity)
         if known.ended_at is not None:
             raise WrongState("This promotion was ended.", field="code")
+        if known.rule == rule:  # said twice, or the commit was made and its answer lost
+            return
         if rule.uses_total is not None and rule.uses_total < known.uses:
             raise InvalidRequest(f"uses_total is below the {known.uses} uses so far.", field="uses_total")
         # Without a budget nothing was counted; and one in another currency counted something else.

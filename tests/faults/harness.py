@@ -137,6 +137,8 @@ def census(world: World) -> dict[str, Any]:
         "grants": "SELECT kind, size, remaining, debt_paid FROM prepaid_grant",
         "holds": "SELECT amount, captured, state FROM prepaid_hold",
         "topups": "SELECT customer, state, total FROM prepaid_topup",
+        "promotions": "SELECT code, uses, spent FROM prepaid_promotion",
+        "redemptions": "SELECT customer, code, state, bonus, discount FROM prepaid_redemption",
         "payments": "SELECT gateway, captured, posted_as FROM prepaid_payment",
         "invoices": "SELECT number, sequence, total FROM prepaid_invoice",
         "series": "SELECT kind, last FROM prepaid_invoice_series",

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import ColumnElement, case, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, case, insert, literal, select, update
 
 from ..core.hashing import canonical_json
 from ..core.money import MAX_UNITS, Money
@@ -131,7 +131,7 @@ def take(tx: Tx, promotion_id: str, customer: str, cost: Money, *, per_customer:
         (_promotion.c.uses_total.is_(None)) | (_promotion.c.uses < _promotion.c.uses_total),
         # Written so that no side of a comparison can leave 64 bits.
         (_promotion.c.budget.is_(None)) | (_promotion.c.spent <= _promotion.c.budget - units),
-        _promotion.c.spent <= MAX_UNITS - units,
+        _promotion.c.spent <= literal(MAX_UNITS, BigInteger) - units,
     )
     taken = update(_promotion).where(*_one(tx, promotion_id), *guards)
     if not tx.execute(taken.values(uses=_promotion.c.uses + 1, spent=_promotion.c.spent + units)).rowcount:
@@ -168,7 +168,9 @@ def _give_back(tx: Tx, promotion_id: str, units: Any) -> None:
 
 
 def _of_budget(cost: Money) -> ColumnElement[int]:
-    return case((_promotion.c.currency == cost.currency, cost.units), else_=0)
+    # Typed: PostgreSQL would take a number that it is told nothing of for a small one.
+    units, nothing = (literal(each, BigInteger) for each in (cost.units, 0))
+    return case((_promotion.c.currency == cost.currency, units), else_=nothing)
 
 
 def _one(tx: Tx, promotion_id: str) -> tuple[ColumnElement[bool], ...]:
