@@ -48,7 +48,8 @@ DOCUMENT_TYPES: Final = ("driving_license", "id_card", "passport")
 
 
 def _check_document_types(instance: object, attribute: Attribute[tuple[str, ...]], value: object) -> None:
-    if not isinstance(value, tuple) or not set(value) <= set(DOCUMENT_TYPES) or len(set(value)) != len(value):
+    kinds = value if isinstance(value, tuple) else (None,)
+    if not all(kind in DOCUMENT_TYPES for kind in kinds) or len(set(kinds)) != len(kinds):
         raise ConfigurationError(
             f"document_types of StripeIdentity are some of {', '.join(DOCUMENT_TYPES)}, or none for all."
         )
@@ -135,7 +136,8 @@ class StripeIdentity:
             ConfigurationError: Not bound.
         """
         _, api = self._bound()
-        return read_page(api.retrieve_verification(_checked(reference)), reference=reference)
+        _check(reference)
+        return read_page(api.retrieve_verification(reference), reference=reference)
 
     def fetch(self, reference: str) -> IdentityResult:
         """Re-read a session from Stripe.
@@ -146,7 +148,8 @@ class StripeIdentity:
             ConfigurationError: Not bound.
         """
         _, api = self._bound()
-        return _fetch(api, _checked(reference))
+        _check(reference)
+        return _fetch(api, reference)
 
     def cancel(self, reference: str) -> IdentityResult:
         """Cancel a session that waits for the customer, and give it as it is afterwards.
@@ -160,8 +163,9 @@ class StripeIdentity:
             ConfigurationError: Not bound.
         """
         _, api = self._bound()
+        _check(reference)
         try:
-            canceled = api.cancel_verification(_checked(reference))
+            canceled = api.cancel_verification(reference)
         except GatewayError as problem:
             if problem.retryable:
                 raise
@@ -229,8 +233,7 @@ def _fetch(api: StripeApi, reference: str) -> IdentityResult:
     return read_verification(api.retrieve_verification(reference), reference=reference)
 
 
-def _checked(reference: str) -> str:
+def _check(reference: str) -> None:
     # An empty reference would ask for the list of all sessions.
     if not isinstance(reference, str) or not VERIFICATION_ID.fullmatch(reference):
         raise GatewayError("This is no id of a VerificationSession of Stripe.", code="unknown-verification")
-    return reference
