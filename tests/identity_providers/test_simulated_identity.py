@@ -136,6 +136,11 @@ def test_another_request_under_the_same_key_is_refused(provider):
         assert (error.code, error.retryable, error.outcome_unknown) == ("idempotency-conflict", False, False)
 
 
+def test_the_same_request_tells_nothing_new(provider):
+    told = provider.webhook(begun(provider))
+    assert provider.webhook(begun(provider)) == told
+
+
 def test_two_providers_on_one_file_know_nothing_of_each_other(provider, state, clock):
     other = SimulatedIdentity(state=state, name="other").bind("test", clock)
     reference, theirs = begun(provider), begun(other)

@@ -9,12 +9,11 @@ from attrs import Attribute
 
 from ..core.errors import ConfigurationError
 from ..core.identity import MAX_LEVEL
+from ..gateways.credentials import NAME
 
 MAX_LABEL: Final = 64
 REASON: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 """A machine word that says why a verification was not successful."""
-
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 
 
 def check_name(instance: object, attribute: Attribute[str], value: object) -> None:
@@ -23,7 +22,7 @@ def check_name(instance: object, attribute: Attribute[str], value: object) -> No
     Raises:
         ConfigurationError: Not lower-case letters, digits and dashes, at most 32, after a letter.
     """
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
+    if not isinstance(value, str) or not NAME.fullmatch(value):
         raise ConfigurationError(
             f"name of {type(instance).__name__} is a letter and up to 31 lower-case letters, digits or dashes."
         )
