@@ -109,6 +109,56 @@ def test_a_discount_of_everything_is_credited_without_a_gateway_and_documented(b
     assert billing.check().ok
 
 
+def interrupted(billing, ada, monkeypatch):
+    """Start a top-up of nothing, and let the process end before it is credited."""
+    promote(billing, effect=discounting("100"))
+    offered = quote(billing, "20.00")
+
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("prepaid.settlement.free._credit", dies)
+        with pytest.raises(KeyboardInterrupt):
+            ada.topups.start(offered, return_url=BACK, cancel_url=BILLING, key="free")
+    [topup] = ada.topups.list().items
+    assert (topup.state, topup.promotion) == ("starting", "reserved")
+    return topup, offered
+
+
+@pytest.mark.parametrize("by", ["the same key", "a job", "the customer"])
+def test_a_top_up_of_nothing_that_was_interrupted_is_credited_by_whoever_comes_next(billing, ada, monkeypatch, by):
+    topup, offered = interrupted(billing, ada, monkeypatch)
+    match by:
+        case "the same key":
+            ada.topups.start(offered, return_url=BACK, cancel_url=BILLING, key="free")
+        case "a job":
+            billing.run_due("topups")
+        case _:
+            ada.topups.confirm(topup.id)
+    assert ada.topups.get(topup.id).state == "credited"
+    assert lines(ada) == [("topup", "20.00")]
+    assert billing.check().ok
+
+
+def test_a_top_up_of_nothing_that_was_interrupted_can_be_given_up_or_expires(billing, ada, monkeypatch, clock):
+    topup, offered = interrupted(billing, ada, monkeypatch)
+    assert ada.topups.cancel(topup.id).promotion == "released"
+    monkeypatch.setattr("prepaid.settlement.free._credit", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        ada.topups.start(offered, return_url=BACK, cancel_url=BILLING, key="again")
+    monkeypatch.undo()
+    clock.advance(minutes=60)
+    billing.run_due("promotions")
+    operator(billing).promotions.change(status(billing).promotion.__class__("SAVE10", discounting("100"), uses_total=1))
+    start(billing, "10.00", code="SAVE10", customer=EVE)
+    billing.run_due("topups")
+    states = {each.state: each.failure for each in ada.topups.list().items}
+    assert states == {"canceled": "canceled", "expired": "promotion-lost"}
+    assert lines(ada) == []
+    assert billing.check().ok
+
+
 def test_a_bonus_expires_and_burns_as_its_promotion_says(billing, simulated, ada, clock):
     promote(billing, bonus_expires_after=timedelta(days=30), bonus_priority=5)
     credited = top_up(billing, simulated, code="SAVE10")

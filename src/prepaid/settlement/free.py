@@ -12,7 +12,7 @@ from ..store.topups import StoredTopup
 from . import selling
 from .checkouts import load
 from .endings import end_unpaid, release
-from .values import Settled
+from .values import Close, Settled
 
 ACTOR = "system"
 """Who credits them: no gateway told of anything."""
@@ -22,11 +22,16 @@ class _Lost(Exception):
     """The promotion that would pay for all of it is not there any more."""
 
 
-def complete(context: Context, stored: StoredTopup) -> Settled:
-    """Credit a top-up for which nothing is to be paid, once; it ends if its promotion lapsed before that."""
+def complete(context: Context, stored: StoredTopup, *, close: Close | None) -> Settled:
+    """Credit a top-up for which nothing is to be paid, once; it ends if its promotion lapsed before that.
+
+    One that was interrupted before it was credited may still be given up.
+    """
     topup = stored.topup
     if topup.state not in OPEN_STATES:
         return Settled(topup, "duplicate")
+    if close == "cancel":
+        return end_unpaid(context, topup, "canceled", failure="canceled")
     try:
         credited = _credit(context, stored)
     except _Lost:

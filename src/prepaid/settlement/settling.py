@@ -49,7 +49,7 @@ def settle(context: Context, topup_id: str, *, close: Close | None = None, payme
     stored = load(context, topup_id)
     topup = stored.topup
     if topup.gateway == NO_GATEWAY:
-        return free.complete(context, stored)
+        return free.complete(context, stored, close=close)
     if topup.state in PAID_STATES:
         return _look_again(context, stored, payment_id)
     gateway = gateway_of(context, topup)
