@@ -151,7 +151,7 @@ def census(world: World) -> dict[str, Any]:
     counted["outbox"] = Counter(
         (topic, key.split("/")[0] if topic == "event" else "", state) for topic, key, state in effects
     )
-    counted["checkouts"] = [(checkout.state, checkout.minor) for checkout in world.checkouts()]
+    counted["checkouts"] = sorted((checkout.state, checkout.minor) for checkout in world.checkouts())
     # However often the same thing was told, it is one thing; `Told` counts how often.
     counted["told"] = Counter(words[:2] if words[0] == "event" else words[:1] for words in world.diary.told())
     return counted

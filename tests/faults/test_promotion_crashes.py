@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -85,13 +86,23 @@ def _late(host: Host) -> object:
     return _redeem(host)
 
 
+def _and_all_that_is_due(act: Callable[[Host], object]) -> Callable[[Host], object]:
+    def run(host: Host) -> object:
+        act(host)
+        return host.billing.run_due()
+
+    return run
+
+
 HOUR = timedelta(minutes=60)
 OPERATIONS = [
-    Operation(name="reserve", prepare=_prepare, run=_reserve, again=_reserve),
+    Operation(name="reserve", prepare=_prepare, run=_and_all_that_is_due(_reserve), again=_reserve),
     Operation(name="redeem", prepare=_prepare_paid, run=_redeem, again=_redeem),
-    Operation(name="move", prepare=_prepare_reserved, run=_move, again=_move),
-    Operation(name="take over", prepare=_prepare_reserved, run=_take_over, again=_take_over, after=HOUR),
-    Operation(name="lapse", prepare=_prepare_reserved, run=_lapse, again=_lapse, after=HOUR),
+    Operation(name="move", prepare=_prepare_reserved, run=_and_all_that_is_due(_move), again=_move),
+    Operation(
+        name="take over", prepare=_prepare_reserved, run=_and_all_that_is_due(_take_over), again=_take_over, after=HOUR
+    ),
+    Operation(name="lapse", prepare=_prepare_reserved, run=_and_all_that_is_due(_lapse), again=_lapse, after=HOUR),
     Operation(name="late", prepare=_prepare_paid, run=_late, again=_late, after=HOUR),
     Operation(name="free", prepare=_prepare, run=_free, again=_free),
 ]
