@@ -32,6 +32,7 @@ from .core.errors import (
     RequestRefused,
     TaxProfileInvalid,
     TaxUndecided,
+    TooManyAttempts,
     TransactionAborted,
     WebhookRejected,
     WrongState,
@@ -61,6 +62,7 @@ from .core.usage import (
     UsageLine,
     UsageStatement,
 )
+from .core.vouchers import NewVoucher, RedeemedVoucher, Voucher
 from .doors.host import ReturnResult
 from .gateway_facts import TopupFacts
 from .gateway_status import GatewayStatus
@@ -116,6 +118,7 @@ __all__ = [
     "KeyConflict",
     "Meter",
     "Money",
+    "NewVoucher",
     "NotAllowed",
     "NotFound",
     "Page",
@@ -132,6 +135,7 @@ __all__ = [
     "Rate",
     "ReconciliationItem",
     "ReconciliationReport",
+    "RedeemedVoucher",
     "Refund",
     "Registration",
     "RequestRefused",
@@ -151,6 +155,7 @@ __all__ = [
     "TaxSum",
     "TaxUndecided",
     "Thresholds",
+    "TooManyAttempts",
     "Topup",
     "TopupFacts",
     "TopupLimits",
@@ -158,6 +163,7 @@ __all__ = [
     "TransactionAborted",
     "UsageLine",
     "UsageStatement",
+    "Voucher",
     "WebhookRejected",
     "WebhookResult",
     "WrongState",

@@ -116,6 +116,10 @@ class RandomIds:
             self._entropy = numbers[-1]
         return make_ids(kind, at, numbers)
 
+    def numbers(self, count: int, *, below: int) -> list[int]:
+        """Draw ``count`` numbers that nobody can guess, each from 0 to ``below`` - 1, all equally likely."""
+        return [secrets.randbelow(below) for _ in range(count)]
+
     def _next(self) -> tuple[datetime, int]:
         now = self._clock.now()
         if self._process != os.getpid():  # a forked child must not go on where its parent does too

@@ -26,6 +26,7 @@ from .refunds import refunds
 from .reversals import reversals
 from .taxes import taxes
 from .topups import topups
+from .vouchers import vouchers
 
 MOST_FINDINGS: Final = 1000
 """A check that found so many stops: books that are wrong everywhere are not listed row by row."""
@@ -101,6 +102,7 @@ PROOFS: Final[dict[str, Proof]] = {
     "levels": levels,
     "top-ups": topups,
     "refunds": refunds,
+    "vouchers": vouchers,
     "documents": documents,
     "taxes": taxes,
     "acts": audits,
