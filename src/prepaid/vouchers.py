@@ -121,10 +121,10 @@ def _keep(context: Context, terms: VoucherTerms, made: tuple[NewVoucher, ...], *
 
     try:
         context.database.write(work)
-    except Duplicate:
-        # The answer to our own commit was lost. Two codes that are the same by chance will not be met.
+    except Duplicate as twice:
+        # Unless the answer to our own commit was lost: two codes are the same only if chance is broken.
         if not context.database.read(lambda tx: vouchers.exists(tx, terms.batch)):
-            raise
+            raise IntegrityFault("A code was made for the second time.") from twice
 
 
 def listed(
