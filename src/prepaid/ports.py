@@ -87,7 +87,7 @@ class Clock(Protocol):
 
 
 class IdSource(Protocol):
-    """Makes identifiers, and draws numbers for secrets."""
+    """Makes identifiers."""
 
     def new(self, kind: str) -> str:
         """Make a new id with the prefix ``kind``."""
@@ -95,10 +95,6 @@ class IdSource(Protocol):
 
     def several(self, kind: str, count: int) -> list[str]:
         """Make ``count`` new ids with the prefix ``kind``, in the order of their making."""
-        ...
-
-    def numbers(self, count: int, *, below: int) -> list[int]:
-        """Draw ``count`` numbers that nobody can guess, each from 0 to ``below`` - 1."""
         ...
 
 

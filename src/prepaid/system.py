@@ -116,10 +116,6 @@ class RandomIds:
             self._entropy = numbers[-1]
         return make_ids(kind, at, numbers)
 
-    def numbers(self, count: int, *, below: int) -> list[int]:
-        """Draw ``count`` numbers that nobody can guess, each from 0 to ``below`` - 1, all equally likely."""
-        return [secrets.randbelow(below) for _ in range(count)]
-
     def _next(self) -> tuple[datetime, int]:
         now = self._clock.now()
         if self._process != os.getpid():  # a forked child must not go on where its parent does too
@@ -142,6 +138,11 @@ def _steps(count: int) -> list[int]:
     """Draw how far to count up, each time by 1 to 2^40: nobody can guess an id from the one before."""
     drawn = struct.unpack(f">{count}Q", secrets.token_bytes(8 * count))
     return [1 + (number >> 64 - 8 * _STEP_BYTES) for number in drawn]
+
+
+def secret_numbers(count: int, *, below: int) -> list[int]:
+    """Draw ``count`` numbers that nobody can guess, each from 0 to ``below`` - 1 and all equally likely."""
+    return [secrets.randbelow(below) for _ in range(count)]
 
 
 class _Work(Generic[T]):

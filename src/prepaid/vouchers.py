@@ -39,6 +39,7 @@ from .store import Duplicate, Tx, accounts, vouchers
 from .store import customers as customer_rows
 from .store.ledger import Header, Label
 from .store.vouchers import StoredVoucher, VoucherTerms
+from .system import secret_numbers
 
 # What an operator does
 
@@ -93,7 +94,7 @@ def create(
 
 
 def _make(context: Context, terms: VoucherTerms, count: int, *, prefix: str) -> tuple[NewVoucher, ...]:
-    numbers = context.ids.numbers(SYMBOLS * count, below=len(ALPHABET))
+    numbers = secret_numbers(SYMBOLS * count, below=len(ALPHABET))
     codes = (make_code(numbers[at : at + SYMBOLS], prefix=prefix) for at in range(0, len(numbers), SYMBOLS))
     return tuple(
         NewVoucher(id=voucher_id, code=code, amount=terms.amount, expires_at=terms.expires_at, batch=terms.batch)

@@ -485,7 +485,7 @@ def test_a_voucher_that_is_open_and_yet_cannot_be_had_is_a_fault(billing, monkey
 
 @SQLITE
 def test_a_code_that_is_made_twice_by_chance_is_kept_for_neither(billing, monkeypatch):
-    monkeypatch.setattr(billing._context.ids, "numbers", lambda count, *, below: [7] * count)
+    monkeypatch.setattr("prepaid.vouchers.secret_numbers", lambda count, *, below: [7] * count)
     first = one(billing)
     for count in (1, 2):
         with pytest.raises(IntegrityFault):
@@ -585,6 +585,29 @@ def test_lists_are_asked_for_properly(billing):
         with pytest.raises(RequestRefused) as refused:
             listed(**options)
         assert refused.value.field == field, options
+
+
+# What a check sees that goes on from where another one ended
+
+
+def test_a_voucher_that_was_redeemed_since_is_proved_by_a_check_of_what_is_new(billing, clock):
+    first, second = make(billing, count=2)
+    redeem(billing, first.code)
+    clock.advance(hours=3)
+    place = billing.check().place
+    clock.advance(hours=3)
+    redeem(billing, second.code)
+    assert billing.check(since=place).ok
+
+    set_owner = "UPDATE prepaid_voucher SET redeemed_by = :owner WHERE id = :id"
+    change(billing, set_owner, owner=EVE, id=second.id)
+    [finding] = billing.check(since=place).findings[:1]
+    assert (finding.invariant, finding.keys) == ("B4", ("voucher", second.id))
+
+    change(billing, set_owner, owner=ADA, id=second.id)
+    change(billing, set_owner, owner=EVE, id=first.id)
+    assert billing.check(since=place).ok  # nothing new touches it
+    assert not billing.check().ok
 
 
 # Books, modes, and what is kept
