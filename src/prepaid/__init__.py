@@ -65,6 +65,7 @@ from .core.usage import (
     UsageLine,
     UsageStatement,
 )
+from .core.vouchers import NewVoucher, RedeemedVoucher, Voucher
 from .doors.host import ReturnResult
 from .gateway_facts import TopupFacts
 from .gateway_status import GatewayStatus
@@ -125,6 +126,7 @@ __all__ = [
     "KeyConflict",
     "Meter",
     "Money",
+    "NewVoucher",
     "NotAllowed",
     "NotFound",
     "Page",
@@ -144,6 +146,7 @@ __all__ = [
     "Rate",
     "ReconciliationItem",
     "ReconciliationReport",
+    "RedeemedVoucher",
     "Redemption",
     "Refund",
     "Registration",
@@ -173,6 +176,7 @@ __all__ = [
     "TransactionAborted",
     "UsageLine",
     "UsageStatement",
+    "Voucher",
     "WebhookRejected",
     "WebhookResult",
     "WrongState",

@@ -15,9 +15,10 @@ from typing import Final
 
 from attrs import evolve, frozen
 
+from . import attempts
 from .config import Context
 from .core.codes import code_identity
-from .core.errors import IntegrityFault, InvalidRequest, WrongState
+from .core.errors import IntegrityFault, InvalidRequest, PromotionRefused, WrongState
 from .core.grants import NEVER
 from .core.money import Money
 from .core.parties import Customer
@@ -82,12 +83,28 @@ def identity_of(code: object) -> str:
         raise unknown() from None
 
 
-def offer(context: Context, customer: Customer, wish: Wish) -> Offer:
-    """Say what a code gives for a top-up, as it is now; what a start would release or move is not counted.
+def look_up(
+    context: Context, customer: Customer, code: object, *, gateway: str | None, typed: Money, credit: Money
+) -> Offer:
+    """Say what a code that a customer typed gives for a top-up; one that is not known counts as tried in vain.
 
     Raises:
+        InvalidRequest: Not a string.
         PromotionRefused: It does not apply.
+        TooManyAttempts: They tried too many in vain lately.
     """
+    attempts.require_room(context, customer.id)
+    try:
+        wish = Wish(code=identity_of(code), gateway=gateway, typed=typed, credit=credit)
+        return _offer(context, customer, wish)
+    except PromotionRefused as refused:
+        if refused.reason == "unknown":
+            attempts.missed(context, customer.id)
+        raise
+
+
+def _offer(context: Context, customer: Customer, wish: Wish) -> Offer:
+    """Say what a code gives as it is now; what a start would release or move is not counted."""
 
     def read(tx: Tx) -> Offer:
         stored = _find(tx, wish)

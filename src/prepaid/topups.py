@@ -1,6 +1,7 @@
 """Top-ups from the customer's side: offer, quote, start, confirm, cancel.
 
-A quote is a value and touches neither network nor table. Starting commits the
+A quote is a value and touches neither network nor table, but that a code which is
+not known is counted as tried in vain. Starting commits the
 intent with its key before the gateway is called, so that a crash or a timeout
 leaves a top-up that the same key resumes.
 """
@@ -90,6 +91,7 @@ def quote(
         TaxProfileInvalid: The tax cannot be decided without a tax profile.
         TaxUndecided: The seller's rules do not say how to tax it.
         PromotionRefused: The code does not apply.
+        TooManyAttempts: Too many codes were tried in vain.
     """
     return _priced(context, customer, amount, gateway=gateway, code=code)[0]
 
@@ -136,8 +138,7 @@ def _offer(
 ) -> promotions.Offer | None:
     if is_no_code(code):
         return None
-    wish = promotions.Wish(code=promotions.identity_of(code), gateway=gateway, typed=typed, credit=credit)
-    return promotions.offer(context, customer, wish)
+    return promotions.look_up(context, customer, code, gateway=gateway, typed=typed, credit=credit)
 
 
 def _gateway_for(

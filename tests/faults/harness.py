@@ -136,6 +136,7 @@ def census(world: World) -> dict[str, Any]:
         "transfers": "SELECT kind, cause_type, part, amount FROM prepaid_transfer",
         "grants": "SELECT kind, size, remaining, debt_paid FROM prepaid_grant",
         "holds": "SELECT amount, captured, state FROM prepaid_hold",
+        "vouchers": "SELECT amount, coalesce(redeemed_by, ''), ended_at IS NULL FROM prepaid_voucher",
         "topups": "SELECT customer, state, total FROM prepaid_topup",
         "promotions": "SELECT code, uses, spent FROM prepaid_promotion",
         "redemptions": "SELECT customer, code, state, bonus, discount FROM prepaid_redemption",

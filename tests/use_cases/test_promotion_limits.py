@@ -18,6 +18,7 @@ from prepaid import (
     Percent,
     Promotion,
     PromotionRefused,
+    TooManyAttempts,
     WrongState,
     permissions,
 )
@@ -71,7 +72,7 @@ OTHERS = [
 ]
 
 
-def test_a_code_has_one_identity_on_every_engine(billing, ada):
+def test_a_code_has_one_identity_on_every_engine(billing, clock):
     promote(billing, "SAVE10", uses_per_customer=1)
     for typed in SAME:
         assert quote(billing, code=typed).code == "SAVE10"
@@ -80,6 +81,7 @@ def test_a_code_has_one_identity_on_every_engine(billing, ada):
         assert known.value.field == "code"
     for typed in OTHERS:
         assert refused(quote, billing, code=typed) == "unknown"
+    clock.advance(minutes=15)  # they were many
     for odd in (0, False, b"SAVE10", ["SAVE10"], 10):
         with pytest.raises(InvalidRequest) as wrong:
             quote(billing, code=odd)
@@ -100,6 +102,27 @@ def test_unknown_and_not_for_you_look_alike(billing, clock):
     assert refused(quote, billing, "39.99", code="SECRET", customer=EVE) == "below-minimum"
     billing.customers.register(ADA, groups=("beta",))
     assert quote(billing, code="BETA").bonus == eur("5.00")
+
+
+def test_codes_cannot_be_guessed(billing, clock):
+    promote(billing)
+    for number in range(10):
+        assert refused(quote, billing, code=f"guess-{number}") == "unknown"
+    for code in ("SAVE10", "guess-11"):
+        with pytest.raises(TooManyAttempts) as stopped:
+            quote(billing, code=code)
+        assert stopped.value.field == "code"
+    assert quote(billing, code=None).bonus == eur("0")
+    assert quote(billing, customer=EVE).bonus == eur("5.00")
+    clock.advance(minutes=15)
+    assert quote(billing).bonus == eur("5.00")
+
+
+def test_only_what_is_not_known_counts_as_a_guess(billing, clock):
+    promote(billing, minimum=eur("40"))
+    for _ in range(20):
+        assert refused(quote, billing, "10.00") == "below-minimum"
+    assert quote(billing).bonus == eur("5.00")
 
 
 def test_a_country_is_that_of_the_tax_profile(billing):

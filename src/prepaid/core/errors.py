@@ -151,7 +151,7 @@ class QuoteChanged(RequestRefused):
 
 
 class PromotionRefused(RequestRefused):
-    """A promotion code does not apply to this top-up.
+    """A code is no voucher for this customer, or no promotion for this top-up.
 
     Attributes:
         reason: Why, in a machine word.
@@ -159,7 +159,7 @@ class PromotionRefused(RequestRefused):
 
     code = "promotion-refused"
 
-    def __init__(self, message: str, *, reason: str, **params: str) -> None:
+    def __init__(self, message: str, *, reason: str, **params: Any) -> None:
         super().__init__(message, field="code", reason=reason, **params)
         self.reason = reason
 

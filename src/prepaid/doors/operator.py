@@ -32,7 +32,7 @@ from ..reporting.summary import Summary, summarise
 from ..reporting.taxes import TaxSum, sum_taxes
 from ..store.operations import AuditEntry
 from ..tax import approvals
-from .operator_promotions import OperatorPromotions
+from .operator_promotions import OperatorPromotions, OperatorVouchers
 from .operator_tax import OperatorTax
 
 
@@ -48,6 +48,7 @@ class OperatorDoor:
         settings: Thresholds, the burn order and the limits of top-ups.
         tax: Tax rules, tax ids and what may have to be corrected.
         topups: Top-ups that need a look.
+        vouchers: Codes that are credit.
     """
 
     def __init__(self, context: Context, plugins: Plugins, actor: str, granted: Collection[str]) -> None:
@@ -66,6 +67,7 @@ class OperatorDoor:
         self.settings = OperatorSettings(self)
         self.tax = OperatorTax(self)
         self.topups = OperatorTopups(self)
+        self.vouchers = OperatorVouchers(self)
 
     def allow(self, permission: str) -> Context:
         """Give the billing system if the operator has a permission.

@@ -27,6 +27,7 @@ from .refunds import refunds
 from .reversals import reversals
 from .taxes import taxes
 from .topups import topups
+from .vouchers import vouchers
 
 MOST_FINDINGS: Final = 1000
 """A check that found so many stops: books that are wrong everywhere are not listed row by row."""
@@ -103,6 +104,7 @@ PROOFS: Final[dict[str, Proof]] = {
     "top-ups": topups,
     "promotions": promotions,
     "refunds": refunds,
+    "vouchers": vouchers,
     "documents": documents,
     "taxes": taxes,
     "acts": audits,
