@@ -20,9 +20,12 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 import customer_pages
 import display
 import operator_pages
+import promotion_pages
+import promotion_words
 import security
 import simulated_pages
 import tax_pages
+import voucher_pages
 from forms import sentence
 from prepaid import NotFound, RequestRefused
 from seed import seeded
@@ -40,8 +43,9 @@ def create_app(data: Path, *, clock: Any = None) -> Flask:
     opened.billing.upgrade_database()
     security.protect(app, opened.secret_key)
     display.register(app)
-    for pages in (customer_pages.pages, operator_pages.pages, tax_pages.pages, simulated_pages.pages):
-        app.register_blueprint(pages)
+    promotion_words.register(app)
+    for module in (customer_pages, operator_pages, tax_pages, promotion_pages, voucher_pages, simulated_pages):
+        app.register_blueprint(module.pages)
     app.add_url_rule("/role", view_func=change_role, methods=["POST"])
     app.add_url_rule("/demo/advance", view_func=advance, methods=["POST"])
     app.add_url_rule("/demo/mails/<name>", view_func=mail)

@@ -78,6 +78,28 @@ REASONS = {
     "refund-failed": "The money could not be sent back",
 }
 
+PROMOTIONS = {
+    "scheduled": ("wait", "Not yet"),
+    "active": ("good", "Active"),
+    "used-up": ("off", "Used up"),
+    "expired": ("off", "Over"),
+    "ended": ("off", "Ended"),
+}
+
+REDEMPTIONS = {
+    "reserved": ("wait", "Reserved"),
+    "redeemed": ("good", "Redeemed"),
+    "released": ("off", "Given back"),
+    "lost": ("bad", "Paid too late"),
+}
+
+VOUCHERS = {
+    "open": ("wait", "Open"),
+    "redeemed": ("good", "Redeemed"),
+    "expired": ("off", "Over"),
+    "ended": ("off", "Ended"),
+}
+
 # Look, name, and what follows from it for the customer.
 _UNTIL_THEN = "Until then, tax is charged as without a tax id."
 TAX_ID_STATES = {
@@ -159,6 +181,11 @@ def when(instant: datetime) -> Markup:
     )
 
 
+def in_zone(instant: datetime) -> date:
+    """Give the day of an instant in the seller's zone."""
+    return instant.astimezone(ZONE).date()
+
+
 def clock(instant: datetime) -> str:
     """Write the time of day in the seller's zone."""
     return f"{instant.astimezone(ZONE):%H:%M}"
@@ -210,6 +237,7 @@ def register(app: Any) -> None:
     filters = (money, plain_money, hourly, when, clock, day, percent, lasting, taxes, buyers, place)
     app.jinja_env.filters.update({function.__name__: function for function in filters})
     words = {"KINDS": KINDS, "STATES": STATES, "REFUNDS": REFUNDS, "DISPUTES": DISPUTES, "REASONS": REASONS}
+    words |= {"PROMOTIONS": PROMOTIONS, "REDEMPTIONS": REDEMPTIONS, "VOUCHERS": VOUCHERS}
     words |= {"TAX_ID_STATES": TAX_ID_STATES, "TREATMENTS": TREATMENTS, "CORRECTIONS": CORRECTIONS}
     app.jinja_env.globals.update(words, COUNTRIES=COUNTRIES, TRANSFER=TRANSFER.name, demo_mail=mail_head)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from display import clock
 from prepaid import (
     Address,
     InvalidRequest,
@@ -19,6 +20,7 @@ from prepaid import (
     TaxComponent,
     TaxProfile,
     TaxRule,
+    TooManyAttempts,
 )
 from wiring import CURRENCY, TAXED_WHERE
 
@@ -96,12 +98,23 @@ def price(door: Any, order: Order) -> Priced:
     try:
         amount = order.money()
         return Priced(quote=door.topups.quote(amount, gateway=order.gateway or None, code=order.code or None))
-    except PromotionRefused as refused:
-        without = price(door, Order(amount=order.amount, gateway=order.gateway))
-        return Priced(quote=without.quote, errors={**without.errors, "code": sentence(refused)})
+    except (PromotionRefused, TooManyAttempts) as refused:
+        return without_code(door, order, refused)
     except RequestRefused as refused:
         place = refused.field if refused.field in ("amount", "gateway", "country") else "amount"
         return Priced(errors={place: sentence(refused)})
+
+
+def without_code(door: Any, order: Order, refused: RequestRefused) -> Priced:
+    """Price an order without its code, which was refused."""
+    without = price(door, Order(amount=order.amount, gateway=order.gateway))
+    return Priced(quote=without.quote, errors={**without.errors, "code": said_of_code(refused)})
+
+
+def said_of_code(refused: RequestRefused) -> str:
+    """Say why a code is refused; of one too many, until when."""
+    until = refused.params.get("retry_at") if isinstance(refused, TooManyAttempts) else None
+    return sentence(refused) if until is None else f"Too many codes were tried. Try again after {clock(until)}."
 
 
 def typed(values: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:

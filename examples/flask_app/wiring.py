@@ -40,6 +40,14 @@ ZONE = ZoneInfo(SELLER.timezone)
 TRANSFER = BankTransferGateway(
     account_holder=SELLER.name, iban="DE89370400440532013000", maximum=Money.of("10000.00", CURRENCY)
 )
+# What the hints of the demo name: in seed.py they are made.
+CODES_TO_TRY = (
+    ("WELCOME10", "gives a bonus"),
+    ("SAVE5", "lowers the price of €20 and more"),
+    ("FREE10", "lets €10 cost nothing"),
+    ("SUMMER", "is over"),
+)
+VOUCHER_FILE = "voucher-to-try"
 _MAIL_FILE = re.compile(r"[0-9]{8}T[0-9]{12}-[0-9a-f]{16}\.eml", re.ASCII)
 
 
@@ -136,6 +144,7 @@ class Panel:
         gateway: The simulated provider, from the payer's side.
         clock: What time it is in the demo.
         outbox: Mails that were sent.
+        state: Where the demo keeps everything.
         secret_key: Signs sessions.
     """
 
@@ -143,6 +152,7 @@ class Panel:
     gateway: SimulatedGateway
     clock: Any
     outbox: Outbox
+    state: Path
     secret_key: str = field(repr=False)
 
     def ada(self) -> Any:
@@ -155,7 +165,13 @@ class Panel:
 
     def label(self, gateway: str) -> str:
         """Give what people call a gateway."""
-        return {known.name: known.label for known in (self.gateway, TRANSFER)}.get(gateway, gateway)
+        labels = {known.name: known.label for known in (self.gateway, TRANSFER)} | {"none": "None: it cost nothing"}
+        return labels.get(gateway, gateway)
+
+    def voucher_to_try(self) -> str:
+        """Give the code of a seeded voucher, which the library keeps nowhere; empty without one."""
+        file = self.state / VOUCHER_FILE
+        return file.read_text() if file.exists() else ""
 
     def today(self) -> Any:
         """Give the seller's date."""
@@ -186,7 +202,12 @@ def open_panel(state: Path, clock: Any = None) -> Panel:
         clock=now,
     )
     return Panel(
-        billing=billing, gateway=gateway, clock=now, outbox=outbox, secret_key=_kept_secret(state / "session-secret")
+        billing=billing,
+        gateway=gateway,
+        clock=now,
+        outbox=outbox,
+        state=state,
+        secret_key=_kept_secret(state / "session-secret"),
     )
 
 

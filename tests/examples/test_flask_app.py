@@ -33,6 +33,12 @@ OPERATOR_PAGES = (
     "/operator/tax-rules/try",
     "/operator/tax-rules/try?country=FR&kind=consumer&amount=5&day=2026-11-22",
     "/operator/tax-report",
+    "/operator/promotions",
+    "/operator/promotion?code=WELCOME10",
+    "/operator/promotion/change?code=WELCOME10",
+    "/operator/new-promotion",
+    "/operator/vouchers",
+    "/operator/new-vouchers",
     "/operator/audit",
 )
 
@@ -143,9 +149,9 @@ def test_without_javascript_update_and_chips_lead_to_a_page_that_can_be_reloaded
 
 
 def test_a_refused_code_is_told_next_to_its_field_and_nothing_can_be_paid(visitor: Visitor) -> None:
-    order = visitor.order("50.00") | {"code": "WELCOME10"}
+    order = visitor.order("50.00") | {"code": "WELCOME"}
 
-    shown = visitor.get("/add-funds?amount=50.00&code=WELCOME10").text
+    shown = visitor.get("/add-funds?amount=50.00&code=WELCOME").text
     paid = visitor.post("/add-funds", **order)
 
     assert re.search(r'id="code-error" ?>This code is not known', shown)
@@ -378,7 +384,7 @@ def test_every_form_needs_the_token_of_its_session(app: Any, visitor: Visitor) -
     foreign = Visitor(app).token()
     visitor.token()
 
-    assert len(urls) == 15
+    assert len(urls) == 21
     for url in urls:
         for fields in ({}, {"csrf": ""}, {"csrf": foreign}, {"csrf": "ä"}):
             answer = visitor.client.post(url, data=fields)

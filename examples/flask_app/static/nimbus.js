@@ -3,6 +3,8 @@
 "use strict";
 
 const PAUSE_MS = 200;
+// Codes that are tried in vain are counted: a code is asked about when it is written, not letter by letter.
+const CODE_PAUSE_MS = 900;
 const POLL_MS = 2000;
 const POLLS = 150;
 
@@ -42,14 +44,15 @@ function liveSummary(form) {
     }
   }
 
-  function typed() {
+  function typed(event) {
     // What is shown is no longer what stands in the form: nobody pays it.
     summary.setAttribute("aria-busy", "true");
     const pay = summary.querySelector("button");
     if (pay) pay.disabled = true;
     for (const chip of chips) chip.setAttribute("aria-pressed", String(chip.value === amount.value));
     clearTimeout(timer);
-    timer = setTimeout(refresh, PAUSE_MS);
+    const inCode = event && event.type === "input" && event.target.name === "code";
+    timer = setTimeout(refresh, inCode ? CODE_PAUSE_MS : PAUSE_MS);
   }
 
   const withoutScript = form.querySelectorAll("[data-without-script]");
