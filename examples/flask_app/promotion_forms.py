@@ -153,6 +153,8 @@ def read_promotion(values: Mapping[str, str], *, known: Promotion | None = None)
         RequestRefused: Something is wrong; ``field`` says what.
     """
     sent = typed(values, tuple(PROMOTION_FIELDS))
+    if known is None and not sent["code"]:
+        raise InvalidRequest("Give the code that customers type.", field="code")
     effect = known.effect if known is not None and not can_show_effect(known) else _read_effect(sent)
     read: dict[str, Any] = {
         "minimum": _at("minimum", read_money, sent),

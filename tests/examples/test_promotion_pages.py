@@ -345,7 +345,7 @@ def test_a_discount_of_a_fixed_amount_between_days_for_the_first_topup(operator:
 @pytest.mark.parametrize(
     ("wrong", "field", "said"),
     [
-        ({"code": ""}, "code", "characters"),
+        ({"code": ""}, "code", "Give the code"),
         ({"code": "SPRING TIME"}, "code", "letters from A to Z"),
         ({"code": "WELCOME10"}, "code", "Another promotion has this code."),
         ({"percent": ""}, "percent", "either percent or a fixed amount"),
