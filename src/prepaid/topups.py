@@ -12,7 +12,9 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from . import offering, settlement, wallets
+from attrs import evolve
+
+from . import identity, offering, settlement, wallets
 from .config import Context, object_id, page_limit
 from .core.errors import (
     AmountOutOfRange,
@@ -86,7 +88,8 @@ def quote(
         TaxUndecided: The seller's rules do not say how to tax it.
         PromotionRefused: The code does not apply.
     """
-    return _priced(context, customer, amount, gateway=gateway, code=code)[0]
+    priced = _priced(context, customer, amount, gateway=gateway, code=code)[0]
+    return evolve(priced, identity=identity.of_quote(context, customer.id, priced.credit, gateway=priced.gateway))
 
 
 def _priced(
@@ -169,6 +172,7 @@ def start(
 
     Raises:
         CustomerFrozen: The customer is frozen.
+        IdentityRequired: They have to be verified first; ``status`` says why. Nothing was kept.
         QuoteExpired: The quote is too old.
         QuoteChanged: Any figure differs from what was shown; carries the new quote.
         KeyConflict: The key started something else.
@@ -265,9 +269,13 @@ def _keep_intent(
         key=f"prepaid:{context.mode}:{topup_id}:checkout",
     )
 
+    asked = identity.asked_of_start(context, customer.id, fresh.credit, gateway=fresh.gateway)
+
     def work(tx: Tx) -> StoredTopup | None:
+        customer_rows.hold(tx, customer.id)
         if customer_rows.frozen_at(tx, customer.id) is not None:
             raise CustomerFrozen("The customer is frozen.", field="customer")
+        identity.require(tx, context, customer.id, fresh.credit, asked=asked)
         limits = limits_from_record(operations.read_setting(tx, LIMITS_SETTING)).of(fresh.credit.currency)
         if not allowances.reserve(tx, customer.id, fresh.credit, day=today, limits=limits):
             return None

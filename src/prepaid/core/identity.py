@@ -20,6 +20,7 @@ IDENTITY_SETTING: Final = "identity"
 """Name of the setting that keeps a book's policies."""
 
 MAX_LEVEL: Final = 9
+MAX_SPAN: Final = timedelta(days=36_525)
 MAX_POLICIES: Final = 8
 
 IdentityState = Literal["unverified", "pending", "verified", "rejected", "expired", "revoked"]
@@ -68,6 +69,10 @@ def _countries(value: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(sorted({country_code(code) for code in value}))
 
 
+def _is_span(value: object) -> bool:
+    return isinstance(value, timedelta) and timedelta(minutes=1) <= value <= MAX_SPAN
+
+
 @frozen(kw_only=True)
 class IdentityPolicy:
     """When customers of a book have to be verified; a book may have several, each of its level.
@@ -100,8 +105,8 @@ class IdentityPolicy:
             raise InvalidRequest(f"level is a whole number from 1 to {MAX_LEVEL}.", field="level")
         for name in ("period", "valid_for"):
             span = getattr(self, name)
-            if span is not None and (not isinstance(span, timedelta) or span < timedelta(minutes=1)):
-                raise InvalidRequest(f"{name} is a timedelta of a minute or more, or None.", field=name)
+            if span is not None and not _is_span(span):
+                raise InvalidRequest(f"{name} is a timedelta from a minute to a century, or None.", field=name)
         if not self.before_first_topup and not self.above:
             raise InvalidRequest("A policy asks before the first top-up, or above an amount.", field="above")
 

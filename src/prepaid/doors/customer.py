@@ -22,6 +22,7 @@ from ..offering import GatewayOffer
 from ..tax import records
 from ..tax.records import TaxIdStatus
 from ..usage import gate, holds, meters, statement
+from .customer_identity import CustomerIdentity
 
 
 class CustomerDoor:
@@ -34,6 +35,7 @@ class CustomerDoor:
         topups: Buying credit.
         invoices: Documents.
         tax_profile: What decides their tax.
+        identity: Being verified.
     """
 
     def __init__(self, context: Context, customer_id: str) -> None:
@@ -47,6 +49,7 @@ class CustomerDoor:
         self.topups = CustomerTopups(self)
         self.invoices = CustomerInvoices(self)
         self.tax_profile = CustomerTaxProfile(self)
+        self.identity = CustomerIdentity(self)
 
     def profile(self) -> Customer:
         """Give the customer as the host registered them."""

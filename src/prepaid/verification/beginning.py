@@ -1,0 +1,134 @@
+"""The customer's side: what is known of them, beginning a case, saying what was handed in."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from .. import identity
+from ..config import Context
+from ..core.errors import InvalidRequest, WrongState
+from ..core.identity import IdentityCase, IdentityStatus
+from ..core.ids import check_key
+from ..core.money import Money
+from ..core.parties import Customer
+from ..core.schedule import LOOKS
+from ..store import Duplicate, Tx, customers, identities
+from ..store.identities import StoredCase
+from . import looking, sessions
+
+MAX_URL: Final = 2000
+
+
+def status(context: Context, customer: Customer) -> IdentityStatus:
+    """Say what is known of a customer's identity, and whether anything asks for it now; asks nobody."""
+    zero = Money.zero(customer.currency)
+    return context.database.read(lambda tx: identity.assess(tx, context, customer.id, zero))
+
+
+def start(context: Context, customer: Customer, *, return_url: str) -> IdentityCase:
+    """Begin to verify a customer, or go on with the case that is open; give it with where to go.
+
+    The case is kept before its provider is called, and the call carries the same
+    key until the case is a day old, so that an answer that was lost is found.
+
+    Args:
+        context: The billing system.
+        customer: Who is to be verified; one who is frozen may be.
+        return_url: Page to come back to. An open case keeps its own.
+
+    Raises:
+        InvalidRequest: No provider is set up, or a URL of the wrong form.
+        GatewayError: The provider refused, or did not answer: ``retryable``; the same call goes on.
+    """
+    url = _page_url(return_url)
+    opened = context.database.read(lambda tx: identities.find_open(tx, customer.id))
+    if opened is not None and _is_stale(context, opened) and looking.give_up(context, opened):
+        opened = None
+    stored = opened or _keep_intent(context, customer, url)
+    provider = context.identity_providers.get(stored.case.provider)
+    if provider is None or stored.case.state == "submitted":
+        return stored.case
+    return sessions.open_session(context, provider, stored, customer)
+
+
+def _page_url(url: object) -> str:
+    if not isinstance(url, str) or len(url) > MAX_URL or not url.isprintable():
+        raise InvalidRequest(f"return_url is a URL of at most {MAX_URL} characters.", field="return_url")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InvalidRequest("return_url is an absolute http or https URL.", field="return_url")
+    return url
+
+
+def _is_stale(context: Context, stored: StoredCase) -> bool:
+    """Tell whether a case can be gone on with no more: its provider is gone, or has forgotten its key."""
+    case, provider = stored.case, context.identity_providers.get(stored.case.provider)
+    if provider is None or sessions.is_decided_here(provider):
+        return provider is None
+    return case.state != "submitted" and sessions.is_forgotten(context, case)
+
+
+def _keep_intent(context: Context, customer: Customer, return_url: str) -> StoredCase:
+    needed = status(context, customer).required_level
+    provider = context.identity_providers.get(identity.provider_for(context, needed))
+    if provider is None:
+        raise InvalidRequest("Nobody is set up who verifies identities.", field="identity")
+    now = context.now()
+    case = IdentityCase(
+        id=context.ids.new("idc"),
+        customer=customer.id,
+        provider=provider.name,
+        state="starting",
+        level=provider.level,
+        created_at=now,
+    )
+
+    def work(tx: Tx) -> StoredCase:
+        customers.hold(tx, customer.id)
+        opened = identities.find_open(tx, customer.id)
+        if opened is not None:
+            return opened
+        identities.add(tx, case, return_url=return_url, next_look_at=now + LOOKS[0])
+        return StoredCase(case=case, return_url=return_url, polls=0)
+
+    try:
+        return context.database.write(work)
+    except Duplicate:  # begun by somebody else at the same moment
+        return context.database.write(work)
+
+
+def submit(context: Context, customer: Customer, reference: object) -> IdentityCase:
+    """Say what a customer handed in, for a case that an operator decides.
+
+    Args:
+        context: The billing system.
+        customer: Who was asked.
+        reference: The host's own reference to what was handed in, which the host
+            keeps; 1 to 191 printable characters. Another one takes its place
+            until the case is decided.
+
+    Raises:
+        InvalidRequest: A reference of the wrong form.
+        WrongState: No case is open that an operator decides.
+    """
+    handed = check_key(reference, field="reference")
+
+    def work(tx: Tx) -> StoredCase | None:
+        customers.hold(tx, customer.id)
+        opened = identities.find_open(tx, customer.id)
+        provider = None if opened is None else context.identity_providers.get(opened.case.provider)
+        if opened is None or provider is None or not sessions.is_decided_here(provider):
+            return None
+        if opened.case.submission != handed:
+            identities.submit(tx, opened.case.id, handed, context.now())
+        return identities.find(tx, opened.case.id)
+
+    submitted = context.database.write(work)
+    if submitted is None:
+        raise WrongState("No verification is open that something can be handed in for; start one.", field="identity")
+    return submitted.case
