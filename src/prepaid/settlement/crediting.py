@@ -136,6 +136,9 @@ def suspend(
         topup=topup.id,
         reason=reason,
     )
+    if reason == HELD:  # no attack, and nothing wrong with the payment
+        audit.record(tx, context, actor=f"gateway:{topup.gateway}", action="identity-held", target=topup.id)
+        return
     # Under a name of its own: the same may have been told before, when nothing was captured yet and it was refused.
     about = f"{topup.id}/review/{reason}"
     audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=about)
