@@ -229,7 +229,7 @@ class Host:
         provider: The payer's side of the simulated gateway.
     """
 
-    def __init__(self, world: World, *, at: datetime = START, fuse: Fuse | None = None) -> None:
+    def __init__(self, world: World, *, at: datetime = START, fuse: Fuse | None = None, identity: Any = None) -> None:
         """Start in a world; with a fuse, everything the process does is a step of it."""
         self.world, self.clock = world, MovableClock(at)
         state = world.folder / "provider.db"
@@ -243,6 +243,7 @@ class Host:
             mode="test",
             seller=SELLER,
             gateways=[gateway],
+            identity=identity,
             mailer=diary,
             renderer=PlainText(),
             load_plugins=False,
