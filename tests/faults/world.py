@@ -24,6 +24,8 @@ from prepaid.store import raw
 from prepaid.store.engines import READ_ONLY, open_engine
 from prepaid.testing.clock import START, MovableClock
 
+from .verifying import Verifying
+
 SELLER: Final = Seller(
     name="Nimbus GmbH",
     address=Address(line1="Invalidenstr. 1", city="Berlin", postcode="10115", country="DE"),
@@ -243,7 +245,7 @@ class Host:
             mode="test",
             seller=SELLER,
             gateways=[gateway],
-            identity=identity,
+            identity=identity or Verifying(world.folder / "verifier.json", fuse),
             mailer=diary,
             renderer=PlainText(),
             load_plugins=False,
