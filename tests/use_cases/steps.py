@@ -19,8 +19,9 @@ EVE = "eve"
 RATE = Rate.hourly("0.01", "EUR")
 BOOK_TABLES = (
     "currency customer tax_profile account topup topup_allowance payment refund dispute grant hold transfer "
-    "webhook_event tax_rule tax_identity tax_id_check tax_register tax_approval location_evidence meter meter_segment "
-    "resource_owner invoice_series invoice document_file tax_entry tax_correction outbox audit job_lease setting"
+    "webhook_event tax_rule tax_identity tax_id_check tax_register tax_approval location_evidence meter "
+    "meter_segment identity identity_case resource_owner invoice_series invoice document_file tax_entry "
+    "tax_correction outbox audit job_lease setting"
 ).split()
 
 SQLITE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)

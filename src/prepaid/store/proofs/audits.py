@@ -20,7 +20,7 @@ _transfer = schema.transfer
 
 def acts(tx: Tx, actions: Iterable[str]) -> Iterator[Any]:
     """Give the audit's rows of some actions in the order in which they were written."""
-    wanted = select(*named(_audit, "action target state_after")).where(
+    wanted = select(*named(_audit, "action target actor state_after")).where(
         _audit.c.book_id == tx.book_id, _audit.c.action.in_(list(actions))
     )
     return stream(tx, wanted.order_by(_audit.c.id))
