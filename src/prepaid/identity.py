@@ -116,14 +116,23 @@ def asked_of_start(context: Context, customer: str, credit: Money, *, gateway: s
     return needed_by_plugins(context, customer, credit, moment="start", gateway=gateway)
 
 
+def unmet(tx: Tx, context: Context, customer: str, credit: Money, *, asked: str) -> IdentityStatus | None:
+    """Say why so much may not be credited to a customer yet, or give None; their turn is held."""
+    asking = policies(tx)
+    if not asking and not asked:
+        return None
+    status = judge(tx, context, asking, customer, credit=credit, asked=asked)
+    return status if status.required else None
+
+
 def require(tx: Tx, context: Context, customer: str, credit: Money, *, asked: str = "") -> None:
     """Refuse what would be credited to a customer who has to be verified first; their turn is held.
 
     Raises:
         IdentityRequired: They have; ``status`` says why, and who verifies.
     """
-    status = assess(tx, context, customer, credit, asked=asked)
-    if status.required:
+    status = unmet(tx, context, customer, credit, asked=asked)
+    if status is not None:
         raise IdentityRequired(status.message, status=status)
 
 
@@ -136,12 +145,16 @@ def asked_of_payment(context: Context, topup: Topup) -> str:
 
 def is_unmet(tx: Tx, context: Context, topup: Topup, *, asked: str) -> bool:
     """Tell whether nothing of a paid top-up may be credited yet; its customer's turn is held."""
-    return assess(tx, context, topup.customer, topup.credit, asked=asked).required
+    return unmet(tx, context, topup.customer, topup.credit, asked=asked) is not None
 
 
-def of_usage(tx: Tx, context: Context, customer: str, currency: str) -> IdentityStatus:
-    """Say whether a customer has to be verified for what they used already, before anything new runs."""
+def unmet_by_usage(tx: Tx, context: Context, customer: str, currency: str) -> IdentityStatus | None:
+    """Say why nothing new may run of a customer: what they used already asks for a verification; None if it does not.
+
+    Whether anything was topped up does not matter here.
+    """
     asking = [
         evolve(policy, before_first_topup=False) for policy in policies(tx) if policy.basis == "usage" and policy.above
     ]
-    return judge(tx, context, asking, customer, credit=Money.zero(currency))
+    status = judge(tx, context, asking, customer, credit=Money.zero(currency)) if asking else None
+    return status if status is not None and status.required else None

@@ -200,9 +200,15 @@ def test_of_several_providers_the_first_that_is_thorough_enough_is_asked(open_bi
         billing.customers.register(customer, currency="EUR")
 
     assert begin(billing, EVE).provider == "level-1"
-    ask(billing, IdentityPolicy(before_first_topup=True, level=2))
-    assert billing.customer(ADA).identity.status().provider == "level-3"
+    ask(billing, FIRST, IdentityPolicy(above=eur("100"), level=2))
+    assert billing.customer(ADA).topups.quote(eur("200")).identity.provider == "level-3"
+    assert begin(billing).provider == "level-1"
+    assert billing.customer(ADA).identity.start(return_url=RETURN, level=2).provider == "level-3"
     assert begin(billing).provider == "level-3"
+    assert cases(billing) == [("pending", ""), ("canceled", ""), ("pending", "")]
+    for level in (0, 10, "2", True):
+        with pytest.raises(InvalidRequest):
+            billing.customer(ADA).identity.start(return_url=RETURN, level=level)
 
 
 def test_a_case_of_a_provider_that_is_gone_gives_way(billing, open_billing, tmp_path, clock):
@@ -254,7 +260,7 @@ def test_a_case_that_never_began_is_given_up_when_its_key_is_forgotten(billing, 
 
     billing.run_due("identity")
 
-    assert cases(billing) == [("canceled", "never-begun")]
+    assert cases(billing) == [("canceled", "given-up")]
 
 
 def test_a_provider_that_is_down_leaves_the_case_as_it_is(billing, verifier, clock, simulated):

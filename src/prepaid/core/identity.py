@@ -69,6 +69,17 @@ def _countries(value: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(sorted({country_code(code) for code in value}))
 
 
+def check_level(level: object) -> int:
+    """Return a level.
+
+    Raises:
+        InvalidRequest: It is none.
+    """
+    if type(level) is not int or not 1 <= level <= MAX_LEVEL:
+        raise InvalidRequest(f"level is a whole number from 1 to {MAX_LEVEL}.", field="level")
+    return level
+
+
 def _is_span(value: object) -> bool:
     return isinstance(value, timedelta) and timedelta(minutes=1) <= value <= MAX_SPAN
 
@@ -101,8 +112,7 @@ class IdentityPolicy:
             raise InvalidRequest("before_first_topup is True or False.", field="before_first_topup")
         if self.basis not in _BASES:
             raise InvalidRequest("basis is 'topups' or 'usage'.", field="basis")
-        if type(self.level) is not int or not 1 <= self.level <= MAX_LEVEL:
-            raise InvalidRequest(f"level is a whole number from 1 to {MAX_LEVEL}.", field="level")
+        check_level(self.level)
         for name in ("period", "valid_for"):
             span = getattr(self, name)
             if span is not None and not _is_span(span):

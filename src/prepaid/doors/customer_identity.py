@@ -22,9 +22,9 @@ class CustomerIdentity:
         """Say what is known of their identity, and whether anything asks for it now."""
         return verification.status(self._context, self._customer())
 
-    def start(self, *, return_url: str) -> IdentityCase:
+    def start(self, *, return_url: str, level: int | None = None) -> IdentityCase:
         """Begin to be verified, or go on; see `prepaid.verification.start`."""
-        return verification.start(self._context, self._customer(), return_url=return_url)
+        return verification.start(self._context, self._customer(), return_url=return_url, level=level)
 
     def submit(self, reference: str) -> IdentityCase:
         """Say what was handed in for an operator to look at; see `prepaid.verification.submit`."""

@@ -47,9 +47,9 @@ def may_start(context: Context, customer_id: str, *, rate: Rate | None = None, h
 def _decide(tx: Tx, context: Context, customer_id: str, *, currency: str, rate: Rate | None, hours: int) -> Permission:
     if customer_rows.frozen_at(tx, customer_id) is not None:
         return Permission(False, "customer-frozen", "The customer is frozen.")
-    verified = identity.of_usage(tx, context, customer_id, currency)
-    if verified.required:
-        return Permission(False, "identity-required", verified.message)
+    unmet = identity.unmet_by_usage(tx, context, customer_id, currency)
+    if unmet is not None:
+        return Permission(False, "identity-required", unmet.message)
     balance = wallets.balance(tx, customer_id, currency, now=context.now())
     wallet, settings = accounts.find_wallet(tx, customer_id, currency), operations.read_setting(tx, SETTING) or {}
     if wallet is not None and levels.is_suspended(tx, wallet, balance.settled.units):

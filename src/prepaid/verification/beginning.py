@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from .. import identity
 from ..config import Context
 from ..core.errors import InvalidRequest, WrongState
-from ..core.identity import IdentityCase, IdentityStatus
+from ..core.identity import IdentityCase, IdentityStatus, check_level
 from ..core.ids import check_key
 from ..core.money import Money
 from ..core.parties import Customer
@@ -26,7 +26,7 @@ def status(context: Context, customer: Customer) -> IdentityStatus:
     return context.database.read(lambda tx: identity.assess(tx, context, customer.id, zero))
 
 
-def start(context: Context, customer: Customer, *, return_url: str) -> IdentityCase:
+def start(context: Context, customer: Customer, *, return_url: str, level: object = None) -> IdentityCase:
     """Begin to verify a customer, or go on with the case that is open; give it with where to go.
 
     The case is kept before its provider is called, and the call carries the same
@@ -36,16 +36,19 @@ def start(context: Context, customer: Customer, *, return_url: str) -> IdentityC
         context: The billing system.
         customer: Who is to be verified; one who is frozen may be.
         return_url: Page to come back to. An open case keeps its own.
+        level: Level that they need, such as ``required_level`` of a refusal;
+            what is asked for now if None, else the highest that a policy asks for.
 
     Raises:
-        InvalidRequest: No provider is set up, or a URL of the wrong form.
+        InvalidRequest: No provider is set up, a level that is none, or a URL of the wrong form.
         GatewayError: The provider refused, or did not answer: ``retryable``; the same call goes on.
     """
     url = _page_url(return_url)
     opened = context.database.read(lambda tx: identities.find_open(tx, customer.id))
-    if opened is not None and _is_stale(context, opened) and looking.give_up(context, opened):
+    name = identity.provider_for(context, _level(context, customer, level))
+    if opened is not None and _is_stale(context, opened, name) and looking.give_up(context, opened):
         opened = None
-    stored = opened or _keep_intent(context, customer, url)
+    stored = opened or _keep_intent(context, customer, url, name)
     provider = context.identity_providers.get(stored.case.provider)
     if provider is None or stored.case.state == "submitted":
         return stored.case
@@ -65,17 +68,28 @@ def _page_url(url: object) -> str:
     return url
 
 
-def _is_stale(context: Context, stored: StoredCase) -> bool:
-    """Tell whether a case can be gone on with no more: its provider is gone, or has forgotten its key."""
+def _level(context: Context, customer: Customer, level: object) -> int:
+    """Give the level that a customer needs, as far as anybody knows what they are about to do."""
+    if level is not None:
+        return check_level(level)
+    known, policies = status(context, customer), context.database.read(identity.policies)
+    highest = max((policy.level for policy in policies), default=1)
+    return known.required_level if known.required else highest
+
+
+def _is_stale(context: Context, stored: StoredCase, wanted: str) -> bool:
+    """Tell whether a case is not to be gone on with: its provider is gone, has forgotten its key, or is not enough."""
     case, provider = stored.case, context.identity_providers.get(stored.case.provider)
-    if provider is None or sessions.is_decided_here(provider):
+    if provider is None or case.state == "submitted":
         return provider is None
-    return case.state != "submitted" and sessions.is_forgotten(context, case)
+    better = context.identity_providers.get(wanted)
+    if better is not None and better.level > case.level:
+        return True
+    return not sessions.is_decided_here(provider) and sessions.is_forgotten(context, case)
 
 
-def _keep_intent(context: Context, customer: Customer, return_url: str) -> StoredCase:
-    needed = status(context, customer).required_level
-    provider = context.identity_providers.get(identity.provider_for(context, needed))
+def _keep_intent(context: Context, customer: Customer, return_url: str, name: str) -> StoredCase:
+    provider = context.identity_providers.get(name)
     if provider is None:
         raise InvalidRequest("Nobody is set up who verifies identities.", field="identity")
     now = context.now()

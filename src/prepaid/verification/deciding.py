@@ -8,8 +8,8 @@ from attrs import evolve
 
 from .. import audit, customers, identity
 from ..config import Context
-from ..core.errors import InvalidRequest, WrongState
-from ..core.identity import MAX_LEVEL, IdentityCase, IdentityStatus
+from ..core.errors import WrongState
+from ..core.identity import IdentityCase, IdentityStatus, check_level
 from ..core.money import Money
 from ..core.parties import Customer
 from ..store import Tx, identities
@@ -35,7 +35,7 @@ def approve(context: Context, customer_id: object, *, reason: object, level: obj
         InvalidRequest: No reason, or a level that is none.
         NotFound: The customer is not registered.
     """
-    why, wanted = audit.check_reason(reason), _check_level(level)
+    why, wanted = audit.check_reason(reason), None if level is None else check_level(level)
     customer = customers.require(context, customer_id)
 
     def work(tx: Tx) -> None:
@@ -56,12 +56,6 @@ def approve(context: Context, customer_id: object, *, reason: object, level: obj
     context.database.write(work)
     looking.release(context, customer.id)
     return beginning.status(context, customer)
-
-
-def _check_level(level: object) -> int | None:
-    if level is not None and (type(level) is not int or not 1 <= level <= MAX_LEVEL):
-        raise InvalidRequest(f"level is a whole number from 1 to {MAX_LEVEL}, or None.", field="level")
-    return level if type(level) is int else None
 
 
 def _highest(tx: Tx) -> int:

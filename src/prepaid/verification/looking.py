@@ -308,9 +308,9 @@ def give_up(context: Context, stored: StoredCase) -> bool:
         GatewayError: The provider cannot be asked; the case is as it was.
     """
     case, provider = stored.case, context.identity_providers.get(stored.case.provider)
-    if provider is None or case.reference is None:
-        # Nothing that was begun there can be asked about; what is told of it later changes nothing.
-        _lapse(context, case, "never-begun" if case.reference is None else "provider-gone")
+    if provider is None or case.reference is None or sessions.is_decided_here(provider):
+        # Nobody can be asked about it; what is told of it later changes nothing.
+        _lapse(context, case, "provider-gone" if provider is None else "given-up")
         return _again(context, case).state not in OPEN_CASES
     case = apply(context, case)
     if case.state in ("starting", "pending"):
