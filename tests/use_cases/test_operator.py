@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from prepaid import InvalidRequest, NotAllowed, NotFound, TaxRule, Thresholds, permissions
+from prepaid import IdentityPolicy, InvalidRequest, NotAllowed, NotFound, TaxRule, Thresholds, permissions
 from tests.use_cases.steps import (
     ADA,
     EVE,
@@ -39,6 +39,10 @@ ACTS = [
     ("gateways.write", lambda ops: ops.gateways.disable("simulated")),
     ("gateways.write", lambda ops: ops.gateways.enable("simulated")),
     ("gateways.write", lambda ops: ops.gateways.countries("simulated", ("DE",))),
+    ("identity.read", lambda ops: ops.identity.cases()),
+    ("identity.read", lambda ops: ops.identity.preview(IdentityPolicy(before_first_topup=True))),
+    ("identity.write", lambda ops: ops.identity.policy(IdentityPolicy(before_first_topup=True))),
+    ("identity.write", lambda ops: ops.identity.approve(ADA, reason="x")),
     ("plugins.read", lambda ops: ops.plugins()),
     ("reports.read", lambda ops: ops.reports.summary(*DAY)),
     ("settings.write", lambda ops: ops.settings.thresholds(Thresholds(low=eur("5")))),
