@@ -29,7 +29,7 @@ NAIVE_ALLOWED: dict[str, str] = {}
 """Files that may make a naive datetime, each with its reason."""
 
 ADAPTERS = re.compile(r"stripe|razorpay|paypal", re.IGNORECASE)
-ADAPTERS_AT_HOME = ("gateways/", "testing/")
+ADAPTERS_AT_HOME = ("gateways/", "identity_providers/", "testing/")
 
 NAIVE_MAKERS = {"utcnow", "utcfromtimestamp", "today"}
 ZONE_ARGUMENT = {"now": 0, "fromtimestamp": 1}

@@ -33,6 +33,7 @@ from .core.errors import (
     RequestRefused,
     TaxProfileInvalid,
     TaxUndecided,
+    TooManyAttempts,
     TransactionAborted,
     WebhookRejected,
     WrongState,
@@ -45,8 +46,10 @@ from .core.limits import TopupLimits
 from .core.money import Money
 from .core.pages import Page
 from .core.parties import Address, Customer, Evidence, Registration, Seller, TaxProfile
+from .core.promotions import Bonus, Discount, Fixed, Percent, Promotion, Tiers
 from .core.quotes import Quote
 from .core.rates import Rate
+from .core.redemption import Redemption
 from .core.refunds import Dispute, Refund
 from .core.tax_rules import TaxComponent, TaxRule
 from .core.taxation import TaxDecision, TaxLine
@@ -63,6 +66,7 @@ from .core.usage import (
     UsageLine,
     UsageStatement,
 )
+from .core.vouchers import NewVoucher, RedeemedVoucher, Voucher
 from .doors.host import ReturnResult
 from .gateway_facts import TopupFacts
 from .gateway_status import GatewayStatus
@@ -73,6 +77,7 @@ from .jobs import JobRun
 from .mail import SmtpMailer
 from .offering import GatewayOffer
 from .plugins import PluginInfo
+from .promoting import PromotionStatus
 from .reconciliation import ReconciliationItem, ReconciliationReport
 from .reporting.summary import Summary
 from .reporting.taxes import TaxSum
@@ -90,6 +95,7 @@ __all__ = [
     "AmountOutOfRange",
     "Balance",
     "BillingRun",
+    "Bonus",
     "BurnOrder",
     "Charge",
     "ChargeOutcome",
@@ -100,10 +106,12 @@ __all__ = [
     "Customer",
     "CustomerFrozen",
     "CustomerTax",
+    "Discount",
     "Dispute",
     "Event",
     "Evidence",
     "Finding",
+    "Fixed",
     "GatewayError",
     "GatewayOffer",
     "GatewayStatus",
@@ -126,23 +134,29 @@ __all__ = [
     "KeyConflict",
     "Meter",
     "Money",
+    "NewVoucher",
     "NotAllowed",
     "NotFound",
     "Page",
     "Party",
+    "Percent",
     "Permission",
     "PluginInfo",
     "PluginSetup",
     "Prepaid",
     "PrepaidError",
     "PreviewedCustomer",
+    "Promotion",
     "PromotionRefused",
+    "PromotionStatus",
     "Quote",
     "QuoteChanged",
     "QuoteExpired",
     "Rate",
     "ReconciliationItem",
     "ReconciliationReport",
+    "RedeemedVoucher",
+    "Redemption",
     "Refund",
     "Registration",
     "RequestRefused",
@@ -162,6 +176,8 @@ __all__ = [
     "TaxSum",
     "TaxUndecided",
     "Thresholds",
+    "Tiers",
+    "TooManyAttempts",
     "Topup",
     "TopupFacts",
     "TopupLimits",
@@ -169,6 +185,7 @@ __all__ = [
     "TransactionAborted",
     "UsageLine",
     "UsageStatement",
+    "Voucher",
     "WebhookRejected",
     "WebhookResult",
     "WrongState",

@@ -17,6 +17,7 @@ from .core.identity import MAX_LEVEL
 from .core.ids import check_key
 from .core.parties import Seller
 from .core.rates import Rate
+from .core.topups import NO_GATEWAY
 from .core.usage import Permission
 from .doors.customer import CustomerDoor
 from .doors.host import HostCustomers, HostMeters, HostReturns, HostUsage, HostWebhooks
@@ -268,6 +269,8 @@ def _bind(found: Sequence[tuple[str, Gateway]], mode: Mode, clock: Clock) -> dic
             raise ConfigurationError(f"{type(gateway).__name__} is not a gateway.")
         if not isinstance(gateway.name, str) or not _GATEWAY_NAME.fullmatch(gateway.name):
             raise ConfigurationError(f"A gateway of {giver}: its name is lower-case letters, digits and dashes.")
+        if gateway.name == NO_GATEWAY:
+            raise ConfigurationError(f"A gateway of {giver}: {NO_GATEWAY!r} stands for none; give it a name=.")
         if gateway.name in bound:
             raise ConfigurationError(
                 f"Two gateways are named {gateway.name!r}, from {givers[gateway.name]} and {giver}; give one a name=."

@@ -13,6 +13,7 @@ from .core.ids import looks_like_id
 from .core.instants import local_day
 from .core.money import MINOR_DIGITS, check_currency
 from .core.parties import Seller
+from .core.topups import NO_GATEWAY
 from .identity_ports import IdentityDeciders, IdentityProvider
 from .ports import (
     Clock,
@@ -124,6 +125,10 @@ class Context:
         if found is None:
             raise InvalidRequest("There is no gateway of that name.", field="gateway", gateways=tuple(self.gateways))
         return found
+
+    def label_of(self, gateway: str) -> str:
+        """Give what customers read of the gateway of a top-up; nothing if nothing was paid."""
+        return "" if gateway == NO_GATEWAY else self.gateway(gateway).label
 
 
 def page_limit(limit: object) -> int:

@@ -45,12 +45,15 @@ def open_series(context: Context) -> Series:
 
 
 def lines_of(topup: Topup) -> tuple[InvoiceLine, ...]:
-    """Give the lines of a top-up's invoice: credit at its price, a discount, a free bonus."""
+    """Give the lines of a top-up's invoice: credit at its price, a discount, a free bonus, a promotion it missed."""
+    free, code = Money.zero(topup.credit.currency), f" ({topup.code})" if topup.code else ""
     lines = [InvoiceLine(description=f"Account credit {topup.credit}", net=topup.net + topup.discount)]
     if topup.discount:
-        lines.append(InvoiceLine(description="Promotion discount", net=-topup.discount))
+        lines.append(InvoiceLine(description=f"Promotion discount{code}", net=-topup.discount))
     if topup.bonus:
-        lines.append(InvoiceLine(description=f"Bonus credit {topup.bonus}", net=Money.zero(topup.credit.currency)))
+        lines.append(InvoiceLine(description=f"Bonus credit {topup.bonus}{code}", net=free))
+    if topup.promotion == "lost":
+        lines.append(InvoiceLine(description=f"Paid too late for the promotion{code}", net=free))
     return tuple(lines)
 
 
@@ -88,7 +91,7 @@ def issue(
             mode=context.mode,
             locale=customer.locale,
             topup_id=topup.id,
-            payment=(context.gateway(topup.gateway).label, payment_id),
+            payment=(context.label_of(topup.gateway), payment_id),
         )
     )
     _announce(tx, context, draft, customer)

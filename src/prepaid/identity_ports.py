@@ -158,10 +158,20 @@ class IdentityProvider(Protocol):
         ...
 
     def begin(self, request: IdentityRequest) -> IdentitySession:
-        """Begin a verification; the same key gives the same one.
+        """Begin a verification; the same key gives the same one, for as long as the provider remembers it.
 
         Raises:
             GatewayError: Refused, failed, or no answer.
+        """
+        ...
+
+    def resume(self, reference: str) -> IdentitySession:
+        """Give the way back to a verification that is not decided, once its reference is kept.
+
+        A key is remembered for a while only: beginning again after that would begin another one.
+
+        Raises:
+            GatewayError: There is none, or no answer.
         """
         ...
 

@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 
 from attrs import frozen
 
-from . import outbox, repayment, settlement, verification, waking, wallets
+from . import outbox, promotions, repayment, settlement, verification, waking, wallets
 from .config import Context
 from .core.errors import GatewayError, InvalidRequest
 from .core.schedule import next_look
@@ -62,7 +62,8 @@ def run_due(context: Context, *, only: str | None = None, budget_s: int | None =
     Args:
         context: The billing system.
         only: Run just this job: ``"meters"``, ``"credit"``, ``"webhooks"``,
-            ``"topups"``, ``"identity"``, ``"refunds"``, ``"tax-ids"`` or ``"outbox"``.
+            ``"topups"``, ``"identity"``, ``"promotions"``, ``"refunds"``, ``"tax-ids"`` or
+            ``"outbox"``.
         budget_s: Begin nothing new after this many seconds.
 
     Raises:
@@ -221,12 +222,17 @@ def _credit_dates(context: Context, until: datetime | None) -> int:
     return wallets.run_due(context, stop_at=until)
 
 
+def _release_promotions(context: Context, until: datetime | None) -> int:
+    return promotions.release_lapsed(context, stop_at=until)
+
+
 JOBS: Final[dict[str, Callable[[Context, datetime | None], int]]] = {
     "meters": _bill_meters,
     "credit": _credit_dates,
     "webhooks": _handle_webhooks,
     "topups": _look_at_topups,
     "identity": _verify_identities,
+    "promotions": _release_promotions,
     "refunds": _pursue_refunds,
     "tax-ids": _verify_tax_ids,
     "outbox": _deliver_outbox,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from attrs import frozen
@@ -84,8 +84,10 @@ def offers(context: Context, customer: Customer, total: Money) -> tuple[GatewayO
     return tuple(found)
 
 
-def choose(context: Context, customer: Customer, name: str | None, total: Money) -> Gateway:
-    """Give the gateway of a name, or the first that can take a total.
+def choose(
+    context: Context, customer: Customer, name: str | None, total: Money, *, among: Collection[str] = ()
+) -> Gateway:
+    """Give the gateway of a name, or the first, of those ``among`` if any are named, that can take a total.
 
     Raises:
         InvalidRequest: There is none of that name, it is not offered to this
@@ -94,7 +96,7 @@ def choose(context: Context, customer: Customer, name: str | None, total: Money)
     """
     if not context.gateways:
         raise InvalidRequest("No gateway is set up.", field="gateway")
-    offered = open_to(context, customer)
+    offered = [each for each in open_to(context, customer) if not among or each.name in among]
     candidates = offered if name is None else (context.gateway(name),)
     refusal: AmountOutOfRange | InvalidRequest = InvalidRequest("No gateway is offered to you.", field="gateway")
     for number, gateway in enumerate(candidates):

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from . import audit, identity, repayment, settlement
+from . import audit, identity, promotions, repayment, settlement
 from .config import Context, object_id, page_limit
 from .core.errors import InvalidRequest, KeyConflict, WrongState
 from .core.hashing import fingerprint, key_hash
@@ -23,7 +23,8 @@ from .core.transfers import SUSPENSE
 from .gateway_facts import TopupFacts, facts_of
 from .ports import ConfirmedByOperator, Gateway, PaymentRef
 from .settlement import selling
-from .store import Tx, customers, payments, refunds, topups
+from .store import Tx, payments, refunds, topups
+from .store import customers as customer_rows
 from .store.topups import StoredTopup
 
 MAX_EVIDENCE = 100
@@ -299,7 +300,7 @@ def _end(
         )
 
     def work(tx: Tx) -> list[Refund]:
-        customers.hold(tx, topup.customer)
+        customer_rows.hold(tx, topup.customer)
         if action != "refund" and identity.is_unmet(tx, context, sold, asked=asked):
             raise WrongState("The customer has to be verified before this is credited; or refund it.", field="action")
         ended = (
@@ -309,6 +310,10 @@ def _end(
         )
         if not ended:
             raise WrongState("This top-up does not wait in review.", field="topup")
+        if action == "credit_quoted":
+            promotions.redeem_as_quoted(tx, context, topup)
+        else:
+            promotions.release(tx, context, topup, action)
         if prepared is not None:
             selling.post(tx, context, sold, prepared, actor=actor, payment_id=stored.payment_id or "")
         audit.record(tx, context, actor=actor, action=f"resolve-{action}", target=topup.id, reason=reason, after=record)

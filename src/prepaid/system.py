@@ -140,6 +140,11 @@ def _steps(count: int) -> list[int]:
     return [1 + (number >> 64 - 8 * _STEP_BYTES) for number in drawn]
 
 
+def secret_numbers(count: int, *, below: int) -> list[int]:
+    """Draw ``count`` numbers that nobody can guess, each from 0 to ``below`` - 1 and all equally likely."""
+    return [secrets.randbelow(below) for _ in range(count)]
+
+
 class _Work(Generic[T]):
     """One piece of work and what became of it."""
 

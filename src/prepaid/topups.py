@@ -1,6 +1,7 @@
 """Top-ups from the customer's side: offer, quote, start, confirm, cancel.
 
-A quote is a value and touches neither network nor table. Starting commits the
+A quote is a value and touches neither network nor table, but that a code which is
+not known is counted as tried in vain. Starting commits the
 intent with its key before the gateway is called, so that a crash or a timeout
 leaves a top-up that the same key resumes.
 """
@@ -12,10 +13,11 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from . import identity, offering, settlement, wallets
+from . import identity, offering, promotions, settlement, wallets
 from .config import Context, object_id, page_limit
+from .core.codes import is_no_code
 from .core.errors import (
     AmountOutOfRange,
     CustomerFrozen,
@@ -40,8 +42,10 @@ from .core.money import Money, require_whole_minor
 from .core.pages import Page, make_cursor, read_cursor
 from .core.parties import Customer
 from .core.quotes import Quote, QuoteClaim, claim_of
+from .core.redemption import in_use
 from .core.states import PAID_STATES
-from .core.topups import Topup
+from .core.taxation import discounted
+from .core.topups import NO_GATEWAY, Topup
 from .core.usage import Balance
 from .offering import GatewayOffer
 from .ports import CheckoutRequest, PaymentRef, ReturnHint
@@ -87,6 +91,7 @@ def quote(
         TaxProfileInvalid: The tax cannot be decided without a tax profile.
         TaxUndecided: The seller's rules do not say how to tax it.
         PromotionRefused: The code does not apply.
+        TooManyAttempts: Too many codes were tried in vain.
     """
     priced = _priced(context, customer, amount, gateway=gateway, code=code)[0]
     return evolve(priced, identity=identity.of_quote(context, customer.id, priced.credit, gateway=priced.gateway))
@@ -102,29 +107,49 @@ def _priced(
     only_fresh: bool = False,
 ) -> tuple[Quote, int | None]:
     price = _price(context, amount)
-    if code is not None and code != "":
-        raise PromotionRefused("This code is not known or does not apply to you.", reason="unknown")
     taxed = deciding.taxed(context, customer, price, only_fresh=only_fresh)
-    tax = taxed.decision
-    if tax.net.units <= 0:
+    whole = taxed.decision
+    if whole.net.units <= 0:
         raise AmountOutOfRange("Nothing would be left of this amount after tax.", field="amount")
-    chosen = offering.choose(context, customer, gateway, tax.gross)
+    offer = _offer(context, customer, code, gateway=gateway, typed=price, credit=whole.net)
     zero = Money.zero(price.currency)
-    balance = _with_room(context, customer, price, credit=tax.net)
+    discount = zero if offer is None else offer.adjustment.discount
+    bonus = zero if offer is None else offer.adjustment.bonus
+    tax = discounted(whole, discount, rounding=context.seller.rounding)
+    chosen = _gateway_for(context, customer, gateway, tax.gross, offer=offer)
+    balance = _with_room(context, customer, price, credit=whole.net)
     priced = Quote(
         amount=price,
-        gateway=chosen.name,
-        code=None,
-        credit=tax.net,
-        bonus=zero,
-        discount=zero,
+        gateway=chosen,
+        code=None if offer is None else offer.rule.code,
+        credit=whole.net,
+        bonus=bonus,
+        discount=discount,
         net=tax.net,
         tax=tax,
         total=tax.gross,
-        balance_after=balance.settled + tax.net,
+        balance_after=balance.settled + whole.net + bonus,
         expires_at=context.now() + context.quote_valid_for,
     )
     return priced, taxed.profile_version
+
+
+def _offer(
+    context: Context, customer: Customer, code: object, *, gateway: str | None, typed: Money, credit: Money
+) -> promotions.Offer | None:
+    if is_no_code(code):
+        return None
+    return promotions.look_up(context, customer, code, gateway=gateway, typed=typed, credit=credit)
+
+
+def _gateway_for(
+    context: Context, customer: Customer, name: str | None, total: Money, *, offer: promotions.Offer | None
+) -> str:
+    """Name the gateway for a total; none is needed where a discount takes all of the price."""
+    if offer is not None and not total:
+        return NO_GATEWAY
+    among = offer.rule.gateways if offer is not None else ()
+    return offering.choose(context, customer, name, total, among=among).name
 
 
 def _with_room(context: Context, customer: Customer, price: Money, *, credit: Money) -> Balance:
@@ -184,14 +209,14 @@ def start(
     claim = claim_of(quoted)
     check_key(key)
     hashed = key_hash(context.database.book_id, "topup", customer.id, key)
-    print_of = order(str(claim.amount), claim.gateway, claim.code or "", shown=sorted(claim.shown.items()))
+    code = "" if is_no_code(claim.code) else promotions.identity_of(claim.code)
+    print_of = order(str(claim.amount), claim.gateway, code, shown=sorted(claim.shown.items()))
     known = context.database.read(lambda tx: topups.find_by_key(tx, hashed))
     if known is None:
         fresh, version = _reprice(context, customer, claim)
         urls = (_page_url(return_url, "return_url"), _page_url(cancel_url, "cancel_url"))
-        known = _keep_intent(
-            context, customer, fresh, profile_version=version, urls=urls, hashed=hashed, print_of=print_of
-        )
+        intent = _Intent(quote=fresh, profile_version=version, urls=urls, hashed=hashed, print_of=print_of, code=code)
+        known = _keep_in_place_of_earlier(context, customer, intent)
     if known.fingerprint != print_of:
         raise KeyConflict("This key started another top-up.", field="key")
     return _open(context, known)
@@ -200,14 +225,67 @@ def start(
 def _reprice(context: Context, customer: Customer, claim: QuoteClaim) -> tuple[Quote, int | None]:
     if context.now() > claim.expires_at:
         raise QuoteExpired("This offer is too old; look at the new one.", field="quote")
-    fresh, version = _priced(context, customer, claim.amount, gateway=claim.gateway, code=claim.code)
+    # A quote of nothing names no gateway; should there be something to pay by now, any will do for the new one.
+    gateway = None if claim.gateway == NO_GATEWAY else claim.gateway
+    fresh, version = _priced(context, customer, claim.amount, gateway=gateway, code=claim.code)
     if deciding.confirm(context, customer, fresh.tax):
-        fresh, version = _priced(
-            context, customer, claim.amount, gateway=claim.gateway, code=claim.code, only_fresh=True
-        )
-    if fresh.shown() != claim.shown:
+        fresh, version = _priced(context, customer, claim.amount, gateway=gateway, code=claim.code, only_fresh=True)
+    if fresh.shown() != claim.shown or fresh.gateway != claim.gateway:
         raise QuoteChanged("What you would pay has changed; look at the new summary.", quote=fresh)
     return fresh, version
+
+
+@frozen(kw_only=True)
+class _Intent:
+    """What is to be kept of a start before anybody is asked.
+
+    Attributes:
+        quote: The fresh quote.
+        profile_version: The tax profile that decided its tax, or None.
+        urls: Where the browser goes after paying, and otherwise.
+        hashed: Hash of the caller's key.
+        print_of: What the key stands for.
+        code: Identity of the promotion code, or empty.
+    """
+
+    quote: Quote
+    profile_version: int | None
+    urls: tuple[str, str]
+    hashed: str
+    print_of: str
+    code: str
+
+    @property
+    def wish(self) -> promotions.Wish:
+        """The promotion to reserve."""
+        quote = self.quote
+        gateway = None if quote.gateway == NO_GATEWAY else quote.gateway
+        return promotions.Wish(code=self.code, gateway=gateway, typed=quote.amount, credit=quote.credit)
+
+
+def _keep_in_place_of_earlier(context: Context, customer: Customer, intent: _Intent) -> StoredTopup:
+    """Keep the intent; an earlier checkout that has the code reserved is given up first.
+
+    Raises:
+        PromotionRefused: The code does not apply, or the earlier checkout may still be paid.
+    """
+    _give_up_earlier(context, customer, intent.code)
+    try:
+        return _keep_intent(context, customer, intent)
+    except PromotionRefused as refused:
+        if refused.reason != "in-use":
+            raise
+    # Another start of the customer had it reserved just before: that one is the earlier now.
+    _give_up_earlier(context, customer, intent.code)
+    return _keep_intent(context, customer, intent)
+
+
+def _give_up_earlier(context: Context, customer: Customer, code: str) -> None:
+    for topup_id in promotions.movable(context, customer, code) if code else ():
+        try:
+            settlement.settle(context, topup_id, close="cancel")  # re-reads first: what was paid is credited
+        except GatewayError as error:
+            raise in_use() from error
 
 
 def _page_url(url: object, field: str) -> str:
@@ -230,20 +308,41 @@ def _with_topup(url: str, topup_id: str) -> str:
     return urlunsplit(parts._replace(query=query))
 
 
-def _keep_intent(
-    context: Context,
-    customer: Customer,
-    fresh: Quote,
-    *,
-    profile_version: int | None,
-    urls: tuple[str, str],
-    hashed: str,
-    print_of: str,
-) -> StoredTopup:
-    now, topup_id = context.now(), context.ids.new("top")
-    today = local_day(now, context.seller.timezone).isoformat()
-    topup = Topup(
-        id=topup_id,
+def _keep_intent(context: Context, customer: Customer, intent: _Intent) -> StoredTopup:
+    fresh, topup = intent.quote, _topup_of(context, customer, intent.quote)
+    today = local_day(topup.created_at, context.seller.timezone).isoformat()
+    request = _request_of(context, customer, topup, urls=intent.urls)
+    asked = identity.asked_of_start(context, customer.id, fresh.credit, gateway=fresh.gateway)
+
+    def work(tx: Tx) -> StoredTopup | None:
+        customer_rows.hold(tx, customer.id)
+        if customer_rows.frozen_at(tx, customer.id) is not None:
+            raise CustomerFrozen("The customer is frozen.", field="customer")
+        identity.require(tx, context, customer.id, fresh.credit, asked=asked)
+        limits = limits_from_record(operations.read_setting(tx, LIMITS_SETTING)).of(fresh.credit.currency)
+        if not allowances.reserve(tx, customer.id, fresh.credit, day=today, limits=limits):
+            return None
+        prints = {"key_hash": intent.hashed, "fingerprint": intent.print_of}
+        topups.add(tx, topup, request, profile_version=intent.profile_version, **prints)
+        if intent.code:
+            promotions.reserve(tx, context, customer, intent.wish, topup=topup)
+        return topups.find(tx, topup.id)
+
+    try:
+        kept = context.database.write(work)
+    except Duplicate:  # the same key, or the customer's first top-ups, at the same moment
+        known = context.database.read(lambda tx: topups.find_by_key(tx, intent.hashed))
+        kept = known or context.database.write(work)
+    if kept is None:
+        _with_room(context, customer, fresh.amount, credit=fresh.credit)
+        raise AmountOutOfRange("Other top-ups left no room for this one; try again.", field="amount")
+    return kept
+
+
+def _topup_of(context: Context, customer: Customer, fresh: Quote) -> Topup:
+    now = context.now()
+    return Topup(
+        id=context.ids.new("top"),
         customer=customer.id,
         state="starting",
         gateway=fresh.gateway,
@@ -256,49 +355,33 @@ def _keep_intent(
         created_at=now,
         expires_at=now + _valid_for(context, fresh.gateway),
     )
-    request = CheckoutRequest(
-        topup_id=topup_id,
-        amount=fresh.total,
-        description=f"Account credit {fresh.credit} - {context.seller.name}",
-        return_url=_with_topup(urls[0], topup_id),
-        cancel_url=_with_topup(urls[1], topup_id),
+
+
+def _request_of(context: Context, customer: Customer, topup: Topup, *, urls: tuple[str, str]) -> CheckoutRequest:
+    return CheckoutRequest(
+        topup_id=topup.id,
+        amount=topup.total,
+        description=f"Account credit {topup.credit} - {context.seller.name}",
+        return_url=_with_topup(urls[0], topup.id),
+        cancel_url=_with_topup(urls[1], topup.id),
         customer_id=customer.id,
         customer_email=customer.email,
         locale=customer.locale,
         expires_at=topup.expires_at,
-        key=f"prepaid:{context.mode}:{topup_id}:checkout",
+        key=f"prepaid:{context.mode}:{topup.id}:checkout",
     )
-
-    asked = identity.asked_of_start(context, customer.id, fresh.credit, gateway=fresh.gateway)
-
-    def work(tx: Tx) -> StoredTopup | None:
-        customer_rows.hold(tx, customer.id)
-        if customer_rows.frozen_at(tx, customer.id) is not None:
-            raise CustomerFrozen("The customer is frozen.", field="customer")
-        identity.require(tx, context, customer.id, fresh.credit, asked=asked)
-        limits = limits_from_record(operations.read_setting(tx, LIMITS_SETTING)).of(fresh.credit.currency)
-        if not allowances.reserve(tx, customer.id, fresh.credit, day=today, limits=limits):
-            return None
-        topups.add(tx, topup, request, profile_version=profile_version, key_hash=hashed, fingerprint=print_of)
-        return topups.find(tx, topup_id)
-
-    try:
-        kept = context.database.write(work)
-    except Duplicate:  # the same key, or the customer's first top-ups, at the same moment
-        known = context.database.read(lambda tx: topups.find_by_key(tx, hashed))
-        kept = known or context.database.write(work)
-    if kept is None:
-        _with_room(context, customer, fresh.amount, credit=fresh.credit)
-        raise AmountOutOfRange("Other top-ups left no room for this one; try again.", field="amount")
-    return kept
 
 
 def _valid_for(context: Context, gateway: str) -> timedelta:
+    if gateway == NO_GATEWAY:
+        return context.checkout_valid_for
     seconds = context.gateway(gateway).capabilities().pay_within_s
     return context.checkout_valid_for if seconds is None else timedelta(seconds=seconds)
 
 
 def _open(context: Context, stored: StoredTopup) -> Topup:
+    if stored.topup.gateway == NO_GATEWAY:
+        return settlement.settle(context, stored.topup.id).topup
     if stored.checkout_id is not None or stored.topup.state != "starting":
         return stored.topup
     gateway = context.gateway(stored.topup.gateway)

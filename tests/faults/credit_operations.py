@@ -173,4 +173,49 @@ def _reverse(host: Host) -> object:
 REVERSE = Operation(name="reverse", prepare=_prepare_reverse, run=_and_tell(_reverse), again=_reverse, after=5 * MINUTE)
 """A charge goes back: to a debt and what paid it, to a lot, and to one that has lapsed and lapses anew."""
 
-OPERATIONS: Final = (HOLD, CAPTURE, RELEASE, SWEEP, GIVE, GIVE_LATER, VOID, REVERSE)
+# Codes
+
+
+def _make_code(host: Host) -> Any:
+    operator = _operator(host)
+    [voucher] = operator.vouchers.create(eur("5.00"), credit_valid_for=timedelta(days=30))
+    (host.world.folder / "code").write_text(voucher.code)
+    return voucher
+
+
+def _prepare_redeem(host: Host) -> None:
+    _in_debt(host)
+    _make_code(host)
+
+
+def _redeem(host: Host) -> object:
+    redeemed = host.billing.customer(CUSTOMER).vouchers.redeem((host.world.folder / "code").read_text())
+    [voucher] = _operator(host).vouchers.list().items
+    assert voucher.transaction_id == redeemed.transaction_id
+    return str(redeemed.amount), voucher.state, voucher.redeemed_by, _balance(host)
+
+
+REDEEM = Operation(name="redeem", prepare=_prepare_redeem, run=_and_tell(_redeem), again=_redeem)
+"""A voucher is redeemed into a wallet in debt, and raises it above a level."""
+
+
+def _prepare_end(host: Host) -> None:
+    _prepare_redeem(host)
+    _redeem(host)
+    _operator(host).vouchers.create(eur("1.00"), count=3, expires_at=START + timedelta(days=1))
+
+
+def _end(host: Host) -> object:
+    batch = _operator(host).vouchers.list().items[0].batch
+    _operator(host).vouchers.end(batch, reason="the fair is over")
+    return [voucher.state for voucher in _operator(host).vouchers.list().items], len(_ends(host))
+
+
+def _ends(host: Host) -> list[Any]:
+    return [act for act in _operator(host).audit.list().items if act.action == "end-vouchers"]
+
+
+END = Operation(name="end vouchers", prepare=_prepare_end, run=_and_tell(_end), again=_end)
+"""An operator ends a batch of vouchers, and there is one act of it."""
+
+OPERATIONS: Final = (HOLD, CAPTURE, RELEASE, SWEEP, GIVE, GIVE_LATER, VOID, REVERSE, REDEEM, END)

@@ -136,7 +136,10 @@ def census(world: World) -> dict[str, Any]:
         "transfers": "SELECT kind, cause_type, part, amount FROM prepaid_transfer",
         "grants": "SELECT kind, size, remaining, debt_paid FROM prepaid_grant",
         "holds": "SELECT amount, captured, state FROM prepaid_hold",
+        "vouchers": "SELECT amount, coalesce(redeemed_by, ''), ended_at IS NULL FROM prepaid_voucher",
         "topups": "SELECT customer, state, total FROM prepaid_topup",
+        "promotions": "SELECT code, uses, spent FROM prepaid_promotion",
+        "redemptions": "SELECT customer, code, state, bonus, discount FROM prepaid_redemption",
         "payments": "SELECT gateway, captured, posted_as FROM prepaid_payment",
         "invoices": "SELECT number, sequence, total FROM prepaid_invoice",
         "series": "SELECT kind, last FROM prepaid_invoice_series",
@@ -151,7 +154,7 @@ def census(world: World) -> dict[str, Any]:
     counted["outbox"] = Counter(
         (topic, key.split("/")[0] if topic == "event" else "", state) for topic, key, state in effects
     )
-    counted["checkouts"] = [(checkout.state, checkout.minor) for checkout in world.checkouts()]
+    counted["checkouts"] = sorted((checkout.state, checkout.minor) for checkout in world.checkouts())
     # However often the same thing was told, it is one thing; `Told` counts how often.
     counted["told"] = Counter(words[:2] if words[0] == "event" else words[:1] for words in world.diary.told())
     return counted

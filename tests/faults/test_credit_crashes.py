@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from . import planted
-from .credit_operations import CAPTURE, OPERATIONS, REVERSE, SWEEP
+from .credit_operations import CAPTURE, OPERATIONS, REDEEM, REVERSE, SWEEP
 from .harness import CUT, KILL, LOST_COMMIT, enumerate_faults, server_worlds, sqlite_worlds
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
@@ -18,6 +18,8 @@ LEFT = {
     "give": (3_000_000, 0, {"goodwill": [5_000_000], "charge": [2_000_000]}),
     "give later": (0, 0, {"goodwill": []}),
     "void": (2_000_000, 0, {"adjustment": [5_000_000]}),
+    "redeem": (3_000_000, 0, {"voucher": [5_000_000], "charge": [2_000_000]}),
+    "end vouchers": (3_000_000, 0, {"voucher": [5_000_000]}),
     "reverse": (6_000_000, 0, {"reversal": [2_000_000, 3_000_000, 5_000_000], "expiry": [3_000_000]}),
 }
 """Balance, what is held, and the transfers of some kinds, after each operation: the unharmed run is itself right."""
@@ -58,7 +60,7 @@ def test_on_servers_too(operation, fault, tmp_path, server):
     assert found.steps
 
 
-@pytest.mark.parametrize("operation", [CAPTURE, SWEEP, REVERSE], ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", [CAPTURE, SWEEP, REVERSE, REDEEM], ids=lambda operation: operation.name)
 def test_the_harness_sees_statements_that_commit_by_themselves(operation, tmp_path):
     sabotage = planted.every_statement_commits_by_itself
     found = enumerate_faults(operation, sqlite_worlds(tmp_path), KILL, sabotage=sabotage)

@@ -259,11 +259,11 @@ class Host:
         """Register a customer with an address to mail to."""
         self.billing.customers.register(customer, email=f"{customer}@example.com", name=customer)
 
-    def start(self, customer: str, amount: Money, *, key: str) -> Topup:
+    def start(self, customer: str, amount: Money, *, key: str, code: str | None = None) -> Topup:
         """Start a top-up as a billing page does."""
-        door = self.billing.customer(customer)
+        topups = self.billing.customer(customer).topups
         back, away = "https://panel.example/back", "https://panel.example/billing"
-        return door.topups.start(door.topups.quote(amount), return_url=back, cancel_url=away, key=key)
+        return topups.start(topups.quote(amount, code=code), return_url=back, cancel_url=away, key=key)
 
     def pay(self, topup: Topup, **lies: Any) -> None:
         """Pay a top-up on the provider's page."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from prepaid import BurnOrder, Money, Rate, RequestRefused, Thresholds
-from tests.store.shops import Shop
+from tests.store.shops import CODES, Shop
 from tests.use_cases.steps import ADA, EVE, charge, checkout_of, eur, operator, start
 
 CUSTOMERS = (ADA, EVE)
@@ -20,7 +20,10 @@ def any_money(chance):
 
 def buy(shop, chance):
     customer = chance.choice(CUSTOMERS)
-    topup = start(shop.billing, f"{chance.randint(1, 90)}.00", customer=customer)
+    code = chance.choice((None, None, *CODES))
+    topup = start(shop.billing, f"{chance.randint(1, 90)}.00", customer=customer, code=code)
+    if topup.state == "credited":  # nothing was to be paid
+        return
     checkout = checkout_of(topup)
     match chance.randint(0, 9):
         case 0:
@@ -131,6 +134,27 @@ def void(shop, chance):
         operator(shop.billing).customers.void_grant(chance.choice(given).id, reason="a mistake")
 
 
+def make_vouchers(shop, chance):
+    now, day = shop.clock.now(), timedelta(days=1)
+    made = operator(shop.billing).vouchers.create(
+        any_money(chance),
+        count=chance.randint(1, 4),
+        expires_at=chance.choice((None, now + day * chance.random())),
+        credit_valid_for=chance.choice((None, timedelta(hours=chance.randint(1, 60)))),
+    )
+    for voucher in made:
+        if chance.random() < 0.7:
+            for _ in range(chance.choice((1, 1, 2))):
+                shop.billing.customer(chance.choice(CUSTOMERS)).vouchers.redeem(voucher.code)
+
+
+def end_vouchers(shop, chance):
+    listed = operator(shop.billing).vouchers.list(state=chance.choice((None, "open"))).items
+    if listed:
+        wanted = chance.choice(listed)
+        operator(shop.billing).vouchers.end(chance.choice((wanted.id, wanted.batch)), reason="a mistake")
+
+
 def any_rate(chance):
     amount = chance.choice(("0.00744", "0.0000004", "1", "0.000000000001", "0.5", "0.0000015"))
     cap = chance.choice((None, "2.5", "0.01"))
@@ -181,7 +205,24 @@ def any_levels(chance):
     return Thresholds(low=low, negative=eur("-1"), suspend=chance.choice((None, eur("-5"))), grace=grace)
 
 
-ACTS = (buy, use, use, use, adjust, reverse, reverse, hold, hold, end_hold, end_hold, give, give, void)
+ACTS = (
+    buy,
+    use,
+    use,
+    use,
+    adjust,
+    reverse,
+    reverse,
+    hold,
+    hold,
+    end_hold,
+    end_hold,
+    give,
+    give,
+    void,
+    make_vouchers,
+    end_vouchers,
+)
 TIMES = (meter, meter, pass_time, pass_time, run_jobs, operate)
 
 

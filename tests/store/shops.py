@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from prepaid import Prepaid
+from prepaid import Bonus, Discount, Fixed, Percent, Prepaid, Promotion
 from prepaid.gateways import SimulatedGateway
 from prepaid.testing.clock import MovableClock
 from prepaid.testing.mail import RecordingMailer
 from prepaid.testing.registers import ScriptedRegister
 from tests.faults.verifying import Verifying
-from tests.use_cases.steps import ADA, EVE, PlainRenderer, add_rule, live_in, seller
+from tests.use_cases.steps import ADA, EVE, PlainRenderer, add_rule, eur, live_in, operator, seller
+
+CODES = {
+    "SAVE10": {"effect": Bonus(Percent("10"), cap=eur("5.00")), "uses_total": 20, "budget": eur("60.00")},
+    "HELLO": {"effect": (Bonus(Fixed(eur("2.00"))), Discount(Percent("50"))), "first_topup_only": True},
+    "FREE": {"effect": Discount(Percent("100")), "uses_per_customer": 1},
+}
+"""Promotions that a life may use."""
 
 
 class Shop(NamedTuple):
@@ -43,4 +50,6 @@ def shop_in(engine, folder, book):
     add_rule(billing)
     live_in(billing, "FR")
     live_in(billing, "US", EVE)
+    for code, limits in CODES.items():
+        operator(billing).promotions.create(Promotion(code, **limits))
     return Shop(billing, provider, clock)

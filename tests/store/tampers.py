@@ -35,6 +35,7 @@ MONEY = {
     "topup": ("credit", "bonus", "discount", "net", "tax", "total"),
     "payment": ("captured",),
     "invoice": ("net", "tax", "total", "sequence"),
+    "voucher": ("amount", "redeemed_at", "ended_at", "credit_valid_s"),
 }
 
 
@@ -173,12 +174,14 @@ def wallet(tables: Tables, chance: random.Random) -> Tamper:
 
 
 def delete(tables: Tables, chance: random.Random) -> Tamper:
-    table = chance.choice(("transfer", "transfer", "grant", "hold", "topup", "payment", "invoice", "account"))
+    table = chance.choice(
+        ("transfer", "transfer", "grant", "hold", "topup", "payment", "invoice", "account", "voucher")
+    )
     return Tamper(table, _pick(tables, chance, table)["id"], None)
 
 
 def duplicate(tables: Tables, chance: random.Random) -> Tamper:
-    table = chance.choice(("transfer", "transfer", "grant", "hold", "invoice"))
+    table = chance.choice(("transfer", "transfer", "grant", "hold", "invoice", "voucher"))
     row = _pick(tables, chance, table, lambda row: table != "hold" or row["state"] == "open")
     taken = max(each["id"] for each in tables.rows(table))
     new: Row = {"id": taken + 1 if isinstance(taken, int) else f"{row['id'][:-4]}zzzz"}
@@ -191,6 +194,8 @@ def duplicate(tables: Tables, chance: random.Random) -> Tamper:
                 new |= {"wallet_seq": 1 + max(each["wallet_seq"] or 0 for each in tables.rows("transfer"))}
         case "grant" | "hold":
             new |= {} if row["key_hash"] is None else {"key_hash": other_key}
+        case "voucher":
+            new |= {"code_hash": other_key}
         case "invoice":
             new |= {"sequence": row["sequence"] + 1000, "number": f"{row['number']}9"}
     return Tamper(table, row["id"], new, copied=row)

@@ -55,7 +55,7 @@ def open_on(clock, simulated):
 
     def open_one(database, **changes):
         options = {"mode": "test", "seller": SELLER, "gateways": [simulated], "renderer": PlainRenderer()}
-        options |= {"clock": clock, "load_plugins": False, "tax_id_registers": ()}
+        options |= {"clock": clock, "load_plugins": False, "tax_id_registers": (), "webhook_budget_s": 60}
         opened.append(Prepaid(database=database, **{**options, **changes}))
         return opened[-1]
 

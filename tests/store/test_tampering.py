@@ -10,7 +10,18 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import make_url
 
-from prepaid import Address, IdentityPolicy, Prepaid, Rate, TaxProfile, Thresholds
+from prepaid import (
+    Address,
+    Bonus,
+    Discount,
+    IdentityPolicy,
+    Percent,
+    Prepaid,
+    Promotion,
+    Rate,
+    TaxProfile,
+    Thresholds,
+)
 from prepaid.core.hashing import canonical_json, sha256
 from prepaid.store import upgrade_schema
 from prepaid.store.schema import MONEY_COLUMNS
@@ -102,11 +113,10 @@ def tell_a_story(shop):
     provider.pay(checkout_of(returned), amount=eur("2.00"))
     billing.customer(ADA).topups.confirm(returned.id)
     operator(billing).topups.resolve(returned.id, action="refund", reason="not meant", key="back")
-    failed = start(billing, "31.00")
-    provider.fail(checkout_of(failed))
-    billing.customer(ADA).topups.confirm(failed.id)
+    fail(billing, provider)
     tell_of_credit(billing, clock)
     tell_of_taxes(billing, provider)
+    tell_of_promotions(billing, provider, clock)
     start(billing, "40.00")
     billing.run_due()
 
@@ -143,6 +153,36 @@ def tell_of_identity(billing, provider):
     identity.revoke("firm", reason="forged")
 
 
+def fail(billing, provider):
+    failed = start(billing, "31.00")
+    provider.fail(checkout_of(failed))
+    billing.customer(ADA).topups.confirm(failed.id)
+
+
+def tell_of_promotions(billing, provider, clock):
+    """One is redeemed, one is paid too late for it, one is reserved, and one pays for all of its top-up."""
+    top_up(billing, provider, "20.00", customer=EVE, code="SAVE10", key="saved")
+    operator(billing).promotions.create(Promotion("ONCE", (Bonus(Percent("5")), Discount(Percent("10"))), uses_total=1))
+    late = start(billing, "33.00", customer=EVE, code="ONCE", key="late")
+    provider.pay(checkout_of(late))
+    clock.advance(minutes=60)
+    start(billing, "12.00", code="ONCE", key="reserved")
+    billing.customer(EVE).topups.confirm(late.id)
+    start(billing, "11.00", customer=EVE, code="FREE", key="free")
+
+
+def tell_of_vouchers(billing, clock):
+    """Two vouchers of one batch were redeemed, one is open; of another batch one was ended and one is open."""
+    create, month = operator(billing).vouchers.create, timedelta(days=30)
+    first = create(eur("6.4"), count=3, expires_at=clock.now() + month, credit_valid_for=3 * month)
+    second = create(eur("7"), count=2, prefix="SECOND")
+    clock.advance(hours=1)
+    billing.customer(ADA).vouchers.redeem(first[0].code)
+    billing.customer(EVE).vouchers.redeem(first[1].code)
+    operator(billing).vouchers.end(second[0].id, reason="lost")
+    clock.advance(hours=1)
+
+
 def tell_of_credit(billing, clock):
     """Credit that expired, begins later, began, was taken back; usage that was given back; levels that were told."""
     day, gift = timedelta(days=1), operator(billing).customers.grant
@@ -163,6 +203,7 @@ def tell_of_credit(billing, clock):
     operator(billing).customers.overdraft(EVE, eur("3"), reason="trusted")
     operator(billing).settings.thresholds(Thresholds(low=eur("500")))
     charge(billing, "0.01", key="tells")
+    tell_of_vouchers(billing, clock)
     clock.advance(days=2)
     billing.run_due()
 
@@ -242,6 +283,11 @@ EXPIRY, VOID, REVERSAL, CAPTURE = (
         "cause_type = 'hold'",
     )
 )
+ADAS_VOUCHER, EVES_VOUCHER = (one("voucher", f"redeemed_by = '{customer}'") for customer in (ADA, EVE))
+OPEN_VOUCHER = one("voucher", "amount = 6400000 AND redeemed_by IS NULL")
+ENDED_VOUCHER = one("voucher", "ended_at IS NOT NULL")
+VOUCHED, EVES_VOUCHED = (one("transfer", f"kind = 'voucher' AND wallet_id = {wallet}") for wallet in (WALLET, EVES))
+VOUCHER_GRANT = one("grant", f"size = 6400000 AND wallet_id = {WALLET}")
 KEPT, CAPTURED = (one("hold", f"state = '{state}'") for state in ("open", "captured"))
 INVOICE = one("invoice", f"topup_id = {CREDITED}")
 LAST_INVOICE = one("invoice", "kind = 'invoice'", pick="max(id)")
@@ -252,6 +298,12 @@ SEEN, OPENED, REFUSED, FORGED = (
 RELEASED = one("topup", "resolved LIKE '%identity_met%'")
 MET = one("audit", "action = 'identity-met'")
 CORRECTION = one("tax_correction", "state = 'waiting'")
+SAVE10, ONCE = (one("promotion", f"code = '{code}'") for code in ("save10", "once"))
+REDEEMED, RESERVED, LOST = (
+    one("redemption", f"state = '{state}' AND code {which}")
+    for state, which in (("redeemed", "= 'SAVE10'"), ("reserved", "= 'ONCE'"), ("lost", "= 'ONCE'"))
+)
+OF_ADA = one("promotion_customer", f"customer = '{ADA}'", pick="min(promotion_id)")
 BIG = 2**63 - 1
 
 
@@ -556,6 +608,81 @@ TAMPERED = {
     ),
     "hold that vanished": ("L4", remove("hold", KEPT)),
     "captured hold that vanished": ("L4", remove("hold", CAPTURED)),
+    # Vouchers and what they posted
+    "redeemed voucher of more": ("B4", change("voucher", "amount = amount + 1", ADAS_VOUCHER)),
+    "redeemed voucher of another currency": ("B4", change("voucher", "currency = 'USD'", ADAS_VOUCHER)),
+    "voucher redeemed by somebody else": ("B4", change("voucher", f"redeemed_by = '{EVE}'", ADAS_VOUCHER)),
+    "voucher redeemed at another time": ("B4", change("voucher", "redeemed_at = redeemed_at - 1", ADAS_VOUCHER)),
+    "voucher redeemed too late": ("B4", change("voucher", "expires_at = redeemed_at", ADAS_VOUCHER)),
+    "voucher of another transaction": (
+        "B4",
+        change(
+            "voucher",
+            f"transaction_id = {one('transfer', f'id = {EVES_VOUCHED}', pick='transaction_id')}",
+            ADAS_VOUCHER,
+        ),
+    ),
+    "voucher of no transaction": ("B4", change("voucher", "transaction_id = 'txn_none'", ADAS_VOUCHER)),
+    "voucher that forgot its transaction": ("B4", change("voucher", "transaction_id = NULL", ADAS_VOUCHER)),
+    "voucher that forgot when": ("B4", change("voucher", "redeemed_at = NULL", ADAS_VOUCHER)),
+    "voucher that forgot whose": ("B4", change("voucher", "redeemed_by = NULL", ADAS_VOUCHER)),
+    "voucher put back": (
+        "B4",
+        change("voucher", "redeemed_by = NULL, redeemed_at = NULL, transaction_id = NULL", ADAS_VOUCHER),
+    ),
+    "redeemed voucher ended": ("B4", change("voucher", "ended_at = redeemed_at", ADAS_VOUCHER)),
+    "redeemed voucher of longer credit": ("L5", change("voucher", "credit_valid_s = credit_valid_s + 1", ADAS_VOUCHER)),
+    "redeemed voucher of credit for ever": ("L3", change("voucher", "credit_valid_s = NULL", ADAS_VOUCHER)),
+    "redeemed voucher that vanished": ("B4", remove("voucher", ADAS_VOUCHER)),
+    "open voucher of more": ("B4", change("voucher", "amount = amount * 100", OPEN_VOUCHER)),
+    "open voucher of another currency": ("B4", change("voucher", "currency = 'JPY'", OPEN_VOUCHER)),
+    "open voucher that lasts longer": ("B4", change("voucher", "expires_at = expires_at + 1", OPEN_VOUCHER)),
+    "open voucher without an end": ("B4", change("voucher", "expires_at = NULL", OPEN_VOUCHER)),
+    "open voucher of longer credit": ("B4", change("voucher", "credit_valid_s = NULL", OPEN_VOUCHER)),
+    "open voucher by another operator": ("B4", change("voucher", "actor = 'mallory'", OPEN_VOUCHER)),
+    "open voucher made before": ("B4", change("voucher", "created_at = created_at - 1", OPEN_VOUCHER)),
+    "open voucher of another batch": (
+        "B4",
+        change("voucher", f"batch = {one('voucher', f'id = {ENDED_VOUCHER}', pick='batch')}", OPEN_VOUCHER),
+    ),
+    "open voucher of a batch of its own": ("B4", change("voucher", "batch = 'bat_forged'", OPEN_VOUCHER)),
+    "open voucher ended by nobody": ("B4", change("voucher", "ended_at = created_at + 1", OPEN_VOUCHER)),
+    "open voucher said to be redeemed": (
+        "B4",
+        change("voucher", f"redeemed_by = '{ADA}', redeemed_at = created_at, transaction_id = 'txn_x'", OPEN_VOUCHER),
+    ),
+    "open voucher that vanished": ("B4", remove("voucher", OPEN_VOUCHER)),
+    "ended voucher opened again": ("B4", change("voucher", "ended_at = NULL", ENDED_VOUCHER)),
+    "voucher of another id": ("B4", change("voucher", "id = 'vou_x'", ADAS_VOUCHER)),
+    "credit of a voucher out of goodwill": ("L8", change("transfer", f"debit_id = {account('goodwill')}", VOUCHED)),
+    "credit of a voucher called goodwill": ("L8", change("transfer", "kind = 'goodwill'", VOUCHED)),
+    "credit of a voucher called an operator's": ("B4", change("transfer", "cause_type = 'operator'", VOUCHED)),
+    "credit of another voucher": ("B4", change("transfer", f"cause_id = {EVES_VOUCHER}", VOUCHED)),
+    "credit of an open voucher": ("B4", change("transfer", f"cause_id = {OPEN_VOUCHER}", VOUCHED)),
+    "credit of no voucher": ("B4", change("transfer", "cause_id = 'vou_none'", VOUCHED)),
+    "credit of a voucher by another actor": ("B4", change("transfer", "actor = 'customer:eve'", VOUCHED)),
+    "credit of a voucher under another key": ("L5", change("transfer", f"key_hash = '{'f' * 32}'", VOUCHED)),
+    "credit of a voucher for something else": ("L5", change("transfer", f"fingerprint = '{'f' * 32}'", VOUCHED)),
+    "credit of a voucher at another time": ("B4", change("transfer", "posted_at = posted_at + 1", VOUCHED)),
+    "credit of a voucher from another time": ("B4", change("transfer", "effective_at = effective_at - 1", VOUCHED)),
+    "credit of a voucher in another transaction": ("B4", change("transfer", "transaction_id = 'txn_x'", VOUCHED)),
+    "credit of a voucher as a second part": ("B4", change("transfer", "part = 1", VOUCHED)),
+    "credit of a voucher raised": ("B4", change("transfer", "amount = amount + 1", VOUCHED)),
+    "credit of a voucher that vanished": ("B4", remove("transfer", VOUCHED)),
+    "gift said to be of a voucher": ("B4", change("transfer", "cause_type = 'voucher'", WELCOME)),
+    "charge said to be of a voucher": ("B4", change("transfer", "kind = 'voucher'", DEBT)),
+    "grant of a voucher that lasts longer": (
+        "L5",
+        change("grant", 'posting = replace(posting, \'"expires_at":"1\', \'"expires_at":"2\')', VOUCHER_GRANT),
+    ),
+    "grant of another voucher": ("L3", change("grant", "posting = replace(posting, 'vou_', 'vox_')", VOUCHER_GRANT)),
+    "grant of a voucher said to be a gift": (
+        "L5",
+        change("grant", "posting = replace(posting, 'voucher', 'veucher')", VOUCHER_GRANT),
+    ),
+    "grant of a voucher made goodwill": ("L3", change("grant", "kind = 'goodwill'", VOUCHER_GRANT)),
+    "grant of a voucher that was larger": ("L3", change("grant", "size = size + 1", VOUCHER_GRANT)),
+    "grant of a voucher that vanished": ("L3", remove("grant", VOUCHER_GRANT)),
     # Levels, acts of operators
     "level told that was not reached": ("B9", change("account", "told = told + 4", WALLET)),
     "level not told": ("B9", change("account", "told = 0", WALLET)),
@@ -569,8 +696,8 @@ TAMPERED = {
     "minor digits changed": ("L7", change("currency", "minor_digits = 0", "'EUR'", column="code")),
     # Documents
     "invoice of another customer": ("B5", change("invoice", f"customer = '{EVE}'", INVOICE)),
-    "invoice with another number": ("B5", change("invoice", "number = 'TINV26-000009'", INVOICE)),
-    "invoice with another place": ("B5", change("invoice", "sequence = 9", INVOICE)),
+    "invoice with another number": ("B5", change("invoice", "number = 'TINV26-000099'", INVOICE)),
+    "invoice with another place": ("B5", change("invoice", "sequence = 99", INVOICE)),
     "invoice of another series": ("B5", change("invoice", "year = 2019", INVOICE)),
     "invoice of another kind": ("B5", change("invoice", "kind = 'letter'", INVOICE)),
     "invoice with more net": ("B5", change("invoice", "net = net + 1", INVOICE)),
@@ -602,6 +729,37 @@ TAMPERED = {
     "correction for another number": ("B9", change("tax_correction", "number = 'FR1'", CORRECTION)),
     "correction of another invoice": ("B9", change("tax_correction", f"invoice_id = {INVOICE}", CORRECTION)),
     "correction of no invoice": ("B5", change("tax_correction", "invoice_id = 'inv_none'", CORRECTION)),
+    "use of a promotion forgotten": ("B4", change("promotion", "uses = uses - 1", SAVE10)),
+    "use of a promotion invented": ("B4", change("promotion", "uses = uses + 1", SAVE10)),
+    "budget of which less is spent": ("B4", change("promotion", "spent = spent - 1", SAVE10)),
+    "budget raised": ("B4", change("promotion", "budget = budget + 1", SAVE10)),
+    "limit raised": ("B4", change("promotion", "uses_total = 2", ONCE)),
+    "promotion under another code": ("B4", change("promotion", "code = 'twice'", ONCE)),
+    "promotion that vanished": ("B4", remove("promotion", ONCE)),
+    "customer's use forgotten": (
+        "B4",
+        change("promotion_customer", "uses = 0", f"{OF_ADA} AND customer = '{ADA}'", column="promotion_id"),
+    ),
+    "customer's uses that vanished": (
+        "B4",
+        remove("promotion_customer", f"{OF_ADA} AND customer = '{ADA}'", column="promotion_id"),
+    ),
+    "redemption of a larger bonus": ("B4", change("redemption", "bonus = bonus + 10000", REDEEMED)),
+    "redemption of another discount": ("B4", change("redemption", "discount = discount + 10000", REDEEMED)),
+    "redemption that vanished": ("B4", remove("redemption", REDEEMED)),
+    "redemption released": ("B4", change("redemption", "state = 'released'", REDEEMED)),
+    "redemption of somebody else": ("B4", change("redemption", f"customer = '{ADA}'", REDEEMED)),
+    "redemption in another currency": ("B4", change("redemption", "currency = 'USD'", REDEEMED)),
+    "redemption of another code": ("B4", change("redemption", "code = 'FREE'", REDEEMED)),
+    "redemption not for first top-ups": ("B4", change("redemption", "first_only = 1", REDEEMED)),
+    "redemption by another rule": ("B4", change("redemption", "terms = '{}'", REDEEMED)),
+    "redemption never closed": ("B4", change("redemption", "closed_at = NULL", REDEEMED)),
+    "reservation redeemed": ("B4", change("redemption", "state = 'redeemed'", RESERVED)),
+    "reservation closed": ("B4", change("redemption", "closed_at = 1", RESERVED)),
+    "reservation of a larger bonus": ("B4", change("redemption", "bonus = bonus + 10000", RESERVED)),
+    "promotion that was not lost": ("B4", change("redemption", "state = 'redeemed'", LOST)),
+    "lost discount that was another": ("L5", change("redemption", "discount = discount + 10000", LOST)),
+    "amount typed with a code": ("L5", change("redemption", "terms = replace(terms, 'typed', 'told')", LOST)),
     "file of no invoice": ("B5", change("document_file", "invoice_id = 'inv_none'", INVOICE, column="invoice_id")),
     "series set back": ("B5", change("invoice_series", "last = last - 1", "'invoice'", column="kind")),
     "series that forgets its date": (
@@ -697,7 +855,7 @@ def test_another_book_of_the_same_database_raises_no_alarm(books, engine, tmp_pa
 
 REWRITTEN = {
     "customer": ("customer", EVE),
-    "number": ("number", "TINV26-000009"),
+    "number": ("number", "TINV26-000099"),
     "net": ("net", 1),
     "net in words": ("net", "much"),
     "total": ("total", 1),

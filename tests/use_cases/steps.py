@@ -18,10 +18,10 @@ ADA = "user-42"
 EVE = "eve"
 RATE = Rate.hourly("0.01", "EUR")
 BOOK_TABLES = (
-    "currency customer tax_profile account topup topup_allowance payment refund dispute grant hold transfer "
-    "webhook_event tax_rule tax_identity tax_id_check tax_register tax_approval location_evidence meter "
-    "meter_segment identity identity_case resource_owner invoice_series invoice document_file tax_entry "
-    "tax_correction outbox audit job_lease setting"
+    "currency customer tax_profile account topup promotion promotion_customer redemption code_attempt voucher "
+    "identity identity_case topup_allowance payment refund dispute grant hold transfer "
+    "webhook_event tax_rule tax_identity tax_id_check tax_register tax_approval location_evidence meter meter_segment "
+    "resource_owner invoice_series invoice document_file tax_entry tax_correction outbox audit job_lease setting"
 ).split()
 
 SQLITE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
@@ -70,10 +70,10 @@ def at(*parts):
     return datetime(*parts, tzinfo=UTC)
 
 
-def start(billing, amount="50.00", *, customer=ADA, currency="EUR", gateway=None, key=None):
+def start(billing, amount="50.00", *, customer=ADA, currency="EUR", gateway=None, key=None, code=None):
     """Start a top-up that waits for its payment."""
     door = billing.customer(customer)
-    quote = door.topups.quote(Money.of(amount, currency), gateway=gateway)
+    quote = door.topups.quote(Money.of(amount, currency), gateway=gateway, code=code)
     return door.topups.start(quote, return_url=BACK, cancel_url=BILLING, key=key or f"form-{next(_numbers)}")
 
 

@@ -123,51 +123,36 @@ def test_what_a_provider_gives_that_cannot_be_kept_is_refused(billing, verifier,
 
 def test_two_cases_never_share_a_reference(billing, verifier, monkeypatch):
     first = begin(billing)
-    session = Verifier.begin(verifier, verifier_request(billing, first))
-    monkeypatch.setattr(verifier, "begin", lambda request: session)
+    monkeypatch.setattr(verifier, "begin", lambda request: verifier.resume(first.reference))
 
     with pytest.raises(GatewayError):
         begin(billing, EVE)
     assert billing.check().ok
 
 
-def verifier_request(billing, case):
-    from prepaid.store import identities
-    from prepaid.verification import sessions
-
-    context = billing._context
-    stored = context.database.read(lambda tx: identities.find(tx, case.id))
-    return sessions._request(context, stored, billing.customers.get(case.customer))
-
-
-def test_a_provider_that_begins_another_session_under_one_key_changes_nothing(billing, verifier, monkeypatch):
+def test_a_provider_that_gives_another_session_changes_nothing(billing, verifier, monkeypatch):
     case = begin(billing)
-    session = attrs.evolve(Verifier.begin(verifier, verifier_request(billing, case)), reference="vs_other")
-    monkeypatch.setattr(verifier, "begin", lambda request: session)
+    session = attrs.evolve(verifier.resume(case.reference), reference="vs_other")
+    monkeypatch.setattr(verifier, "resume", lambda reference: session)
 
     with pytest.raises(GatewayError):
         begin(billing)
     assert cases(billing) == [("pending", "")]
 
 
-def test_a_case_older_than_the_providers_memory_is_ended_there_before_another_begins(billing, verifier, clock):
+def test_a_case_older_than_the_providers_memory_of_keys_is_gone_on_with(billing, verifier, clock):
     old = begin(billing)
-    clock.advance(hours=21)
+    clock.advance(days=3)
 
-    new = begin(billing)
-
-    assert new.id != old.id
-    assert verifier._sessions()[old.reference]["state"] == "canceled"
-    assert [state for state, _ in cases(billing)] == ["canceled", "pending"]
-    assert billing.check().ok
+    assert begin(billing) == old
+    assert verifier.asked.count("begin") == 1
 
 
 def test_an_old_case_that_turns_out_verified_is_kept(billing, verifier, clock):
     case = begin(billing)
     verifier.set(case.reference, "verified")
-    clock.advance(hours=21)
 
-    begin(billing)
+    assert begin(billing).state == "verified"
 
     assert billing.customer(ADA).identity.status().state == "verified"
 
@@ -297,6 +282,17 @@ def test_a_webhook_that_takes_too_long_is_answered_and_a_job_goes_on(open_billin
     billing.run_due("identity")
 
     assert billing.customer(ADA).identity.status().state == "verified"
+
+
+@pytest.mark.parametrize("state", ["rejected", "canceled"])
+def test_a_case_that_turns_out_ended_gives_way_to_another(billing, verifier, state):
+    first = begin(billing)
+    verifier.set(first.reference, state)
+
+    second = begin(billing)
+
+    assert (second.state, second.id != first.id) == ("pending", True)
+    assert [found for found, _ in cases(billing)] == [state, "pending"]
 
 
 def test_a_rejection_is_told_with_its_word(billing, verifier):

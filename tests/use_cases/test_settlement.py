@@ -7,10 +7,21 @@ from datetime import date
 
 import pytest
 
-from prepaid import GatewayError, GatewayUnavailable, IntegrityFault, Money, WrongState
+from prepaid import (
+    Bonus,
+    Discount,
+    Fixed,
+    GatewayError,
+    GatewayUnavailable,
+    IntegrityFault,
+    Money,
+    Percent,
+    WrongState,
+)
 from prepaid.core.money import MAX_UNITS
 from prepaid.core.settlement import Expected, Verdict, judge
 from prepaid.ports import Checkout, PaymentSnapshot
+from tests.use_cases.promotion_steps import promote
 from tests.use_cases.providers import LyingGateway, event, signed
 from tests.use_cases.steps import (
     ADA,
@@ -134,16 +145,12 @@ def test_a_paid_top_up_is_credited_with_tax_invoice_mail_and_event(billing, ada,
 
 def test_what_was_frozen_at_the_start_is_posted_whatever_changed_since(billing, ada, simulated):
     """A bonus and a discount stand in the row from the start; settlement copies them."""
-    quote = ada.topups.quote(eur("50.00"))
+    promote(billing, effect=(Bonus(Percent("20")), Discount(Percent("10"))))
+    quote = ada.topups.quote(eur("50.00"), code="SAVE10")
     simulated.fault_next("create_checkout", "unavailable")
-    with pytest.raises(GatewayUnavailable) as down:
+    with pytest.raises(GatewayUnavailable):
         ada.topups.start(quote, return_url=BACK, cancel_url=BILLING, key="form-1")
-    change(
-        billing,
-        "UPDATE prepaid_topup SET bonus = 10000000, discount = 5000000, net = 45000000, total = 45000000,"
-        " decision = replace(decision, '5000', '4500') WHERE id = :id",
-        id=down.value.topup_id,
-    )
+    operator(billing).promotions.end("SAVE10")
     topup = ada.topups.start(quote, return_url=BACK, cancel_url=BILLING, key="form-1")
     assert simulated.page(checkout_of(topup)).amount == eur("45")
     simulated.pay(checkout_of(topup))
@@ -162,28 +169,26 @@ def test_what_was_frozen_at_the_start_is_posted_whatever_changed_since(billing, 
     [invoice] = ada.invoices.list().items
     assert [(line.description, line.net) for line in invoice.lines] == [
         ("Account credit 50.00 EUR", eur("50")),
-        ("Promotion discount", eur("-5")),
-        ("Bonus credit 10.00 EUR", eur("0")),
+        ("Promotion discount (SAVE10)", eur("-5")),
+        ("Bonus credit 10.00 EUR (SAVE10)", eur("0")),
     ]
     assert (invoice.net, invoice.total) == (eur("45"), eur("45"))
     assert (today(billing).funds_in, today(billing).bonus_granted) == (eur("45"), eur("10"))
-    # No promotion can be asked for yet: the row was changed by hand, and only that is found.
-    assert [finding.keys for finding in billing.check().findings] == [("topup", topup.id)]
+    assert billing.check().ok
 
 
 @SQLITE
 def test_a_bonus_pays_a_debt_before_paid_credit_does(billing, ada, simulated):
     billing.usage.charge(ADA, eur("30"), key="late", allow_negative=True)
-    topup = start(billing, "50.00")
-    change(billing, "UPDATE prepaid_topup SET bonus = 20000000 WHERE id = :id", id=topup.id)
+    promote(billing, effect=Bonus(Fixed(eur("20"))))
+    topup = start(billing, "50.00", code="SAVE10")
     simulated.pay(checkout_of(topup))
 
     ada.topups.confirm(topup.id)
 
     balance = ada.balance()
     assert (balance.settled, balance.paid, balance.promotional) == (eur("40"), eur("40"), eur("0"))
-    # No promotion can be asked for yet: the row was changed by hand, and only that is found.
-    assert [finding.keys for finding in billing.check().findings] == [("topup", topup.id)]
+    assert billing.check().ok
 
 
 # Captured money that differs: nothing is lost, nothing is credited

@@ -74,6 +74,11 @@ class Verifier:
         self._keep(sessions)
         return self._answer("begin", IdentitySession(reference=reference, redirect_url=f"https://verify/{reference}"))
 
+    def resume(self, reference):
+        self._call("resume")
+        self._result(reference)
+        return self._answer("resume", IdentitySession(reference=reference, redirect_url=f"https://verify/{reference}"))
+
     def fetch(self, reference):
         self._call("fetch")
         return self._answer("fetch", self._result(reference))
@@ -126,6 +131,9 @@ class Manual(Verifier):
     def begin(self, request):
         self._call("begin")
         return IdentitySession(reference=request.case_id)
+
+    def resume(self, reference):
+        return IdentitySession(reference=reference)
 
 
 def webhook(reference, *, id="evt_1", mode="test", secret=SECRET):

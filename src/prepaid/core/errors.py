@@ -151,7 +151,7 @@ class QuoteChanged(RequestRefused):
 
 
 class PromotionRefused(RequestRefused):
-    """A promotion code does not apply to this top-up.
+    """A code is no voucher for this customer, or no promotion for this top-up.
 
     Attributes:
         reason: Why, in a machine word.
@@ -159,8 +159,8 @@ class PromotionRefused(RequestRefused):
 
     code = "promotion-refused"
 
-    def __init__(self, message: str, *, reason: str) -> None:
-        super().__init__(message, field="code", reason=reason)
+    def __init__(self, message: str, *, reason: str, **params: Any) -> None:
+        super().__init__(message, field="code", reason=reason, **params)
         self.reason = reason
 
 

@@ -74,6 +74,13 @@ def given(book_id: int, *, customer: str, key: str, amount: str, terms: Mapping[
     return Identity(key_hash(book_id, "grant", customer, key), fingerprint("grant", amount, terms))
 
 
+def voucher(book_id: int, voucher_id: str, *, customer: str, amount: str, expires_at: str) -> Identity:
+    """Identify the credit of a voucher: by the voucher alone, so that there is one whoever redeems it."""
+    return Identity(
+        key_hash(book_id, "voucher", "", voucher_id), fingerprint("voucher", voucher_id, customer, amount, expires_at)
+    )
+
+
 def expiry(book_id: int, *, customer: str, grant_id: str, seq: int, units: int) -> Identity:
     """Identify what of a grant expired; a grant may lapse again after credit came back to it."""
     return Identity(

@@ -7,27 +7,20 @@ captured money is credited.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from attrs import field, fields, frozen
 
+from .amounts import Amounts, of_currency, one_per_currency
 from .errors import AmountOutOfRange, InvalidRequest
-from .money import Money, require_whole_minor
+from .money import Money
 
 LIMITS_SETTING: Final = "topup-limits"
 
-Amounts = tuple[Money, ...]
 
-
-def _amounts(value: Money | Sequence[Money] | None) -> Amounts:
-    listed = [value] if isinstance(value, Money) else value or ()
-    several = tuple(listed) if isinstance(listed, (list, tuple)) else ()
-    if not isinstance(listed, (list, tuple)) or not all(isinstance(amount, Money) for amount in several):
-        raise InvalidRequest("A limit is a Money, or one Money per currency.", field="limits")
-    if len({amount.currency for amount in several}) != len(several):
-        raise InvalidRequest("A limit names a currency twice.", field="limits")
-    return tuple(require_whole_minor(amount) for amount in several)
+def _amounts(value: object) -> Amounts:
+    return one_per_currency(value, field="limits")
 
 
 @frozen(kw_only=True)
@@ -53,14 +46,17 @@ class TopupLimits:
 
     def __attrs_post_init__(self) -> None:
         for least in self.minimum:
-            most = _of(self.maximum, least.currency)
+            most = of_currency(self.maximum, least.currency)
             if most is not None and most < least:
                 raise InvalidRequest(f"The maximum in {least.currency} is below the minimum.", field="maximum")
 
     def of(self, currency: str) -> CurrencyTopupLimits:
         """Give the limits in one currency."""
         return CurrencyTopupLimits(
-            **{attribute.name: _of(getattr(self, attribute.name), currency) for attribute in fields(TopupLimits)}
+            **{
+                attribute.name: of_currency(getattr(self, attribute.name), currency)
+                for attribute in fields(TopupLimits)
+            }
         )
 
     def currencies(self) -> set[str]:
@@ -128,7 +124,3 @@ def limits_from_record(record: Mapping[str, Any] | None) -> TopupLimits:
             for attribute in fields(TopupLimits)
         }
     )
-
-
-def _of(amounts: Amounts, currency: str) -> Money | None:
-    return next((amount for amount in amounts if amount.currency == currency), None)

@@ -22,7 +22,7 @@ from .ids import MAX_KEY, check_text
 from .instants import from_micros, to_micros
 from .money import Money, require_minor
 from .parties import OUTAGE_POLICIES, Evidence, Seller, TaxProfile
-from .tax_amounts import contained_tax, share_tax, take_back, tax_bases
+from .tax_amounts import add_tax, contained_tax, share_tax, take_back, tax_bases
 from .tax_ids import MAX_TAX_ID, TAX_ID_STATES, TaxIdState
 from .tax_rules import CATEGORIES, TaxComponent, Treatment, check_components, tax_percent
 
@@ -210,6 +210,24 @@ def split_gross(decision: TaxDecision, gross: Money, *, rounding: str, net: Mone
     taxes = share_tax((gross - net).minor, components)
     lines = tax_lines(net, components, taxes, rounding=rounding)
     return evolve(decision, lines=lines, net=net, total=gross - net, gross=gross)
+
+
+def discounted(decision: TaxDecision, discount: Money, *, rounding: str) -> TaxDecision:
+    """Tax a price that a discount lowers before tax: the same taxes, on what is left of the net.
+
+    Args:
+        decision: The decision over the whole price.
+        discount: What is taken off its net, in whole minor units; at most all of it.
+        rounding: The seller's rounding.
+    """
+    if not discount:
+        return decision
+    net = decision.net - discount
+    components = tuple(line.component for line in decision.lines)
+    taxes = add_tax(net.minor, components, rounding=rounding).tax
+    total = Money.from_minor(sum(taxes), net.currency)
+    lines = tax_lines(net, components, taxes, rounding=rounding)
+    return evolve(decision, lines=lines, net=net, total=total, gross=net + total)
 
 
 def refunded_part(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from attrs import field, frozen
 
 from .money import Money
+from .redemption import RedemptionState
 from .states import TopupState
 from .taxation import TaxDecision
+
+NO_GATEWAY: Final = "none"
+"""Stands for the gateway of a top-up whose total is zero: nothing is paid, so that nobody is asked."""
 
 
 @frozen(kw_only=True)
@@ -36,7 +40,7 @@ class Topup:
         id: ``top_…``.
         customer: The host's id of the buyer.
         state: See `prepaid.core.states`.
-        gateway: Name of the gateway it is paid at.
+        gateway: Name of the gateway it is paid at; ``"none"`` if nothing is to be paid.
         credit: Credit bought (paid for, or given by a discount).
         bonus: Promotional credit on top.
         discount: What a promotion took off the price.
@@ -48,6 +52,9 @@ class Topup:
         expires_at: When the checkout lapses.
         failure: Why it failed or waits in review, in a machine word, or empty.
         invoice_number: Number of its invoice once credited.
+        code: Promotion code that it was started with, or empty.
+        promotion: What became of the promotion: ``"reserved"``, ``"redeemed"``,
+            ``"released"``, ``"lost"`` if it was paid too late for it; or None without one.
         further_of: The top-up whose checkout was paid a second time, for the
             second payment; None for what a customer started.
     """
@@ -67,4 +74,6 @@ class Topup:
     expires_at: datetime
     failure: str = ""
     invoice_number: str | None = None
+    code: str = ""
+    promotion: RedemptionState | None = None
     further_of: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .. import adjustments, customers, history, topups, wallets
+from .. import adjustments, customers, history, topups, vouchers, wallets
 from ..config import Context
 from ..core.documents import Invoice
 from ..core.grants import CreditGrant
@@ -17,6 +17,7 @@ from ..core.parties import Customer, TaxProfile
 from ..core.quotes import Quote
 from ..core.topups import Topup
 from ..core.usage import Balance, Meter, Transaction, UsageStatement
+from ..core.vouchers import RedeemedVoucher
 from ..invoicing import delivery
 from ..offering import GatewayOffer
 from ..tax import records
@@ -36,6 +37,7 @@ class CustomerDoor:
         invoices: Documents.
         tax_profile: What decides their tax.
         identity: Being verified.
+        vouchers: Codes that are credit.
     """
 
     def __init__(self, context: Context, customer_id: str) -> None:
@@ -50,6 +52,7 @@ class CustomerDoor:
         self.invoices = CustomerInvoices(self)
         self.tax_profile = CustomerTaxProfile(self)
         self.identity = CustomerIdentity(self)
+        self.vouchers = CustomerVouchers(self)
 
     def profile(self) -> Customer:
         """Give the customer as the host registered them."""
@@ -227,3 +230,15 @@ class CustomerTaxProfile:
     def verify(self) -> TaxIdStatus:
         """Have their tax id verified, if that is not known; see `prepaid.tax.records.verify`."""
         return records.verify(self._context, self._customer())
+
+
+class CustomerVouchers:
+    """Codes that are credit."""
+
+    def __init__(self, door: CustomerDoor) -> None:
+        """Bind the customer."""
+        self._context, self._id = door._context, door._id
+
+    def redeem(self, code: str) -> RedeemedVoucher:
+        """Turn a code into credit; the same code again gives the first answer. See `prepaid.vouchers.redeem`."""
+        return vouchers.redeem(self._context, self._id, code)

@@ -33,6 +33,7 @@ from ..reporting.taxes import TaxSum, sum_taxes
 from ..store.operations import AuditEntry
 from ..tax import approvals
 from .operator_identity import OperatorIdentity
+from .operator_promotions import OperatorPromotions, OperatorVouchers
 from .operator_tax import OperatorTax
 
 
@@ -44,10 +45,12 @@ class OperatorDoor:
         customers: Customers and what an operator changes on their wallets.
         gateways: How the gateways are, and who may pay there.
         identity: When customers have to be verified, and who is.
+        promotions: Promotions and what they gave.
         reports: Figures.
         settings: Thresholds, the burn order and the limits of top-ups.
         tax: Tax rules, tax ids and what may have to be corrected.
         topups: Top-ups that need a look.
+        vouchers: Codes that are credit.
     """
 
     def __init__(self, context: Context, plugins: Plugins, actor: str, granted: Collection[str]) -> None:
@@ -62,10 +65,12 @@ class OperatorDoor:
         self.customers = OperatorCustomers(self)
         self.gateways = OperatorGateways(self)
         self.identity = OperatorIdentity(self)
+        self.promotions = OperatorPromotions(self)
         self.reports = OperatorReports(self)
         self.settings = OperatorSettings(self)
         self.tax = OperatorTax(self)
         self.topups = OperatorTopups(self)
+        self.vouchers = OperatorVouchers(self)
 
     def allow(self, permission: str) -> Context:
         """Give the billing system if the operator has a permission.

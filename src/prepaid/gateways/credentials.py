@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 from ..core.errors import ConfigurationError
 from ..core.secret import Secret
 
-__all__ = ["Secret", "check_api_base", "check_name", "check_timeout", "conceal", "conceal_all"]
+__all__ = ["NAME", "Secret", "check_api_base", "check_name", "check_timeout", "conceal", "conceal_all"]
 
 MAX_TIMEOUT_S: Final = 120
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
+NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
+"""Of a gateway or an identity provider: it stands in URLs and in names of accounts."""
 
 
 def conceal(value: str | Secret) -> Secret:
@@ -47,7 +48,7 @@ def check_name(instance: object, attribute: object, value: object) -> None:
     Raises:
         ConfigurationError: Not lower-case letters, digits and dashes, at most 32, after a letter.
     """
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
+    if not isinstance(value, str) or not NAME.fullmatch(value):
         raise ConfigurationError("A gateway's name is a letter and up to 31 lower-case letters, digits or dashes.")
 
 

@@ -1,4 +1,4 @@
-"""Errors that leave a gateway without the way they came: variables on it hold keys, tokens and personal data.
+"""Errors that leave an adapter without the way they came: variables on it hold keys, tokens and personal data.
 
 A tracker of errors shows the local variables of every frame of a traceback, and
 of the exceptions behind it. Inside an adapter these are a header with our key,
@@ -21,12 +21,12 @@ R = TypeVar("R")
 
 CALLS: Final = (
     "__init__ bind check_credentials create_checkout parse_return fetch_payment capture cancel refund fetch_refund "
-    "refunds_of disputes_of list_payments list_refunds list_disputes parse_webhook confirmed"
+    "refunds_of disputes_of list_payments list_refunds list_disputes parse_webhook confirmed begin resume fetch"
 ).split()
 
 
 def discreet(gateway: type[T]) -> type[T]:
-    """Let the errors of a gateway's class leave it without frames and without what was behind them."""
+    """Let the errors of an adapter's class leave it without frames and without what was behind them."""
     for name in CALLS:
         call = getattr(gateway, name, None)
         if isfunction(call) and call is not getattr(BasicGateway, name, None):

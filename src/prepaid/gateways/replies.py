@@ -11,7 +11,8 @@ value, which may be personal.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from ..core.errors import GatewayError
@@ -37,6 +38,15 @@ def demand(holds: bool, problem: str) -> None:
     """
     if not holds:
         raise unusable(problem)
+
+
+@contextmanager
+def in_doubt() -> Iterator[None]:
+    """Read the answer to a request that was carried out: if it is unusable, only a look-up tells what was done."""
+    try:
+        yield
+    except GatewayError as problem:
+        raise GatewayError(str(problem), retryable=True, outcome_unknown=True, code=problem.code) from None
 
 
 def require_str(reply: Reply, name: str, *, longest: int = MAX_TEXT) -> str:

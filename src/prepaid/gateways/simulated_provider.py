@@ -6,7 +6,6 @@ of a gateway; that is in `prepaid.gateways.simulated`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final, Literal, get_args
@@ -24,6 +23,7 @@ from .simulated_faults import Fault, Operation
 from .simulated_reports import found, state_at
 from .simulated_state import StateSession, event_id, session
 from .simulated_values import SimulatedDelivery, SimulatedPage
+from .state_file import state_path
 
 if TYPE_CHECKING:
     from sqlite3 import Row
@@ -43,13 +43,6 @@ _EVENT_TYPES: Final[dict[PaymentState, str]] = {
 }
 _LATE: Final[tuple[PaymentState, ...]] = ("expired", "failed", "canceled")
 _TRUTH: Final[dict[str, str | int | None]] = dict.fromkeys(("minor", "currency", "topup", "mode", "account"))
-
-
-def _state_path(state: str | os.PathLike[str]) -> str:
-    path = os.fspath(state)
-    if path in ("", ":memory:"):
-        raise ConfigurationError("state names a file: the simulated gateway remembers outside the process.")
-    return path
 
 
 def _not_empty(instance: object, attribute: object, secrets: tuple[Secret, ...]) -> None:
@@ -91,7 +84,7 @@ class SimulatedProvider:
         clock: Tells when a checkout lapses and a signature is stale.
     """
 
-    state: str = field(default="simulated-gateway.db", converter=_state_path)
+    state: str = field(default="simulated-gateway.db", converter=state_path)
     webhook_secrets: tuple[Secret, ...] = field(
         default=(Secret("simulated-secret"),), converter=conceal_all, validator=_not_empty, repr=False
     )

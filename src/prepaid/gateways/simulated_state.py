@@ -1,21 +1,16 @@
-"""The memory of the simulated gateway: a SQLite file that processes and threads share.
-
-Every transaction opens a connection of its own and takes the write lock at
-once, so that two callers follow each other and a crash leaves whole steps only.
-"""
+"""The memory of the simulated gateway: a SQLite file that processes and threads share."""
 
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any, Final
 
 from attrs import frozen
 
-from ..core.errors import ConfigurationError, GatewayError
 from ..core.hashing import fingerprint
+from .state_file import StateForm, transaction
 
 _VERSION: Final = 2
 # Columns told_* are what the gateway says of a payment; a scripted lie changes only those.
@@ -75,7 +70,7 @@ _DISPUTED: Final = "SELECT coalesce(sum(minor), 0) FROM dispute WHERE payment = 
 _TAKE_SCRIPT: Final = """
 DELETE FROM script WHERE seq = (SELECT min(seq) FROM script WHERE gateway = ? AND operation = ?) RETURNING kind
 """
-_TRIES_PER_S: Final = 50
+_FORM: Final = StateForm(owner="The simulated gateway", schema=_SCHEMA, version=_VERSION)
 
 
 def event_id(row: sqlite3.Row) -> str:
@@ -207,46 +202,5 @@ def session(path: str, gateway: str, *, timeout_s: int) -> Iterator[StateSession
             ``timeout_s``: to the host, the gateway is not available.
         ConfigurationError: The file was made by another version of the library.
     """
-    try:
-        with closing(sqlite3.connect(path, timeout=timeout_s, isolation_level=None)) as db:
-            db.row_factory = sqlite3.Row
-            _prepare(db, timeout_s)
-            db.execute("BEGIN IMMEDIATE")
-            with db:
-                yield StateSession(db, gateway)
-    except sqlite3.Error as failure:
-        raise GatewayError(
-            "The simulated gateway's state file cannot be used.",
-            retryable=True,
-            outcome_unknown=True,
-            code="unavailable",
-        ) from failure
-
-
-def _prepare(db: sqlite3.Connection, timeout_s: int) -> None:
-    db.execute("PRAGMA synchronous = NORMAL")
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
-        _switch_to_wal(db, timeout_s)
-        db.executescript(_SCHEMA)
-    elif version != _VERSION:
-        raise ConfigurationError(
-            f"The simulated gateway's state file is of version {version}, not {_VERSION}: "
-            "remove it, or name another in state."
-        )
-
-
-def _switch_to_wal(db: sqlite3.Connection, timeout_s: int) -> None:
-    # SQLite may refuse this switch without the wait it grants a transaction: of several first users, all but one.
-    db.execute("PRAGMA busy_timeout = 0")
-    tries_left = timeout_s * _TRIES_PER_S
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            break
-        except sqlite3.OperationalError:
-            if not tries_left:
-                raise
-            tries_left -= 1
-            time.sleep(1 / _TRIES_PER_S)
-    db.execute(f"PRAGMA busy_timeout = {timeout_s * 1000:d}")
+    with transaction(path, _FORM, timeout_s=timeout_s) as db:
+        yield StateSession(db, gateway)

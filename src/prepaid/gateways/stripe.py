@@ -16,8 +16,7 @@ money lapses unless it is captured).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -46,9 +45,9 @@ from . import stripe_listings as listings
 from .basic import BasicGateway
 from .credentials import Secret, check_api_base, check_name, check_timeout, conceal, conceal_all
 from .discreet import discreet
-from .processes import PerProcess
-from .replies import demand
+from .replies import demand, in_doubt
 from .signed import strict_json_object, verify_signed
+from .stripe_binding import LIVE_BASE, StripeBinding, check_keyed
 from .stripe_currencies import LIMITS, to_wire
 from .stripe_events import read_event
 from .stripe_intents import read_intent, read_intent_checkout
@@ -59,37 +58,12 @@ from .stripe_requests import intent_params, refund_params, session_params
 if TYPE_CHECKING:
     from .stripe_client import StripeApi
 
-LIVE_BASE: Final = "https://api.stripe.com"
+__all__ = ["KEY_VALID_S", "LIVE_BASE", "StripeGateway"]
+
 KEY_VALID_S: Final = 86_400
 """For which Stripe keeps an idempotency key, of a creation as of a refund."""
 
-_KEY = re.compile(r"[sr]k_(test|live)_.+", re.ASCII)
 _PUBLISHABLE_KEY = re.compile(r"pk_(test|live)_[A-Za-z0-9_]+", re.ASCII)
-
-
-class _Link(PerProcess["StripeApi"]):
-    """The connection of one bound gateway, made when it is first needed."""
-
-    def api(self, gateway: StripeGateway) -> StripeApi:
-        """Give the one client of this process."""
-
-        def make() -> StripeApi:
-            from .stripe_client import StripeApi
-
-            return StripeApi(
-                secret_key=gateway.secret_key.reveal(), api_base=gateway.api_base, timeout_s=gateway.timeout_s
-            )
-
-        return self.get(make)
-
-
-@frozen(eq=False)
-class _Binding:
-    """What `StripeGateway.bind` adds."""
-
-    mode: Mode
-    clock: Clock
-    link: _Link = field(factory=_Link)
 
 
 @discreet
@@ -120,7 +94,7 @@ class StripeGateway(BasicGateway):
     timeout_s: int = field(default=20, validator=check_timeout)
     api_base: str | None = field(default=None, validator=check_api_base)
     flow: Literal["checkout", "payment_intent"] = field(default="checkout")
-    binding: _Binding | None = field(default=None, repr=False, eq=False)
+    binding: StripeBinding | None = field(default=None, repr=False, eq=False)
 
     @property
     def account(self) -> None:
@@ -140,17 +114,9 @@ class StripeGateway(BasicGateway):
                 or is missing, a webhook secret is missing or not ``whsec_…``,
                 or live payments would go anywhere but to Stripe.
         """
-        key = _KEY.fullmatch(self.secret_key.reveal())
-        if key is None:
-            raise ConfigurationError("secret_key of StripeGateway starts with sk_test_, rk_test_, sk_live_ or rk_live_")
-        if key[1] != mode:
-            raise ConfigurationError(f"secret_key of StripeGateway is a {key[1]} key, but the mode is {mode}.")
+        check_keyed(self, mode)
         self._check_publishable_key(mode)
-        if not self.webhook_secrets or not all(_is_webhook_secret(secret) for secret in self.webhook_secrets):
-            raise ConfigurationError("webhook_secrets of StripeGateway holds at least one secret, each whsec_….")
-        if mode == "live" and self.api_base not in {None, LIVE_BASE}:
-            raise ConfigurationError("api_base of StripeGateway must be left out in live mode.")
-        return attrs.evolve(self, binding=_Binding(mode, clock))
+        return attrs.evolve(self, binding=StripeBinding(mode, clock))
 
     def _check_publishable_key(self, mode: Mode) -> None:
         given: object = self.publishable_key
@@ -206,7 +172,7 @@ class StripeGateway(BasicGateway):
     def _create_session(self, request: CheckoutRequest) -> Checkout:
         mode, api = self._bound()
         session = api.create_session(session_params(request, mode=mode), key=request.key)
-        with _in_doubt():
+        with in_doubt():
             return read_checkout(
                 session,
                 topup_id=request.topup_id,
@@ -218,7 +184,7 @@ class StripeGateway(BasicGateway):
     def _create_intent(self, request: CheckoutRequest) -> Checkout:
         mode, api = self._bound()
         intent = api.create_intent(intent_params(request, mode=mode), key=request.key)
-        with _in_doubt():
+        with in_doubt():
             return read_intent_checkout(
                 intent,
                 request,
@@ -259,7 +225,7 @@ class StripeGateway(BasicGateway):
                 raise
             refusal = problem  # captured at the same moment, canceled or lapsed: Stripe captures once
         else:
-            with _in_doubt():
+            with in_doubt():
                 return _fetch(api, ref.checkout_id)
         after = _fetch(api, ref.checkout_id)
         if after.state != "captured":
@@ -295,7 +261,7 @@ class StripeGateway(BasicGateway):
         payment_id = _payment_id(request.payment)
         params = refund_params(request, payment_id=payment_id, mode=mode)
         reply = api.create_refund(params, key=request.key)
-        with _in_doubt():
+        with in_doubt():
             refund = read_refund(reply)
             demand(refund.payment_id == payment_id, "the refund is of another payment")
             demand(refund.refund_id == request.refund_id, "it is another refund")
@@ -386,7 +352,7 @@ class StripeGateway(BasicGateway):
         )
         return (read_event(strict_json_object(body), mode=binding.mode),)
 
-    def _binding(self) -> _Binding:
+    def _binding(self) -> StripeBinding:
         if self.binding is None:
             raise ConfigurationError("StripeGateway is given to Prepaid, or bound with bind(mode, clock), before use.")
         return self.binding
@@ -406,10 +372,10 @@ def _fetch(api: StripeApi, checkout_id: str) -> PaymentSnapshot:
 def _close(api: StripeApi, checkout_id: str) -> PaymentSnapshot:
     if _is_session(checkout_id):
         session = api.expire_session(checkout_id)
-        with _in_doubt():
+        with in_doubt():
             return read_payment(session, session_id=checkout_id)
     intent = api.cancel_intent(checkout_id)
-    with _in_doubt():
+    with in_doubt():
         return read_intent(intent, intent_id=checkout_id)
 
 
@@ -427,16 +393,3 @@ def _payment_id(ref: PaymentRef) -> str:
     if ref.payment_id is None or not INTENT_ID.fullmatch(ref.payment_id):
         raise GatewayError("This is no id of a PaymentIntent of Stripe.", code="unknown-payment")
     return ref.payment_id
-
-
-@contextmanager
-def _in_doubt() -> Iterator[None]:
-    """Read the answer to a request that was carried out: if it is unusable, only a look-up tells what was done."""
-    try:
-        yield
-    except GatewayError as problem:
-        raise GatewayError(str(problem), retryable=True, outcome_unknown=True, code=problem.code) from None
-
-
-def _is_webhook_secret(secret: Secret) -> bool:
-    return re.fullmatch(r"whsec_.+", secret.reveal()) is not None

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         RefundListParams,
     )
     from stripe.params.checkout import SessionCreateParams, SessionListParams
+    from stripe.params.identity import VerificationSessionCreateParams
 
 API_VERSION: Final = "2026-10-28.endive"
 """The version this adapter was written against; the account's own default must not matter."""
@@ -53,6 +54,7 @@ _CHARGE: Final = "latest_charge.balance_transaction"
 _PAYMENT: Final = f"payment_intent.{_CHARGE}"
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,64}", re.ASCII)
+_REPLAY_HEADER = "Idempotent-Replayed"
 _TOO_MANY = 429
 _SECONDS = re.compile(r"[0-9]{1,5}", re.ASCII)
 
@@ -62,9 +64,11 @@ class _Call(threading.local):
 
     Attributes:
         deadline: Monotonic time by which all its requests are over.
+        replayed: The last answer was that to an earlier request under the key.
     """
 
     deadline = 0.0
+    replayed = False
 
 
 class StripeApi:
@@ -155,12 +159,28 @@ class StripeApi:
         """Read the account's balance."""
         return self._send(self._v1.balance.retrieve)
 
+    def create_verification(self, params: VerificationSessionCreateParams, *, key: str) -> tuple[dict[str, Any], bool]:
+        """Create a VerificationSession under an idempotency key, and tell whether an earlier request had made it."""
+        options: stripe.RequestOptions = {"idempotency_key": key}
+        session = self._send(lambda: self._v1.identity.verification_sessions.create(params, options), key=key)
+        return session, self._call.replayed
+
+    def retrieve_verification(self, verification_id: str) -> dict[str, Any]:
+        """Read a VerificationSession without what stands in a document: nothing is expanded."""
+        return self._send(lambda: self._v1.identity.verification_sessions.retrieve(verification_id))
+
+    def cancel_verification(self, verification_id: str) -> dict[str, Any]:
+        """Let nothing more be handed in to a VerificationSession, and read it as it is then."""
+        return self._send(lambda: self._v1.identity.verification_sessions.cancel(verification_id), writes=True)
+
     def _send(
         self, request: Callable[[], StripeObject], *, writes: bool = False, key: str | None = None
     ) -> dict[str, Any]:
         self._session.begin(self._call.deadline - time.monotonic())
         try:
-            return _plain(request())
+            reply = request()
+            self._call.replayed = _is_replay(reply)
+            return _plain(reply)
         # Anything: what the SDK makes of a hostile or broken reply is not bounded by its own exceptions.
         except Exception as problem:
             in_doubt = self._session.in_doubt()
@@ -225,7 +245,7 @@ def explain(problem: Exception, *, writes: bool, in_doubt: bool, keyed: bool = F
     headers = _headers_of(problem)
     if getattr(problem, "http_status", None) == _TOO_MANY:  # also without Stripe's body, from a proxy in front of it
         meaning = _MEANINGS[0]
-    if keyed and isinstance(problem, stripe.APIError) and headers.get("Idempotent-Replayed") == "true":
+    if keyed and isinstance(problem, stripe.APIError) and headers.get(_REPLAY_HEADER) == "true":
         meaning = _REPLAYED
     code = _matching(_WORD, getattr(problem, "code", None)) or meaning.code
     request_id = _matching(_REQUEST_ID, getattr(problem, "request_id", None))
@@ -244,6 +264,10 @@ def _plain(reply: StripeObject) -> dict[str, Any]:
     if reply.last_response is not None:
         json.loads(reply.last_response.body, object_pairs_hook=unique_names)
     return reply.to_dict()
+
+
+def _is_replay(reply: StripeObject) -> bool:
+    return reply.last_response is not None and reply.last_response.headers.get(_REPLAY_HEADER) == "true"
 
 
 def _headers_of(problem: Exception) -> Mapping[str, str]:

@@ -39,6 +39,21 @@ def read_event(event: dict[str, Any], *, mode: Mode) -> GatewayEvent:
     Raises:
         WebhookRejected: Not an event, or of the other mode.
     """
+    subject = subject_of(event, mode=mode)
+    word = required_text(event, "type")
+    kind = _kind_of(subject, word)
+    hints = _hints(subject) if kind != "ignored" else {}
+    return GatewayEvent(
+        event_id=required_text(event, "id"), kind=kind if hints else "ignored", type=word, mode=mode, **hints
+    )
+
+
+def subject_of(event: dict[str, Any], *, mode: Mode) -> dict[str, Any]:
+    """Give the object that a verified event of a mode is about.
+
+    Raises:
+        WebhookRejected: Not an event, of the other mode, or about nothing.
+    """
     if event.get("object") != "event" or not isinstance(event.get("livemode"), bool):
         raise WebhookRejected("The body is no event of Stripe.")
     if event["livemode"] != (mode == "live"):
@@ -47,12 +62,7 @@ def read_event(event: dict[str, Any], *, mode: Mode) -> GatewayEvent:
     subject = envelope.get("object") if isinstance(envelope, dict) else None
     if not isinstance(subject, dict):
         raise WebhookRejected("The event is about nothing.")
-    word = required_text(event, "type")
-    kind = _kind_of(subject, word)
-    hints = _hints(subject) if kind != "ignored" else {}
-    return GatewayEvent(
-        event_id=required_text(event, "id"), kind=kind if hints else "ignored", type=word, mode=mode, **hints
-    )
+    return subject
 
 
 def _kind_of(subject: dict[str, Any], word: str) -> Kind:

@@ -5,7 +5,7 @@ nothing is ever mended silently.
 
 A row is proved by the rows that repeat what it says. What nothing repeats can be
 changed or removed unseen as long as rows are not sealed: the audit, a gateway's
-fee, whose an unpaid order is, when a grant expires.
+fee, whose an unpaid order is, when a grant expires, which code a voucher has.
 """
 
 from .findings import Finding, IntegrityReport

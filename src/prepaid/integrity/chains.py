@@ -41,6 +41,7 @@ _POSTED: Final = (
     ("goodwill", "operator", "goodwill", "wallet"),
     ("external", "operator", "external", "wallet"),
     ("migration", "operator", "migration", "wallet"),
+    ("voucher", "voucher", "promotion", "wallet"),
     ("charge", "usage", "wallet", "revenue"),
     ("charge", "meter", "wallet", "revenue"),
     ("charge", "hold", "wallet", "revenue"),

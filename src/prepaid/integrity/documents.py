@@ -66,5 +66,7 @@ def _invoice(keys: tuple[str, str], row: Any) -> Iterator[Finding]:
     if frozen.get("tax") != record_of(row.topup_decision or ""):
         yield contradiction("B5", keys, "the tax decision of its top-up", "another")
     payment = frozen.get("payment")
-    if not isinstance(payment, list) or payment[-1:] != [row.payment_id]:
+    if not isinstance(payment, list) or payment[-1:] != [
+        row.payment_id or ""
+    ]:  # nothing is paid where a discount takes all
         yield contradiction("B5", keys, f"paid by {payment}", f"paid by {row.payment_id}")

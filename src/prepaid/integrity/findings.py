@@ -9,6 +9,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from ..core.codes import code_identity
+from ..core.errors import InvalidRequest
 from ..core.money import MAX_UNITS, MINOR_DIGITS, Money, minor_unit
 
 
@@ -82,3 +84,11 @@ def units_of(minor: object, currency: str) -> int | None:
 def decided(decision: dict[str, Any], currency: str) -> tuple[object, ...]:
     """Give net, tax, gross and currency of a decision, in ledger units."""
     return (*(units_of(decision.get(name), currency) for name in ("net", "total", "gross")), decision.get("currency"))
+
+
+def identity_of(code: object) -> str:
+    """Give the identity of a promotion's code; nothing for what is none."""
+    try:
+        return code_identity(code)
+    except InvalidRequest:
+        return ""

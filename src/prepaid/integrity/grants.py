@@ -19,6 +19,7 @@ _GRANTED: Final = (
     ("goodwill", "goodwill"),
     ("external", "external"),
     ("migration", "migrated"),
+    ("voucher", "promotional"),
     *(("reversal", kind) for kind in ("paid", "promotional", "goodwill", "external", "migrated")),
 )
 """Kind of a transfer that gives credit, and of the grant it opens."""
@@ -74,6 +75,9 @@ def _moved(put: int, took: int) -> str:
 def _given(book: int, row: Any) -> Iterator[Finding]:
     """Prove a gift by what was written when it was given, and that by the key and fingerprint it was given under."""
     keys, given = ("grant", row.id), record_of(row.posting or "")
+    if "voucher" in given:
+        yield from _of_voucher(book, row, given)
+        return
     terms, is_posted = {name: str(given.get(name)) for name in _TERMS}, row.opening_id is not None
     cause = row.opening_cause_id if is_posted else str(given.get("cause_id"))
     fingerprint = row.opening_fingerprint if is_posted else given.get("fingerprint")
@@ -86,6 +90,19 @@ def _given(book: int, row: Any) -> Iterator[Finding]:
         yield from _opening(keys, row, given)
     elif row.open == 1 or "transaction_id" not in given:
         yield contradiction("L3", keys, "the transfer that opened it", "none")
+
+
+def _of_voucher(book: int, row: Any, given: dict[str, Any]) -> Iterator[Finding]:
+    """Prove the credit of a voucher by the voucher and the expiry that are written with it; what posted it is known."""
+    keys, (voucher, expires_at) = ("grant", row.id), (str(given.get(name)) for name in ("voucher", "expires_at"))
+    amount, owner = written(row.size, row.currency or ""), row.owner or ""
+    identity = formulas.voucher(book, voucher, customer=owner, amount=amount, expires_at=expires_at)
+    if (identity.key_hash, identity.fingerprint) != (row.key_hash, row.opening_fingerprint):
+        yield contradiction("L5", keys, f"the key and fingerprint of {voucher} of {owner} for {amount}", "another")
+    expected = (row.id, "promotional", "voucher", "voucher", "promotion", "", row.effective_at)
+    source = (row.source_kind, row.source_owner, row.opening_effective_at)
+    found = (row.opening_grant_id, row.kind, row.opening_kind, row.opening_cause_type, *source)
+    yield from unless_equal("L3", keys, expected, found)
 
 
 def _agreed(terms: dict[str, str], row: Any) -> tuple[object, ...]:

@@ -23,10 +23,12 @@ from .identities import identities
 from .keys import transactions
 from .levels import levels
 from .meters import meters
+from .promotions import promotions
 from .refunds import refunds
 from .reversals import reversals
 from .taxes import taxes
 from .topups import topups
+from .vouchers import vouchers
 
 MOST_FINDINGS: Final = 1000
 """A check that found so many stops: books that are wrong everywhere are not listed row by row."""
@@ -101,7 +103,9 @@ PROOFS: Final[dict[str, Proof]] = {
     "keys": transactions,
     "levels": levels,
     "top-ups": topups,
+    "promotions": promotions,
     "refunds": refunds,
+    "vouchers": vouchers,
     "documents": documents,
     "taxes": taxes,
     "identity": identities,

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from ..core import keys as formulas
 from ..core.states import PAID_STATES, TOPUP_STEPS
+from ..core.topups import NO_GATEWAY
 from ..store import Tx
 from ..store.proofs import topups as stored
 from ..store.proofs.reading import orphans
 from ..store.proofs.scope import Scope
-from .findings import Finding, contradiction, decided, record_of, units_of, unless_equal, written
+from .findings import Finding, contradiction, decided, identity_of, record_of, units_of, unless_equal, written
 
 _IN_SUSPENSE: Final = ("review", "refunded")
 
@@ -40,7 +41,7 @@ def _order(row: Any) -> Iterator[Finding]:
     yield from unless_equal("B1", keys, f"credit and total {sums}", f"credit and total {(row.credit, row.total)}")
     found = (row.net, row.tax, row.total, row.currency)
     yield from unless_equal("B1", keys, decided(record_of(row.decision), row.currency), found)
-    if row.fingerprint not in _known_prints(row):  # no promotion's code can be part of it yet
+    if row.fingerprint not in _known_prints(row):
         yield contradiction("L5", keys, f"the fingerprint of its order at {row.gateway}", "another")
 
 
@@ -49,18 +50,36 @@ def _known_prints(row: Any) -> set[str]:
     if row.further_of is not None:
         payment_id = row.payment_payment_id or ""
         return {formulas.further(0, gateway=row.gateway, payment_id=payment_id, first=row.further_of).fingerprint}
-    ordered = _ordered(row)
+    ordered, code = _ordered(row), row.redemption_code
     shown = sorted(ordered.items())
-    typed = {written(ordered[name], row.currency) for name in ("credit", "total")}  # prices without tax, or with it
-    return {formulas.order(amount, row.gateway, "", shown=shown) for amount in typed}
+    if code is not None:
+        typed = {written(_typed(row.redemption_terms), row.currency)}
+    else:
+        typed = {written(ordered[name], row.currency) for name in ("credit", "total")}  # prices without tax, or with it
+    return {formulas.order(amount, row.gateway, identity_of(code), shown=shown) for amount in typed}
 
 
 def _ordered(row: Any) -> dict[str, int]:
-    """Give the figures that were ordered, which those that were sold may differ from after a review."""
+    """Give the figures that were ordered, which those that were sold may differ from.
+
+    After a review, and if it was paid too late for its promotion.
+    """
     kept = record_of(row.resolved or "").get("ordered")
     known = kept if isinstance(kept, dict) else {}
+    if not known and row.redemption_state == "lost":
+        known = {
+            "credit": row.credit + row.redemption_discount,
+            "bonus": row.redemption_bonus,
+            "discount": row.redemption_discount,
+        }
     figures = {name: known.get(name, getattr(row, name)) for name in ("credit", "bonus", "discount", "tax", "total")}
     return {name: amount if type(amount) is int else 0 for name, amount in figures.items()}
+
+
+def _typed(terms: str) -> int:
+    """Give the amount that a customer typed with a code."""
+    typed = record_of(terms).get("typed")
+    return int(typed) if isinstance(typed, str) and typed.isdecimal() else 0
 
 
 def _resolved(row: Any, name: str) -> int:
@@ -73,7 +92,7 @@ def _payment(row: Any) -> Iterator[Finding]:
     keys, credited, paid = ("topup", row.id), row.state == "credited", row.payment_captured is not None
     if not _agrees(row):
         yield contradiction("B1", keys, "a payment exactly when credited, in review or refunded", row.state)
-    elif paid != (row.settled_at is not None):
+    elif (paid or (credited and row.gateway == NO_GATEWAY)) != (row.settled_at is not None):
         yield contradiction("B6", keys, "settled exactly when it is paid", row.settled_at)
     if paid:
         captured = (row.payment_captured, row.payment_currency)
@@ -90,6 +109,8 @@ def _posted_as(row: Any) -> str:
 
 def _agrees(row: Any) -> bool:
     """Tell whether state and payment say the same; where they do not, nothing follows from the state."""
+    if row.gateway == NO_GATEWAY:
+        return bool(row.payment_captured is None and row.total == 0 and row.state not in ("review", "refunded"))
     return bool((row.payment_captured is not None) == (row.state in PAID_STATES))
 
 
@@ -138,6 +159,8 @@ def _due_lines(topup: Any) -> list[tuple[Any, ...]]:
 
 def _sold_lines(topup: Any, source: str) -> list[tuple[Any, ...]]:
     wallet, actor = f"wallet:{topup.customer}", f"gateway:{topup.gateway}"
+    if topup.gateway == NO_GATEWAY:
+        actor = "system"
     if topup.resolved is not None:
         actor = str(record_of(topup.resolved).get("actor"))
     lines = [
@@ -147,7 +170,7 @@ def _sold_lines(topup: Any, source: str) -> list[tuple[Any, ...]]:
         ("goodwill", "goodwill:", wallet, _resolved(topup, "goodwill")),
         ("bonus", "promotion:", wallet, topup.bonus),
     ]
-    return [(*line, topup.payment_currency, actor) for line in lines if line[3]]
+    return [(*line, topup.payment_currency or topup.currency, actor) for line in lines if line[3]]
 
 
 def _bought(topup: Any, transfers: list[Any]) -> Iterator[Finding]:

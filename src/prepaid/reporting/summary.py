@@ -33,6 +33,7 @@ class Summary:
         tax_collected: Tax of credited top-ups.
         bonus_granted: Promotional credit given with top-ups.
         goodwill: Credit that operators gave away.
+        vouchers: Credit of vouchers that were redeemed.
         in_review: Money that came in and waits in suspense.
         liability: Unspent credit of all customers, now.
         debts: Balances below zero of all customers, now; negative.
@@ -46,6 +47,7 @@ class Summary:
     tax_collected: Money
     bonus_granted: Money
     goodwill: Money
+    vouchers: Money
     in_review: Money
     liability: Money
     debts: Money
@@ -86,6 +88,7 @@ def summarise(context: Context, since: date, until: date, *, currency: str | Non
         tax_collected=money(_net(moved, "tax_payable")),
         bonus_granted=money(_sum(moved, lambda flow: flow.kind == "bonus")),
         goodwill=money(_sum(moved, lambda flow: flow.kind == "goodwill")),
+        vouchers=money(_sum(moved, lambda flow: flow.kind == "voucher")),
         in_review=money(_net(moved, "suspense")),
         liability=money(liability),
         debts=money(debts),

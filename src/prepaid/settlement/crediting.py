@@ -14,7 +14,8 @@ from ..core.schedule import LOOKS
 from ..core.topups import Topup
 from ..core.transfers import SUSPENSE, clearing, suspense_lines
 from ..ports import PaymentSnapshot
-from ..store import Duplicate, Tx, accounts, customers, payments, topups
+from ..store import Duplicate, Tx, accounts, payments, topups
+from ..store import customers as customer_rows
 from ..store.identities import HELD
 from ..store.ledger import Header
 from . import selling
@@ -70,15 +71,16 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> Posted:
     asked, suspense = identity.asked_of_payment(context, topup), _suspense(context, topup, payment)
 
     def work(tx: Tx) -> Posted:
-        customers.hold(tx, topup.customer)
+        customer_rows.hold(tx, topup.customer)
         if identity.is_unmet(tx, context, topup, asked=asked):
             return _parked(tx, context, topup, payment, system=suspense, reason=HELD)
         settled = {"settled_at": now, "next_poll_at": _look_at(payment, now), "invoice_id": prepared.invoice_id}
         if not topups.step(tx, topup.id, "credited", failure="", **settled):
             return None
         release(tx, context, topup, paid=True)
-        payments.add(tx, topup, payment, posted_as="credited", now=now)
-        selling.post(tx, context, topup, prepared, actor=actor, payment_id=payment.payment_id or "")
+        sold = selling.with_promotion(tx, context, topup)
+        payments.add(tx, sold, payment, posted_as="credited", now=now)
+        selling.post(tx, context, sold, prepared, actor=actor, payment_id=payment.payment_id or "")
         return "credited"
 
     return context.database.write(work)
@@ -95,7 +97,12 @@ def _profile(context: Context, topup: Topup) -> int | None:
 
 def _park(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str) -> Posted:
     system = _suspense(context, topup, payment)
-    return context.database.write(lambda tx: _parked(tx, context, topup, payment, system=system, reason=reason))
+
+    def work(tx: Tx) -> Posted:
+        customer_rows.hold(tx, topup.customer)
+        return _parked(tx, context, topup, payment, system=system, reason=reason)
+
+    return context.database.write(work)
 
 
 def _parked(

@@ -6,7 +6,7 @@ import logging
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from .. import audit, outbox
+from .. import audit, outbox, promotions
 from ..config import Context
 from ..core.instants import local_day
 from ..core.topups import Topup
@@ -29,6 +29,7 @@ def end_unpaid(context: Context, topup: Topup, state: UnpaidState, *, failure: s
             topups.stop_looking(tx, topup.id)
         if stepped and final:
             release(tx, context, topup, paid=False)
+            promotions.release(tx, context, topup, state)
             outbox.emit(
                 tx,
                 context,

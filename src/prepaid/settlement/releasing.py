@@ -27,8 +27,9 @@ ACTOR: Final = "system"
 def release_held(context: Context, topup_id: str) -> bool:
     """Credit a top-up that waits for its customer to be verified, if nothing asks for that any more.
 
-    With the figures of its order, once, whoever calls this at the same time. One
-    of whose payment something went back at the gateway is left to an operator.
+    With the figures of its order, once, whoever calls this at the same time; what
+    was paid is credited net if its promotion was lost meanwhile. One of whose
+    payment something went back at the gateway is left to an operator.
 
     Raises:
         NotFound: The book has no such top-up.
@@ -47,7 +48,8 @@ def release_held(context: Context, topup_id: str) -> bool:
             return False
         if not identities.release(tx, topup.id, resolved=record, invoice_id=prepared.invoice_id):
             return False
-        selling.post(tx, context, topup, prepared, actor=ACTOR, payment_id=stored.payment_id or "")
+        sold = selling.with_promotion(tx, context, topup)
+        selling.post(tx, context, sold, prepared, actor=ACTOR, payment_id=stored.payment_id or "")
         _note(tx, context, topup)
         return True
 

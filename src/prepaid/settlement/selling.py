@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
-from .. import customers, documents, outbox, wallets
+from .. import customers, documents, outbox, promotions, wallets
 from ..config import Context
 from ..core import keys
 from ..core.money import Money
@@ -47,15 +47,23 @@ def prepare(
     """Open the wallet, the accounts and the invoice series that a sale needs."""
     currency = topup.total.currency
     accounts.ensure_wallet(context.database, topup.customer, currency, context.now())
-    refs = (source, PROMOTION, TAX_PAYABLE, *((GOODWILL,) if goodwill else ()))
+    refs = {source, PROMOTION, TAX_PAYABLE, *((GOODWILL,) if goodwill else ())}
     return Prepared(
         source=source,
-        system=wallets.credit_accounts(context, refs, currency, expires=False),
+        system=wallets.credit_accounts(context, tuple(refs), currency, expires=bool(topup.bonus)),
         series=documents.open_series(context),
         invoice_id=context.ids.new("inv"),
         profile_version=profile_version,
         goodwill=goodwill or Money.zero(currency),
     )
+
+
+def with_promotion(tx: Tx, context: Context, topup: Topup) -> Topup:
+    """Redeem the promotion of a top-up that is being credited, and give the top-up as it is sold."""
+    sold = promotions.redeem(tx, context, topup)
+    if sold.promotion == "lost":
+        topups.sell_without_promotion(tx, sold)
+    return sold
 
 
 def post(tx: Tx, context: Context, topup: Topup, prepared: Prepared, *, actor: str, payment_id: str) -> None:
@@ -64,7 +72,8 @@ def post(tx: Tx, context: Context, topup: Topup, prepared: Prepared, *, actor: s
     Raises:
         AmountOutOfRange: The balance would leave what the ledger can hold.
     """
-    credits = _credits(context, topup, prepared, actor=actor)
+    terms = promotions.bonus_terms(tx, context, topup)
+    credits = _credits(context, topup, prepared, actor=actor, terms=terms)
     balance = wallets.post_credits(tx, context, topup.customer, credits=credits, system=prepared.system)
     _tell_credited(tx, context, topup, Money(balance, topup.total.currency))
     # The number last: its counter row is locked until the commit.
@@ -80,7 +89,9 @@ def post(tx: Tx, context: Context, topup: Topup, prepared: Prepared, *, actor: s
     )
 
 
-def _credits(context: Context, topup: Topup, prepared: Prepared, *, actor: str) -> list[wallets.Credit]:
+def _credits(
+    context: Context, topup: Topup, prepared: Prepared, *, actor: str, terms: promotions.BonusTerms
+) -> list[wallets.Credit]:
     bought = topup_lines(prepared.source, net=topup.net.units, discount=topup.discount.units, tax=topup.tax.total.units)
     paid = wallets.GrantSpec(
         kind="paid",
@@ -89,7 +100,7 @@ def _credits(context: Context, topup: Topup, prepared: Prepared, *, actor: str) 
         cost_net_minor=topup.net.minor,
         cost_tax_minor=topup.tax.total.minor,
     )
-    label = f"Top-up, {context.gateway(topup.gateway).label}"
+    label = ", ".join(("Top-up", context.label_of(topup.gateway))).removesuffix(", ")
     credits = [_given(context, topup, "topup", actor=actor, label=label, lines=bought, grant=paid)]
     if prepared.goodwill:
         units = prepared.goodwill.units
@@ -99,7 +110,13 @@ def _credits(context: Context, topup: Topup, prepared: Prepared, *, actor: str) 
             _given(context, topup, "goodwill", actor=actor, label="Goodwill credit", lines=lines, grant=grant)
         )
     if topup.bonus:
-        grant = wallets.GrantSpec(kind="promotional", size=topup.bonus.units, source_topup=topup.id)
+        grant = wallets.GrantSpec(
+            kind="promotional",
+            size=topup.bonus.units,
+            source_topup=topup.id,
+            expires_at=terms.expires_at,
+            priority=terms.priority,
+        )
         lines = bonus_lines(topup.bonus.units)
         credits.append(_given(context, topup, "bonus", actor=actor, label="Bonus credit", lines=lines, grant=grant))
     return credits
@@ -148,6 +165,7 @@ def _tell_credited(tx: Tx, context: Context, topup: Topup, balance: Money) -> No
         topup=topup.id,
         gateway=topup.gateway,
         balance_after=str(balance),
+        **({"code": topup.code, "promotion": topup.promotion} if topup.promotion else {}),
     )
 
 
@@ -170,6 +188,8 @@ def further_topup(context: Context, first: Topup, payment: PaymentSnapshot) -> T
         expires_at=now,
         failure="second-payment",
         invoice_number=None,
+        code="",
+        promotion=None,
         further_of=first.id,
     )
 

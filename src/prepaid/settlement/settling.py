@@ -16,10 +16,11 @@ from ..core.money import Money
 from ..core.schedule import LOOKS
 from ..core.settlement import Expected, Verdict, judge
 from ..core.states import PAID_STATES, TopupState
-from ..core.topups import Topup
+from ..core.topups import NO_GATEWAY, Topup
 from ..ports import ConfirmedByOperator, Gateway, PaymentRef, PaymentSnapshot
 from ..store import payments, topups
 from ..store.topups import StoredTopup
+from . import free
 from .checkouts import gateway_of, is_forgotten, load, open_checkout
 from .crediting import credit, keep_further, review
 from .endings import end_unpaid, refuse
@@ -47,6 +48,8 @@ def settle(context: Context, topup_id: str, *, close: Close | None = None, payme
     """
     stored = load(context, topup_id)
     topup = stored.topup
+    if topup.gateway == NO_GATEWAY:
+        return free.complete(context, stored, close=close)
     if topup.state in PAID_STATES:
         return _look_again(context, stored, payment_id)
     gateway = gateway_of(context, topup)

@@ -63,6 +63,13 @@ def set_tax_number(tx: Tx, customer_id: str, number: str | None) -> None:
     tx.execute(statement.values(tax_number=number))
 
 
+def joined_at(tx: Tx, customer_id: str) -> datetime:
+    """Give since when the host has a registered customer."""
+    wanted = select(_customer.c.since).where(_customer.c.book_id == tx.book_id, _customer.c.id == customer_id)
+    joined: datetime = tx.execute(wanted).scalar_one()
+    return joined
+
+
 def hold(tx: Tx, customer_id: str) -> None:
     """Take a customer's turn: who begins or settles a top-up of theirs comes after whoever is doing so now.
 

@@ -15,7 +15,8 @@ promotion = table(
     Column("content", PROSE, nullable=False),
     Column("uses_total", BigInteger),
     Column("uses", BigInteger, nullable=False),
-    # Of the budget, in ledger units of its currency.
+    # In ledger units of its currency; what is spent of it is counted in that alone.
+    Column("currency", String(3)),
     Column("budget", BigInteger),
     Column("spent", BigInteger, nullable=False),
     Column("actor", KEY, nullable=False),

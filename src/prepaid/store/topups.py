@@ -22,6 +22,7 @@ from .database import Tx
 
 _topup = schema.topup
 _payment = schema.payment
+_redemption = schema.redemption
 
 
 @frozen(kw_only=True)
@@ -60,8 +61,10 @@ def _select() -> Any:
     number = and_(invoice.c.book_id == _topup.c.book_id, invoice.c.id == _topup.c.invoice_id)
     paid = and_(_payment.c.book_id == _topup.c.book_id, _payment.c.topup_id == _topup.c.id)
     found = (_payment.c.payment_id, _payment.c.captured, _payment.c.currency.label("captured_currency"))
-    return select(_topup, invoice.c.number, *found).select_from(
-        _topup.outerjoin(invoice, number).outerjoin(_payment, paid)
+    redeemed = and_(_redemption.c.book_id == _topup.c.book_id, _redemption.c.topup_id == _topup.c.id)
+    promotion = (_redemption.c.code, _redemption.c.state.label("promotion"))
+    return select(_topup, invoice.c.number, *found, *promotion).select_from(
+        _topup.outerjoin(invoice, number).outerjoin(_payment, paid).outerjoin(_redemption, redeemed)
     )
 
 
@@ -84,6 +87,8 @@ def _from_row(row: Any) -> StoredTopup:
         expires_at=row.expires_at,
         failure=row.failure,
         invoice_number=row.number,
+        code=row.code or "",
+        promotion=row.promotion,
         further_of=row.further_of,
     )
     request = _request_from(json.loads(row.request), topup, row.gateway_key)
@@ -325,6 +330,13 @@ def _resolve(
         _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state == source, same
     )
     return bool(tx.execute(statement.values(resolved=canonical_json(dict(resolved)), **values)).rowcount)
+
+
+def sell_without_promotion(tx: Tx, topup: Topup) -> None:
+    """Let the figures of a top-up be those without its promotion, which came too late."""
+    statement = update(_topup).where(_topup.c.book_id == tx.book_id, _topup.c.id == topup.id)
+    figures = {name: getattr(topup, name).units for name in ("credit", "bonus", "discount")}
+    tx.execute(statement.values(**figures))
 
 
 def schedule_look(tx: Tx, topup_id: str, at: datetime | None, polls: int) -> None:

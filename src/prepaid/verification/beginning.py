@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
+from attrs import evolve
+
 from .. import identity
 from ..config import Context
 from ..core.errors import InvalidRequest, WrongState
-from ..core.identity import IdentityCase, IdentityStatus, check_level
+from ..core.identity import OPEN_CASES, IdentityCase, IdentityStatus, check_level
 from ..core.ids import check_key
 from ..core.money import Money
 from ..core.parties import Customer
@@ -29,8 +31,9 @@ def status(context: Context, customer: Customer) -> IdentityStatus:
 def start(context: Context, customer: Customer, *, return_url: str, level: object = None) -> IdentityCase:
     """Begin to verify a customer, or go on with the case that is open; give it with where to go.
 
-    The case is kept before its provider is called, and the call carries the same
-    key until the case is a day old, so that an answer that was lost is found.
+    The case is kept before its provider is called, and the call carries its key,
+    so that what was begun is found though the answer was lost. One that is open is
+    read anew first: it may have been decided.
 
     Args:
         context: The billing system.
@@ -48,6 +51,11 @@ def start(context: Context, customer: Customer, *, return_url: str, level: objec
     name = identity.provider_for(context, _level(context, customer, level))
     if opened is not None and _is_stale(context, opened, name) and looking.give_up(context, opened):
         opened = None
+    if opened is not None:
+        looked = looking.apply(context, opened.case)
+        if looked.state == "verified":
+            return looked
+        opened = evolve(opened, case=looked) if looked.state in OPEN_CASES else None
     stored = opened or _keep_intent(context, customer, url, name)
     provider = context.identity_providers.get(stored.case.provider)
     if provider is None or stored.case.state == "submitted":
@@ -85,7 +93,7 @@ def _is_stale(context: Context, stored: StoredCase, wanted: str) -> bool:
     better = context.identity_providers.get(wanted)
     if better is not None and better.level > case.level:
         return True
-    return not sessions.is_decided_here(provider) and sessions.is_forgotten(context, case)
+    return case.reference is None and sessions.is_forgotten(context, case)
 
 
 def _keep_intent(context: Context, customer: Customer, return_url: str, name: str) -> StoredCase:

@@ -20,7 +20,7 @@ from ..store.identities import StoredCase
 log = logging.getLogger("prepaid.identity")
 
 RESUMED_FOR: Final = timedelta(hours=20)
-"""How long a case is resumed under its key; providers remember keys for a day."""
+"""How long a case whose reference is not known is begun again under its key; providers remember keys for a day."""
 
 
 def is_decided_here(provider: IdentityProvider) -> bool:
@@ -43,14 +43,18 @@ def is_forgotten(context: Context, case: IdentityCase) -> bool:
 
 
 def open_session(context: Context, provider: IdentityProvider, stored: StoredCase, customer: Customer) -> IdentityCase:
-    """Begin a case at its provider, or find what was begun under its key, and keep what it is called there.
+    """Begin a case at its provider, or find what was begun, and keep what it is called there.
+
+    By its reference once that is known, by its key before.
 
     Raises:
         GatewayError: Refused, failed, or no answer. A refusal for good ends a
             case of which nothing is known there.
     """
     try:
-        session = _checked(provider.begin(_request(context, stored, customer)), stored)
+        known = stored.case.reference
+        begun = provider.begin(_request(context, stored, customer)) if known is None else provider.resume(known)
+        session = _checked(begun, stored)
     except GatewayError as error:
         log.warning("identity case %s cannot be begun now: %s", stored.case.id, type(error).__name__)
         if not (error.retryable or error.outcome_unknown):

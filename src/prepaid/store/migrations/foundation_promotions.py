@@ -17,6 +17,7 @@ def promotion() -> None:
         sa.Column("content", PROSE, nullable=False),
         sa.Column("uses_total", sa.BigInteger()),
         sa.Column("uses", sa.BigInteger(), nullable=False),
+        sa.Column("currency", CODE),
         sa.Column("budget", sa.BigInteger()),
         sa.Column("spent", sa.BigInteger(), nullable=False),
         sa.Column("actor", KEY, nullable=False),

@@ -39,9 +39,16 @@ def customers(tx: Tx) -> Iterator[Any]:
 
 
 def count_gifts(tx: Tx) -> tuple[int, int]:
-    """Count the acts that gave credit, and the grants that were given by a key."""
+    """Count the acts that gave credit, and the grants that operators gave by a key; those of vouchers are not acts."""
     acted = select(func.count()).where(_audit.c.book_id == tx.book_id, _audit.c.action == "grant")
-    given = select(func.count()).where(_grant.c.book_id == tx.book_id, _grant.c.key_hash.is_not(None))
+    by_voucher = select(literal(1)).where(
+        _transfer.c.book_id == tx.book_id,
+        _transfer.c.key_hash == _grant.c.key_hash,
+        _transfer.c.part == 0,
+        _transfer.c.cause_type == "voucher",
+    )
+    by_key = (_grant.c.book_id == tx.book_id, _grant.c.key_hash.is_not(None))
+    given = select(func.count()).select_from(_grant).where(*by_key, ~by_voucher.exists())
     return int(tx.execute(acted).scalar_one()), int(tx.execute(given).scalar_one())
 
 

@@ -69,7 +69,7 @@ def left_of_wallets(tx: Tx, scope: Scope) -> Iterator[Any]:
 def misplaced_grants(tx: Tx, scope: Scope, listed: Iterable[tuple[str, str]]) -> Iterator[Any]:
     """Give wallet transfers whose grant is none of their wallet's, or not of the kind and source they give."""
     source = case((_transfer.c.cause_type == "topup", _transfer.c.cause_id), else_="")
-    is_gift = _transfer.c.cause_type == "operator"
+    is_gift = _transfer.c.cause_type.in_(("operator", "voucher"))
     wrong = or_(
         _grant.c.id.is_(None),
         func.coalesce(_transfer.c.wallet_id, -1) != _grant.c.wallet_id,
@@ -80,7 +80,7 @@ def misplaced_grants(tx: Tx, scope: Scope, listed: Iterable[tuple[str, str]]) ->
     )
     joined = _transfer.outerjoin(_grant, belongs(_transfer, _grant, "grant_id"))
     wanted = select(_transfer.c.id, _transfer.c.grant_id).select_from(joined)
-    needs_one = or_(_transfer.c.grant_id.is_not(None), _transfer.c.cause_type.in_(("operator", "grant")))
+    needs_one = or_(_transfer.c.grant_id.is_not(None), _transfer.c.cause_type.in_(("operator", "voucher", "grant")))
     return stream(tx, wanted.where(*new_transfers(tx, scope), needs_one, wrong))
 
 
@@ -108,7 +108,7 @@ def impossible_grants(tx: Tx, scope: Scope, *, notice_before: timedelta) -> Iter
 
 
 def given_grants(tx: Tx, scope: Scope) -> Iterator[Any]:
-    """Give every grant that an operator gave with its owner and, once it is written, the transfer that opened it."""
+    """Give every grant that a key gave with its owner and, once it is written, the transfer that opened it."""
     opening = and_(
         _transfer.c.book_id == _grant.c.book_id, _transfer.c.key_hash == _grant.c.key_hash, _transfer.c.part == 0
     )

@@ -16,6 +16,7 @@ _transfer = schema.transfer
 _grant = schema.grant
 _topup = schema.topup
 _payment = schema.payment
+_redemption = schema.redemption
 _invoice = schema.invoice
 _outbox = schema.outbox
 _debit, _credit = schema.account.alias("debit"), schema.account.alias("credit")
@@ -42,14 +43,18 @@ def topup_rows(tx: Tx, scope: Scope) -> Iterator[Any]:
         .group_by(_invoice.c.topup_id)
         .subquery()
     )
+    redeemed = and_(_redemption.c.book_id == _topup.c.book_id, _redemption.c.topup_id == _topup.c.id)
     wanted = (
         select(
             *_FIGURES,
             *_PAYMENT,
             *named(_topup, "decision fingerprint invoice_id settled_at"),
+            *named(_redemption, "code state bonus discount terms", prefix="redemption_"),
             func.coalesce(invoices.c.invoices, 0).label("invoices"),
         )
-        .select_from(and_payment(_topup).outerjoin(invoices, invoices.c.topup_id == _topup.c.id))
+        .select_from(
+            and_payment(_topup).outerjoin(invoices, invoices.c.topup_id == _topup.c.id).outerjoin(_redemption, redeemed)
+        )
         .where(_topup.c.book_id == tx.book_id, *new_or_caused(tx, scope, _topup.c.id, kind="top", cause="topup"))
     )
     return stream(tx, wanted)

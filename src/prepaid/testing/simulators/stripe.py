@@ -3,7 +3,7 @@
 Give `StripeSimulator.url` to ``StripeGateway(api_base=...)`` and play the
 customer with `StripeSimulator.pay` and its like, which take the id of a session
 or of a PaymentIntent. Amounts are whole numbers in Stripe's units, as on the
-wire.
+wire. ``StripeIdentity(api_base=...)`` is served too: see `VerificationServer`.
 
 Sources: https://docs.stripe.com/api (requests and their parameters),
 https://docs.stripe.com/api/errors, https://docs.stripe.com/api/pagination,
@@ -30,7 +30,7 @@ from attrs import evolve, frozen
 from ...core.instants import to_micros
 from ...ports import Clock, IdSource
 from ...system import RandomIds, SystemClock
-from .loopback import FAULTS, Answer, Fault, LoopbackServer, Request, rewriting
+from .loopback import FAULTS, Answer, Fault, Request, rewriting
 from .stripe_account import CANCELABLE, StripeAccount
 from .stripe_checks import (
     INTENT_PARAMETERS,
@@ -44,6 +44,7 @@ from .stripe_checks import (
     check_session,
     whole_number,
 )
+from .stripe_identity import VerificationServer
 from .stripe_objects import Object, new_balance, refusal
 
 TEST_KEY: Final = "sk_test_simulated"
@@ -97,8 +98,8 @@ def _flip_mode(node: Any) -> None:
             _flip_mode(child)
 
 
-class StripeSimulator(LoopbackServer):
-    """Stripe's API for one account, as far as payments, refunds and disputes need it.
+class StripeSimulator(VerificationServer):
+    """Stripe's API for one account, as far as payments, refunds, disputes and identities need it.
 
     Faults of `fault_next` beside the general ones: ``429``; ``500`` (nothing is
     done, and the failure is stored under the request's key and replayed, as
@@ -369,6 +370,7 @@ class StripeSimulator(LoopbackServer):
         yield "POST", "/v1/payment_intents/([^/]+)/cancel", self._cancel
         yield "POST", "/v1/payment_intents/([^/]+)/capture", self._capture
         yield "POST", "/v1/refunds", self._create_refund
+        yield from self._verification_routes()
         yield "GET", "/v1/balance", lambda params: new_balance(livemode=self._account.livemode)
 
     def _create_session(self, params: Object) -> Object:
