@@ -45,8 +45,11 @@ def test_the_whole_way_with_every_answer_lost_once(billing, provider, simulated,
     provider.processing(case.reference)
     assert deliver(billing, provider, case.reference).outcome == "identity"
     assert begin(billing).state == "submitted"
-    provider.ask_again(case.reference)
-    deliver(billing, provider, case.reference)
+    for reason in ("document-unreadable", "selfie-unreadable"):
+        provider.ask_again(case.reference, reason)
+        deliver(billing, provider, case.reference)
+        [listed] = operator(billing).identity.cases("pending").items
+        assert listed.reason == reason
     assert begin(billing).redirect_url == case.redirect_url
     provider.verify(case.reference)
     provider.fail_next()

@@ -229,7 +229,7 @@ class IdentityCase:
         level: Level that it can lead to.
         reference: The provider's id of it, or None.
         submission: The host's reference to what the customer handed in, or empty.
-        reason: Why it was decided as it was, or empty.
+        reason: Why it was decided as it was, or was not successful so far, or empty.
         actor: Who decided, or empty.
         created_at: When it began.
         submitted_at: When the customer had done their part, or None.

@@ -161,6 +161,12 @@ def submit(tx: Tx, case_id: str, submission: str, now: datetime) -> bool:
     return bool(tx.execute(statement.values(**values)).rowcount)
 
 
+def keep_reason(tx: Tx, case_id: str, reason: str) -> None:
+    """Say why an open case was not successful so far."""
+    statement = update(_case).where(_case.c.book_id == tx.book_id, _case.c.id == case_id, _case.c.state.in_(OPEN_CASES))
+    tx.execute(statement.values(reason=reason))
+
+
 def schedule_look(tx: Tx, case_id: str, at: datetime | None, polls: int) -> None:
     """Say when a job should look at an open case again, if ever."""
     statement = update(_case).where(_case.c.book_id == tx.book_id, _case.c.id == case_id, _case.c.state.in_(OPEN_CASES))

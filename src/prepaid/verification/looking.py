@@ -94,14 +94,15 @@ def _refuse(context: Context, provider: IdentityProvider, case: IdentityCase, re
 
 
 def _move(context: Context, case: IdentityCase, result: IdentityResult) -> None:
-    target, now = STATES[result.state], context.now()
+    target, now, words = STATES[result.state], context.now(), _printable(result.reason)
     if target == case.state:
+        if words != case.reason:  # a try that failed, after which there may be another
+            context.database.write(lambda tx: identities.keep_reason(tx, case.id, words))
         return
     decided = _instant(result.decided_at, now)
     values = {"submitted_at": now} if target == "submitted" else {}
     if target not in OPEN_CASES:
         values = {"decided_at": decided}
-    words = _printable(result.reason)
 
     def work(tx: Tx) -> None:
         customers.hold(tx, case.customer)
@@ -125,8 +126,8 @@ def decide(
     tx: Tx, context: Context, case: IdentityCase, target: CaseState, *, actor: str, reason: str, **values: Any
 ) -> bool:
     """Move a case whose customer's turn is held, and what follows from it; False if it had moved on."""
-    final = {"actor": actor, "reason": reason} if target not in OPEN_CASES else {}
-    if not identities.step(tx, case.id, target, **final, **values):
+    final = {"actor": actor} if target not in OPEN_CASES else {}
+    if not identities.step(tx, case.id, target, reason=reason, **final, **values):
         return False
     conclude(tx, context, evolve(case, state=target, actor=actor, reason=reason, **values))
     return True
