@@ -600,3 +600,22 @@ def test_the_provider_gets_what_it_needs_and_no_more(billing, verifier):
         "key": f"prepaid:test:{case.id}:identity",
     }
     assert timedelta(0) == case.created_at - billing._context.now()
+
+
+def test_no_provider_is_called_inside_a_transaction(billing, verifier, clock, simulated, monkeypatch):
+    pool, busy = billing._database.engine.pool, []
+    call = verifier._call
+    monkeypatch.setattr(verifier, "_call", lambda method: (busy.append((method, pool.checkedout())), call(method)))
+    held(billing, simulated)
+    begin(billing, EVE)
+    begin(billing, EVE)
+    clock.advance(days=8)
+    billing.run_due("identity")
+    case = begin(billing)
+    verifier.set(case.reference, "verified")
+    hear(billing, case.reference)
+    operator(billing).identity.recheck(ADA)
+
+    assert {method for method, _ in busy} == {"begin", "resume", "fetch", "cancel"}
+    assert {in_use for _, in_use in busy} == {0}
+    assert billing.customer(ADA).balance().settled == eur("50")

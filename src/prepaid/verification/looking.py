@@ -62,7 +62,7 @@ def take(context: Context, provider: IdentityProvider, case: IdentityCase, resul
     Raises:
         GatewayError: It says nothing that can be understood.
     """
-    if not isinstance(result, IdentityResult) or result.state not in STATES:
+    if not isinstance(result, IdentityResult) or result.state not in tuple(STATES):
         raise GatewayError("The provider gave no result that can be used.", code="unusable")
     wrong = _mismatch(context, case, result)
     if wrong:
