@@ -9,6 +9,7 @@ import pytest
 
 from prepaid import ConfigurationError, GatewayError, InvalidRequest, NotAllowed, NotFound, WrongState, hookimpl
 from prepaid.gateways import SimulatedGateway
+from prepaid.identity_ports import IdentitySession
 from tests.use_cases.steps import ADA, EVE, SQLITE, alarms, counts, eur, operator, rows, told
 from tests.use_cases.verifiers import (
     FIRST,
@@ -112,7 +113,10 @@ def test_a_refusal_for_good_ends_the_case_and_the_next_begins_anew(billing, veri
     assert billing.check().ok
 
 
-@pytest.mark.parametrize("session", [None, "vs_1"])
+@pytest.mark.parametrize(
+    "session",
+    [None, "vs_1", IdentitySession(reference=""), IdentitySession(reference="vs_1", redirect_url=7)],
+)
 def test_what_a_provider_gives_that_cannot_be_kept_is_refused(billing, verifier, monkeypatch, session):
     monkeypatch.setattr(verifier, "begin", lambda request: session)
 

@@ -376,3 +376,38 @@ def test_verified_in_time_nothing_is_held(billing, simulated, verifier):
 
     assert settle(billing, topup).state == "credited"
     assert verification.release_due(billing._context, None) == 0
+
+
+def meanwhile(monkeypatch, act):
+    """Let something happen once, while a release is made ready."""
+    prepare, todo = releasing.selling.prepare, [act]
+
+    def interrupted(*parts, **named):
+        if todo:
+            todo.pop()()
+        return prepare(*parts, **named)
+
+    monkeypatch.setattr(releasing.selling, "prepare", interrupted)
+
+
+def test_a_policy_that_came_back_while_a_release_was_made_ready_holds_it(billing, simulated, ada, monkeypatch):
+    waiting = held(billing, simulated)
+    ask(billing)
+    meanwhile(monkeypatch, lambda: ask(billing, FIRST))
+
+    assert settlement.release_held(billing._context, waiting.id) is False
+
+    assert (state_of(billing, waiting)[0], ada.balance().settled) == ("review", eur("0"))
+    assert billing.check().ok
+
+
+def test_two_who_release_at_once_release_once(billing, simulated, ada, monkeypatch):
+    waiting = held(billing, simulated)
+    ask(billing)
+    firsts = []
+    meanwhile(monkeypatch, lambda: firsts.append(settlement.release_held(billing._context, waiting.id)))
+
+    assert (settlement.release_held(billing._context, waiting.id), firsts) == (False, [True])
+
+    assert ada.balance().settled == eur("50")
+    assert billing.check().ok

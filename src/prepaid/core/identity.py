@@ -178,11 +178,6 @@ class Verification:
     verified_at: datetime
     revoked: bool = False
 
-    def counts_for(self, policy: IdentityPolicy, now: datetime) -> bool:
-        """Tell whether it is enough for a policy, and not too old."""
-        fresh = policy.valid_for is None or now < self.verified_at + policy.valid_for
-        return not self.revoked and self.level >= policy.level and fresh
-
 
 @frozen(kw_only=True)
 class IdentityStatus:
