@@ -41,6 +41,7 @@ from .core.errors import (
 from .core.events import Event
 from .core.grants import BurnOrder, CreditGrant
 from .core.holds import Hold
+from .core.identity import IdentityCase, IdentityPolicy, IdentityStatus
 from .core.limits import TopupLimits
 from .core.money import Money
 from .core.pages import Page
@@ -70,6 +71,7 @@ from .doors.host import ReturnResult
 from .gateway_facts import TopupFacts
 from .gateway_status import GatewayStatus
 from .hookspecs import PluginSetup, hookimpl
+from .identity_ports import IdentityQuestion
 from .integrity import Finding, IntegrityReport
 from .jobs import JobRun
 from .mail import SmtpMailer
@@ -83,6 +85,7 @@ from .store import configure_sqlite
 from .store.tax_entries import TaxCorrection
 from .tax.importing import RuleDiff
 from .tax.records import CustomerTax, TaxIdStatus
+from .verification import IdentityPreview, PreviewedCustomer
 from .webhooks import WebhookResult
 
 __version__ = "0.1.0"
@@ -114,7 +117,12 @@ __all__ = [
     "GatewayStatus",
     "GatewayUnavailable",
     "Hold",
+    "IdentityCase",
+    "IdentityPolicy",
+    "IdentityPreview",
+    "IdentityQuestion",
     "IdentityRequired",
+    "IdentityStatus",
     "InsufficientCredit",
     "IntegrityFault",
     "IntegrityReport",
@@ -137,6 +145,7 @@ __all__ = [
     "PluginSetup",
     "Prepaid",
     "PrepaidError",
+    "PreviewedCustomer",
     "Promotion",
     "PromotionRefused",
     "PromotionStatus",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve
 
-from . import integrity, jobs
+from . import integrity, jobs, verification
 from .config import Context
 from .core.errors import ConfigurationError
 from .core.events import Event
+from .core.identity import MAX_LEVEL
 from .core.ids import check_key
 from .core.parties import Seller
 from .core.rates import Rate
@@ -23,6 +24,7 @@ from .doors.host import HostCustomers, HostMeters, HostReturns, HostUsage, HostW
 from .doors.joined import JoinedDoor
 from .doors.operator import OperatorDoor
 from .hookspecs import PluginSetup
+from .identity_ports import IdentityProvider
 from .integrity import IntegrityReport
 from .invoicing.pdf import PdfRenderer
 from .jobs import JobRun
@@ -65,6 +67,7 @@ class Prepaid:
         book: str = "main",
         currencies: Sequence[str] = ("EUR",),
         gateways: Iterable[Gateway] = (),
+        identity: IdentityProvider | Iterable[IdentityProvider] | None = None,
         tax_id_registers: Iterable[TaxIdRegister] | None = None,
         mailer: Mailer | None = None,
         renderer: InvoiceRenderer | None = None,
@@ -84,6 +87,8 @@ class Prepaid:
             book: Name of the seller's accounts.
             currencies: Currencies in use; the first is the default.
             gateways: Payment gateways, in the order in which they are offered.
+            identity: Who verifies that customers are who they say: one or
+                several, of which the first counts that verifies thoroughly enough.
             tax_id_registers: Registers that tax ids are verified with; the
                 EU's VIES if None, nobody if empty.
             mailer: Sends invoices; without one they are only downloaded.
@@ -107,6 +112,8 @@ class Prepaid:
         codes = _several("currencies", currencies)
         setup = PluginSetup(book=check_key(book, field="book"), mode=mode, currencies=codes)
         given = [("the host", gateway) for gateway in _several("gateways", gateways)]
+        bound = _bind([*given, *self._plugins.gateways(setup)], mode, now)
+        verifying = [*_identity_given(identity), *self._plugins.identity_providers(setup)]
         self._database = Database(database, book=book, mode=mode, now=now.now)
         self._context = Context(
             database=self._database,
@@ -114,11 +121,13 @@ class Prepaid:
             mode=mode,
             seller=seller,
             currencies=codes,
-            gateways=_bind([*given, *self._plugins.gateways(setup)], mode, now),
+            gateways=bound,
             mailer=mailer,
             renderer=renderer if renderer is not None else PdfRenderer(),
             listeners=self._plugins,
             tax_deciders=self._plugins,
+            identity_deciders=self._plugins,
+            identity_providers=_bind_identity(verifying, mode, now, gateways=bound),
             registers=_registers([*_registers_given(tax_id_registers), *self._plugins.registers(setup)]),
             rulebook=RuleBook(),
             clock=now,
@@ -267,4 +276,33 @@ def _bind(found: Sequence[tuple[str, Gateway]], mode: Mode, clock: Clock) -> dic
                 f"Two gateways are named {gateway.name!r}, from {givers[gateway.name]} and {giver}; give one a name=."
             )
         bound[gateway.name], givers[gateway.name] = gateway.bind(mode, clock), giver
+    return bound
+
+
+def _identity_given(identity: IdentityProvider | Iterable[IdentityProvider] | None) -> list[tuple[str, Any]]:
+    if identity is None:
+        return []
+    several = identity if isinstance(identity, Iterable) else (identity,)
+    return [("the host", provider) for provider in several]
+
+
+def _bind_identity(
+    found: Sequence[tuple[str, Any]], mode: Mode, clock: Clock, *, gateways: Collection[str]
+) -> dict[str, IdentityProvider]:
+    bound: dict[str, IdentityProvider] = {}
+    for giver, provider in found:
+        if not isinstance(provider, IdentityProvider):
+            raise ConfigurationError(f"identity: {type(provider).__name__} is not an identity provider.")
+        name = provider.name
+        if not isinstance(name, str) or not _GATEWAY_NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"An identity provider of {giver}: its name is lower-case letters, digits and dashes."
+            )
+        if name in bound or name in gateways or name == verification.OPERATOR:
+            raise ConfigurationError(f"An identity provider of {giver}: the name {name!r} is taken; give it another.")
+        if type(provider.level) is not int or not 1 <= provider.level <= MAX_LEVEL:
+            raise ConfigurationError(
+                f"The identity provider {name!r}: its level is a whole number from 1 to {MAX_LEVEL}."
+            )
+        bound[name] = provider.bind(mode, clock)
     return bound

@@ -14,6 +14,7 @@ from .core.instants import local_day
 from .core.money import MINOR_DIGITS, check_currency
 from .core.parties import Seller
 from .core.topups import NO_GATEWAY
+from .identity_ports import IdentityDeciders, IdentityProvider
 from .ports import (
     Clock,
     EventListeners,
@@ -51,6 +52,8 @@ class Context:
         renderer: Makes PDF files of invoices.
         listeners: Who hears events.
         tax_deciders: Who may decide a tax before the rules do.
+        identity_deciders: Who may ask for a verification beside the policies.
+        identity_providers: Bound identity providers by name, in the order in which they are chosen.
         registers: Registers of tax ids, in the order in which they are looked through.
         rulebook: The tax rules, kept until they change.
         clock: Tells the time.
@@ -70,6 +73,8 @@ class Context:
     renderer: InvoiceRenderer = field(repr=False)
     listeners: EventListeners = field(repr=False)
     tax_deciders: TaxDeciders = field(repr=False)
+    identity_deciders: IdentityDeciders = field(repr=False)
+    identity_providers: Mapping[str, IdentityProvider] = field(repr=False)
     registers: tuple[TaxIdRegister, ...] = field(repr=False)
     rulebook: RuleBook = field(repr=False)
     clock: Clock = field(repr=False)

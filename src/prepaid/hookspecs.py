@@ -21,6 +21,7 @@ from attrs import frozen
 
 from .core.events import Event
 from .core.taxation import TaxDecision
+from .identity_ports import IdentityProvider, IdentityQuestion
 from .ports import Gateway, Mode, TaxIdRegister, TaxRequest
 
 PROJECT = "prepaid"
@@ -76,6 +77,30 @@ def prepaid_decide_tax(request: TaxRequest) -> TaxDecision | None:
     ones its gross; amounts are whole minor units. An exception, or a decision
     that does not fit the price, refuses the sale with `TaxUndecided` and is
     logged: nobody is taxed by guesswork. Since 0.1.
+    """
+
+
+@hookspec
+def prepaid_identity_providers(setup: PluginSetup) -> Iterable[IdentityProvider]:  # type: ignore[empty-body]
+    """Contribute identity providers.
+
+    Called once, when a `Prepaid` is made, outside any transaction and before
+    the database is opened; all results are used, after the providers that the
+    host passed. An exception, a result that is no identity provider, or a name
+    that another provider or a gateway has raises `ConfigurationError` naming
+    the plugin. Since 0.1.
+    """
+
+
+@hookspec(firstresult=True)
+def prepaid_identity_needed(request: IdentityQuestion) -> str | None:
+    """Ask for a verification, with the reason in words for the customer, or give None to leave it to the policies.
+
+    Called for every quote, start and settlement, in no transaction; the first
+    reason counts. Any verification of the customer that counts is enough for
+    it. An exception, or anything but a printable text of at most 500
+    characters, is logged and asks for a verification: nobody is let through by
+    mistake. Since 0.1.
     """
 
 

@@ -12,11 +12,48 @@ from typing import Literal, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
+from .core.money import Money
 from .core.payments import Mode
 from .ports import Clock
 
 ResultState = Literal["pending", "processing", "verified", "rejected", "canceled"]
 """Waiting for the customer, for the provider; decided; or given up."""
+
+
+IdentityMoment = Literal["quote", "start", "settlement"]
+"""When a plugin is asked: for a warning, before a top-up starts, before its payment is credited."""
+
+
+@frozen(kw_only=True)
+class IdentityQuestion:
+    """What a plugin is asked: has this customer to be verified before this is credited?
+
+    Attributes:
+        customer_id: The host's id of the customer.
+        amount: Credit that they buy.
+        moment: ``"quote"``, ``"start"`` or ``"settlement"``.
+        gateway: Name of the gateway they pay at.
+        topup_id: The top-up, at settlement.
+    """
+
+    customer_id: str
+    amount: Money
+    moment: IdentityMoment
+    gateway: str
+    topup_id: str | None = None
+
+    @property
+    def currency(self) -> str:
+        """The currency of the amount."""
+        return self.amount.currency
+
+
+class IdentityDeciders(Protocol):
+    """Those who may ask for a verification beside the policies."""
+
+    def identity_needed(self, question: IdentityQuestion) -> str:
+        """Give why, in words for the customer, or nothing; one that fails asks for it."""
+        ...
 
 
 @frozen(kw_only=True)

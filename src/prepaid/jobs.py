@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 
 from attrs import frozen
 
-from . import outbox, promotions, repayment, settlement, waking, wallets
+from . import outbox, promotions, repayment, settlement, verification, waking, wallets
 from .config import Context
 from .core.errors import GatewayError, InvalidRequest
 from .core.schedule import next_look
@@ -62,7 +62,8 @@ def run_due(context: Context, *, only: str | None = None, budget_s: int | None =
     Args:
         context: The billing system.
         only: Run just this job: ``"meters"``, ``"credit"``, ``"webhooks"``,
-            ``"topups"``, ``"promotions"``, ``"refunds"``, ``"tax-ids"`` or ``"outbox"``.
+            ``"topups"``, ``"identity"``, ``"promotions"``, ``"refunds"``, ``"tax-ids"`` or
+            ``"outbox"``.
         budget_s: Begin nothing new after this many seconds.
 
     Raises:
@@ -197,6 +198,12 @@ def _pursue_refunds(context: Context, until: datetime | None) -> int:
     return _ask_gateways(context, until, refunds)
 
 
+def _verify_identities(context: Context, until: datetime | None) -> int:
+    """Look at open cases whose webhook may be lost, and credit what waits for a verification no more."""
+    cases = _Due(verification.due, lambda stored: stored.case.provider, verification.look_again, verification.put_off)
+    return _ask_gateways(context, until, cases) + verification.release_due(context, until)
+
+
 def _verify_tax_ids(context: Context, until: datetime | None) -> int:
     numbers = _Due(
         registers.due,
@@ -224,6 +231,7 @@ JOBS: Final[dict[str, Callable[[Context, datetime | None], int]]] = {
     "credit": _credit_dates,
     "webhooks": _handle_webhooks,
     "topups": _look_at_topups,
+    "identity": _verify_identities,
     "promotions": _release_promotions,
     "refunds": _pursue_refunds,
     "tax-ids": _verify_tax_ids,

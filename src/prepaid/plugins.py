@@ -24,6 +24,7 @@ from .core.ids import check_text
 from .core.money import require_whole_minor
 from .core.taxation import NOT_SOLD, TaxDecision, decision_from_record, decision_record
 from .hookspecs import PROJECT, PluginSetup
+from .identity_ports import IdentityProvider, IdentityQuestion
 from .ports import Gateway, TaxIdRegister, TaxRequest
 
 log = logging.getLogger("prepaid.plugins")
@@ -32,6 +33,9 @@ GROUP: Final = "prepaid"
 
 MAX_LINE: Final = 500
 """Characters of a warning, and the like, of a decision that a plugin made."""
+
+IDENTITY_ASKED: Final = "Verify your identity before anything is topped up."
+"""What a customer reads where a plugin that decides about it failed."""
 
 
 @frozen
@@ -144,6 +148,34 @@ class Plugins:
                 log.error("the plugin %s failed in prepaid_decide_tax: %s", name, type(error).__name__)
                 raise TaxUndecided("The tax cannot be decided now; try again later.", field="amount") from None
         return None
+
+    def identity_providers(self, setup: PluginSetup) -> list[tuple[str, IdentityProvider]]:
+        """Collect the identity providers that plugins contribute, with the plugin's name.
+
+        Raises:
+            ConfigurationError: A plugin failed or returned something else.
+        """
+        hook, noun = "prepaid_identity_providers", "identity provider"
+        return [
+            (name, _checked(item, isinstance(item, IdentityProvider), plugin=name, hook=hook, noun=noun))
+            for name, item in self._contributed(hook, setup)
+        ]
+
+    def identity_needed(self, question: IdentityQuestion) -> str:
+        """Ask plugins whether a customer has to be verified; give the first reason, or nothing.
+
+        One that fails asks for it.
+        """
+        for name, function in self._implementations("prepaid_identity_needed"):
+            try:
+                reason = function(question)
+                if reason is not None:
+                    return check_text(reason, field="reason", longest=MAX_LINE, empty=False)
+            except Exception as error:
+                # Without its words, which may hold what the customer told.
+                log.error("the plugin %s failed in prepaid_identity_needed: %s", name, type(error).__name__)
+                return IDENTITY_ASKED
+        return ""
 
     def on(self, event: str, function: Callable[[Event], object]) -> None:
         """Call ``function`` for every event of one name, after commit.

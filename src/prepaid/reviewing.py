@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from . import audit, promotions, repayment, settlement
+from . import audit, identity, promotions, repayment, settlement
 from .config import Context, object_id, page_limit
 from .core.errors import InvalidRequest, KeyConflict, WrongState
 from .core.hashing import fingerprint, key_hash
@@ -156,7 +156,8 @@ def resolve(context: Context, topup_id: object, *, action: object, reason: objec
     Raises:
         NotFound: There is none of that id.
         InvalidRequest: No such action, no reason, or a key of the wrong form.
-        WrongState: It is not in review, or this cannot be done with its payment.
+        WrongState: It is not in review, or this cannot be done with its payment;
+            or it would be credited to a customer who has to be verified first.
         KeyConflict: The key ended this review in another way.
         AmountOutOfRange: The balance would be larger than the ledger can hold.
     """
@@ -208,7 +209,8 @@ class _Act:
 
 def _acts(stored: StoredTopup) -> dict[str, str]:
     last = stored.resolved
-    return {} if last is None else {**last.get("earlier", {}), last["key"]: last["print"]}
+    # One that ended because its customer was verified is nobody's act.
+    return {} if last is None or "key" not in last else {**last.get("earlier", {}), last["key"]: last["print"]}
 
 
 def _load(context: Context, topup_id: object) -> StoredTopup:
@@ -290,14 +292,17 @@ def _end(
     topup, before = stored.topup, stored.resolved
     sold = topup if action == "refund" else _sold(topup, resolution)
     back = repayment.open_accounts(context, topup.gateway, resolution.refund.currency)
-    prepared = None
+    prepared, asked = None, ""
     if action != "refund":
+        asked = identity.asked_of_payment(context, sold)
         prepared = selling.prepare(
             context, sold, SUSPENSE, profile_version=stored.profile_version, goodwill=resolution.goodwill
         )
 
     def work(tx: Tx) -> list[Refund]:
         customer_rows.hold(tx, topup.customer)
+        if action != "refund" and identity.is_unmet(tx, context, sold, asked=asked):
+            raise WrongState("The customer has to be verified before this is credited; or refund it.", field="action")
         ended = (
             topups.intend_refund(tx, topup, resolved=record, before=before)
             if prepared is None

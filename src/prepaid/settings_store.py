@@ -10,6 +10,7 @@ from .config import Context
 from .core.countries import country_code
 from .core.errors import InvalidRequest
 from .core.grants import BURN_ORDER_SETTING, BurnOrder
+from .core.identity import IDENTITY_SETTING, MAX_POLICIES, IdentityPolicy
 from .core.limits import LIMITS_SETTING, TopupLimits
 from .core.thresholds import SETTING, Thresholds, currencies_of
 from .offering import GATEWAYS_SETTING
@@ -52,6 +53,33 @@ def set_topup_limits(context: Context, limits: object, *, actor: str) -> None:
     for currency in limits.currencies():
         context.currency_or_default(currency)
     _set(context, LIMITS_SETTING, limits.record(), actor=actor, then=lambda tx: None)
+
+
+def set_identity_policies(context: Context, policies: tuple[object, ...], *, actor: str) -> None:
+    """Set when customers have to be verified, all anew; never, without any. What waits is credited by a job then.
+
+    Raises:
+        InvalidRequest: Not `IdentityPolicy`, too many of them, or a currency not in use.
+    """
+    if len(policies) > MAX_POLICIES:
+        raise InvalidRequest(f"A book has at most {MAX_POLICIES} policies.", field="policies")
+    value = {"policies": [policy.record() for policy in check_identity_policies(context, policies)]}
+    _set(context, IDENTITY_SETTING, value, actor=actor, then=lambda tx: None)
+
+
+def check_identity_policies(context: Context, policies: tuple[object, ...]) -> tuple[IdentityPolicy, ...]:
+    """Return policies.
+
+    Raises:
+        InvalidRequest: Not `IdentityPolicy`, or a currency not in use.
+    """
+    checked = tuple(policy for policy in policies if isinstance(policy, IdentityPolicy))
+    if len(checked) != len(policies):
+        raise InvalidRequest("A policy is an IdentityPolicy.", field="policies")
+    for policy in checked:
+        for amount in policy.above:
+            context.currency_or_default(amount.currency)
+    return checked
 
 
 def enable_gateway(context: Context, name: object, *, on: bool, actor: str) -> None:

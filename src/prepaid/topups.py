@@ -13,9 +13,9 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from . import offering, promotions, settlement, wallets
+from . import identity, offering, promotions, settlement, wallets
 from .config import Context, object_id, page_limit
 from .core.codes import is_no_code
 from .core.errors import (
@@ -93,7 +93,8 @@ def quote(
         PromotionRefused: The code does not apply.
         TooManyAttempts: Too many codes were tried in vain.
     """
-    return _priced(context, customer, amount, gateway=gateway, code=code)[0]
+    priced = _priced(context, customer, amount, gateway=gateway, code=code)[0]
+    return evolve(priced, identity=identity.of_quote(context, customer.id, priced.credit, gateway=priced.gateway))
 
 
 def _priced(
@@ -196,6 +197,7 @@ def start(
 
     Raises:
         CustomerFrozen: The customer is frozen.
+        IdentityRequired: They have to be verified first; ``status`` says why. Nothing was kept.
         QuoteExpired: The quote is too old.
         QuoteChanged: Any figure differs from what was shown; carries the new quote.
         KeyConflict: The key started something else.
@@ -310,11 +312,13 @@ def _keep_intent(context: Context, customer: Customer, intent: _Intent) -> Store
     fresh, topup = intent.quote, _topup_of(context, customer, intent.quote)
     today = local_day(topup.created_at, context.seller.timezone).isoformat()
     request = _request_of(context, customer, topup, urls=intent.urls)
+    asked = identity.asked_of_start(context, customer.id, fresh.credit, gateway=fresh.gateway)
 
     def work(tx: Tx) -> StoredTopup | None:
         customer_rows.hold(tx, customer.id)
         if customer_rows.frozen_at(tx, customer.id) is not None:
             raise CustomerFrozen("The customer is frozen.", field="customer")
+        identity.require(tx, context, customer.id, fresh.credit, asked=asked)
         limits = limits_from_record(operations.read_setting(tx, LIMITS_SETTING)).of(fresh.credit.currency)
         if not allowances.reserve(tx, customer.id, fresh.credit, day=today, limits=limits):
             return None

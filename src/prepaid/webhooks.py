@@ -1,4 +1,4 @@
-"""Webhooks: what arrived, whether it is genuine, which top-up it wakes.
+"""Webhooks: what arrived, whether it is genuine, which top-up or identity case it wakes.
 
 A webhook is a hint to look; nothing in it is believed. It is verified over its
 raw bytes, recorded by the gateway's event id with what it tells to look up, and
@@ -9,17 +9,18 @@ with the HTTP status to give; nothing is raised, whatever was sent.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Literal
 
 from attrs import field, frozen
 
-from . import audit, waking
+from . import audit, verification, waking
 from .config import MAX_WEBHOOK_BYTES, Context
 from .core.errors import GatewayError, TransactionAborted, WebhookRejected
 from .core.hashing import sha256
 from .core.schedule import next_look
+from .identity_ports import IdentityEvent, IdentityProvider
 from .ports import Gateway, GatewayEvent
 from .store import Duplicate, Tx, webhook_events
 from .store.webhook_events import StoredEvent
@@ -30,7 +31,7 @@ log = logging.getLogger("prepaid.webhooks")
 MOST_AT_ONCE: Final = 200
 """Webhooks that a process handles at once: one whose answer did not wait for its work still counts."""
 
-WebhookOutcome = Literal[waking.EventOutcome, "rejected", "unavailable"]
+WebhookOutcome = Literal[waking.EventOutcome, "identity", "rejected", "unavailable"]
 
 
 @frozen(kw_only=True)
@@ -41,7 +42,7 @@ class WebhookResult:
         status: HTTP status to answer with.
         outcome: What was done, in one word; ``"parked"`` if its top-up is not
             known yet, ``"recorded"`` if its gateway could not be asked in time:
-            a job goes on with both.
+            a job goes on with both. ``"identity"`` if an identity case was looked at.
         event_id: The gateway's id of the event, once verified.
         topup_id: The top-up it was about, if one was found.
     """
@@ -59,7 +60,7 @@ def receive(
 
     Args:
         context: The billing system.
-        gateway_name: Name of the gateway the URL belongs to.
+        gateway_name: Name of the gateway, or identity provider, the URL belongs to.
         body: The bytes as received, before any parser saw them.
         headers: As received, in any case.
     """
@@ -77,9 +78,9 @@ def receive(
         return WebhookResult(status=503 if busy else 500, outcome="unavailable")
     if finished is not None:
         return finished
-    if known.event is None:
+    if known.event_id is None:
         return WebhookResult(status=503, outcome="unavailable")
-    return WebhookResult(status=200, outcome="recorded", event_id=known.event.event_id)
+    return WebhookResult(status=200, outcome="recorded", event_id=known.event_id)
 
 
 @frozen
@@ -96,34 +97,61 @@ class _Sent:
 
 
 class _Known:
-    """What a webhook that is still being handled is known to be: its event, once it is recorded."""
+    """What a webhook that is still being handled is known to be: its event, once a job goes on with it."""
 
-    event: StoredEvent | None = None
+    event_id: str | None = None
 
 
 def _receive(context: Context, gateway_name: object, sent: _Sent, *, known: _Known) -> WebhookResult:
-    gateway = context.gateways.get(gateway_name) if isinstance(gateway_name, str) else None
-    if gateway is None:
+    name = gateway_name if isinstance(gateway_name, str) else ""
+    sender = context.gateways.get(name) or context.identity_providers.get(name)
+    if sender is None:
         return WebhookResult(status=404, outcome="rejected")
     if not isinstance(sent.body, bytes) or not sent.body:
-        return _reject(context, gateway, "no-body")
+        return _reject(context, sender, "no-body")
     if len(sent.body) > MAX_WEBHOOK_BYTES:
-        return _reject(context, gateway, "too-large", status=413)
+        return _reject(context, sender, "too-large", status=413)
     try:
-        events = gateway.parse_webhook(_lower(sent.headers), sent.body)
+        return _handle(context, sender, sent, sent.body, known=known)
     except WebhookRejected as refused:
-        log.warning("webhook of %s rejected: %s", gateway.name, refused)
+        log.warning("webhook of %s rejected: %s", sender.name, refused)
         # An event of the other mode came to the wrong address.
         status = 404 if refused.reason == "wrong-mode" else 400
-        return _reject(context, gateway, refused.reason, status=status)
+        return _reject(context, sender, refused.reason, status=status)
     except GatewayError as error:
-        log.warning("webhook of %s cannot be verified now: %s", gateway.name, error)
+        log.warning("webhook of %s cannot be verified now: %s", sender.name, error)
         return WebhookResult(status=503, outcome="unavailable")
+
+
+def _handle(
+    context: Context, sender: Gateway | IdentityProvider, sent: _Sent, body: bytes, *, known: _Known
+) -> WebhookResult:
+    headers = _lower(sent.headers)
+    if isinstance(sender, IdentityProvider):
+        return _look(context, sender, sender.parse_webhook(headers, body), known=known)
+    return _settle(context, sender, sender.parse_webhook(headers, body), sha256(body), known=known)
+
+
+def _settle(
+    context: Context, gateway: Gateway, events: Sequence[GatewayEvent], digest: str, *, known: _Known
+) -> WebhookResult:
     # All are recorded before the first is handled: whatever that takes, a job comes to each.
-    digest = sha256(sent.body)
     recorded = [(event, _record(context, gateway, event, digest)) for event in events]
-    known.event = next((stored for _, stored in recorded if stored is not None), None)
+    known.event_id = next((stored.event_id for _, stored in recorded if stored is not None), None)
     results = [_take(context, gateway, event, stored) for event, stored in recorded]
+    return results[0] if results else WebhookResult(status=200, outcome="ignored")
+
+
+def _look(
+    context: Context, provider: IdentityProvider, events: Sequence[IdentityEvent], *, known: _Known
+) -> WebhookResult:
+    """Look at the identity cases that a webhook tells of; a job looks at each should we not come to it."""
+    noted = [(event, verification.note(context, provider, event)) for event in events]
+    known.event_id = next((event.event_id for event, case in noted if case is not None), None)
+    results = [
+        WebhookResult(status=200, outcome=verification.heard(context, case), event_id=event.event_id)
+        for event, case in noted
+    ]
     return results[0] if results else WebhookResult(status=200, outcome="ignored")
 
 
@@ -135,7 +163,7 @@ def _lower(headers: object) -> dict[str, str]:
         return {}
 
 
-def _reject(context: Context, gateway: Gateway, reason: str, *, status: int = 400) -> WebhookResult:
+def _reject(context: Context, gateway: Gateway | IdentityProvider, reason: str, *, status: int = 400) -> WebhookResult:
     # Told once an hour, so that a flood of rubbish does not become a flood of rows.
     hour = context.now().strftime("%Y-%m-%dT%H")
     about = f"{gateway.name}/{reason}/{hour}"

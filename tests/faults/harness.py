@@ -145,6 +145,8 @@ def census(world: World) -> dict[str, Any]:
         "series": "SELECT kind, last FROM prepaid_invoice_series",
         "files": "SELECT media_type, sha256 FROM prepaid_document_file",
         "meters": "SELECT resource, billed_until, residue, month, month_cost FROM prepaid_meter",
+        "cases": "SELECT state, level, provider, reference IS NULL, open_for FROM prepaid_identity_case",
+        "identities": "SELECT level FROM prepaid_identity WHERE revoked_at IS NULL",
         "segments": "SELECT starts_at, coalesce(ends_at, 0), rate FROM prepaid_meter_segment",
     }
     counted: dict[str, Any] = {name: sorted(world.rows(query)) for name, query in queries.items()}

@@ -24,6 +24,8 @@ from prepaid.store import raw
 from prepaid.store.engines import READ_ONLY, open_engine
 from prepaid.testing.clock import START, MovableClock
 
+from .verifying import Verifying
+
 SELLER: Final = Seller(
     name="Nimbus GmbH",
     address=Address(line1="Invalidenstr. 1", city="Berlin", postcode="10115", country="DE"),
@@ -229,7 +231,7 @@ class Host:
         provider: The payer's side of the simulated gateway.
     """
 
-    def __init__(self, world: World, *, at: datetime = START, fuse: Fuse | None = None) -> None:
+    def __init__(self, world: World, *, at: datetime = START, fuse: Fuse | None = None, identity: Any = None) -> None:
         """Start in a world; with a fuse, everything the process does is a step of it."""
         self.world, self.clock = world, MovableClock(at)
         state = world.folder / "provider.db"
@@ -243,6 +245,7 @@ class Host:
             mode="test",
             seller=SELLER,
             gateways=[gateway],
+            identity=identity or Verifying(world.folder / "verifier.json", fuse),
             mailer=diary,
             renderer=PlainText(),
             load_plugins=False,

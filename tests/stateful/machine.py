@@ -23,17 +23,18 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Engine, text
 
-from prepaid import Money, Prepaid, RequestRefused, permissions
+from prepaid import Bonus, Discount, Money, Percent, Prepaid, Promotion, RequestRefused, permissions
 from prepaid.gateways import SimulatedGateway
 from prepaid.store.engines import READ_ONLY
 from prepaid.testing.clock import START, MovableClock
 from tests.faults.world import SELLER, PlainText, checkout_of
 
-from .model import FOREVER, Lot, Purse, Refused, Reserve, Spent, usual_priority
+from .model import FOREVER, Campaign, Lot, Purse, Refused, Reserve, Spent, usual_priority
 
 CUSTOMERS = ("ada", "bob")
 RESOURCES = ("", "vm-1", "disk-1")
 EURO = 1_000_000
+CENT = EURO // 100
 
 PICKS = st.integers(0, 999)
 WHO = st.sampled_from((*CUSTOMERS, CUSTOMERS[0]))  # the more happens to one wallet, the more of it meets
@@ -43,6 +44,12 @@ HOURS = st.integers(1, 60)
 SOMETIME = st.one_of(st.none(), HOURS)
 LONGER = st.one_of(HOURS, st.integers(48, 240))
 KINDS = st.sampled_from(["promotional", "goodwill", "external", "migrated"])
+
+CODES = st.sampled_from([None, "PLUS", "LESS"])
+PROMOTIONS = (
+    Promotion("PLUS", Bonus(Percent("10")), uses_total=4, bonus_expires_after=timedelta(hours=30)),
+    Promotion("LESS", Discount(Percent("25")), uses_per_customer=2),
+)
 
 NEW_LIVES = 9
 """So many lives of a run are new: from the tenth on Hypothesis spends five of six on copies that differ in little."""
@@ -79,6 +86,9 @@ class Life(RuleBasedStateMachine):
         self.ops = self.billing.operator("alice", permissions=permissions.ALL)
         for customer in CUSTOMERS:
             self.billing.customers.register(customer, currency="EUR")
+        for promotion in PROMOTIONS:
+            self.ops.promotions.create(promotion)
+        self.campaigns = {"PLUS": Campaign(bonus=10, hours=30, total=4), "LESS": Campaign(discount=25, each=2)}
         self.purses = {customer: Purse() for customer in CUSTOMERS}
         self.numbers, self.turns, self.pace = itertools.count(1), itertools.count(), 0
         self.lots: list[tuple[str, Lot, str]] = []
@@ -160,7 +170,7 @@ class Life(RuleBasedStateMachine):
         }
         transaction = self.ops.customers.grant(who, money(amount), **wanted)
         self.purses[who].give(lot, now)
-        self.remember_lot(who, lot)
+        self.remember_lots(who, [lot])
         self.tick()
 
         def again() -> None:
@@ -168,17 +178,32 @@ class Life(RuleBasedStateMachine):
 
         self.repeats.append(again)
 
-    def remember_lot(self, who: str, lot: Lot) -> None:
+    def remember_lots(self, who: str, lots: list[Lot]) -> None:
         known = {grant for _, _, grant in self.lots}
-        [new] = [grant.id for grant in self.ops.customers.grants(who, all=True) if grant.id not in known]
-        self.lots.append((who, lot, new))
+        new = sorted(grant.id for grant in self.ops.customers.grants(who, all=True) if grant.id not in known)
+        self.lots += [(who, lot, grant) for lot, grant in zip(lots, new, strict=True)]
 
-    @rule(who=WHO, cents=st.integers(500, 1500), webhook=st.booleans())
-    def top_up(self, who: str, cents: int, webhook: bool) -> None:
+    @rule(
+        who=WHO,
+        cents=st.integers(500, 1500),
+        webhook=st.booleans(),
+        code=CODES,
+        paid=st.sampled_from([True, True, False]),
+    )
+    def top_up(self, who: str, cents: int, webhook: bool, code: str | None, paid: bool) -> None:
         door, purse, now = self.billing.customer(who), self.purses[who], self.clock.now()
-        wanted = Money.from_minor(cents, "EUR")
-        topup, _ = self.compare(lambda: self.start(door, wanted), purse.refuse_if_frozen)
+        wanted, campaign = Money.from_minor(cents, "EUR"), self.campaigns.get(code or "")
+
+        def refuse() -> None:
+            if campaign is not None:
+                campaign.refuse_if_used_up(who)
+            purse.refuse_if_frozen()
+
+        topup, _ = self.compare(lambda: self.start(door, wanted, code), refuse)
         if topup is None:
+            return
+        if not paid:
+            assert door.topups.cancel(topup.id).state == "canceled"
             return
         self.gateway.pay(checkout_of(topup))
         if webhook:
@@ -186,14 +211,29 @@ class Life(RuleBasedStateMachine):
             for headers, body in told:
                 assert self.billing.webhooks.receive("simulated", body=body, headers=headers).status == 200
         assert door.topups.confirm(topup.id).state == "credited"
-        lot = Lot(next(self.numbers), "paid", wanted.units, now, FOREVER, usual_priority("paid", FOREVER))
-        purse.give(lot, now)
-        self.remember_lot(who, lot)
+        lots = self.bought(who, cents, campaign)
+        for lot in reversed(lots):  # a bonus pays debts first
+            purse.give(lot, now)
+        self.remember_lots(who, lots)
         self.tick()
 
-    def start(self, door: Any, wanted: Money) -> Any:
+    def bought(self, who: str, cents: int, campaign: Campaign | None) -> list[Lot]:
+        """Give what a paid top-up is to the model: the credit, and a bonus after it."""
+        now, terms = self.clock.now(), campaign or Campaign()
+        terms.used[who] += 1
+        off, extra = (cents * percent // 100 * CENT for percent in (terms.discount, terms.bonus))
+        priority = usual_priority("paid", FOREVER)
+        lots = [Lot(next(self.numbers), "paid", cents * CENT, now, FOREVER, priority, off)]
+        if extra:
+            lapses = now + timedelta(hours=terms.hours)
+            kind = "promotional"
+            lots.append(Lot(next(self.numbers), kind, extra, now, lapses, usual_priority(kind, lapses)))
+        return lots
+
+    def start(self, door: Any, wanted: Money, code: str | None) -> Any:
         back, away = "https://panel.example/back", "https://panel.example/away"
-        return door.topups.start(door.topups.quote(wanted), return_url=back, cancel_url=away, key=self.key())
+        quote = door.topups.quote(wanted, code=code)
+        return door.topups.start(quote, return_url=back, cancel_url=away, key=self.key())
 
     @precondition(lambda self: self.lots)
     @rule(number=PICKS)

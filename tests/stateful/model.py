@@ -42,6 +42,7 @@ class Lot:
     begins: datetime
     lapses: datetime
     priority: int
+    discount: int = 0
     left: int = field(init=False)
     debt_paid: int = 0
     waiting: bool = False
@@ -60,6 +61,23 @@ class Lot:
 def usual_priority(kind: str, lapses: datetime) -> int:
     """Give the priority that credit of a kind has unless its giver wishes another."""
     return EXPIRING_PROMOTIONAL if kind == "promotional" and lapses < FOREVER else PRIORITIES[kind]
+
+
+@define(eq=False)
+class Campaign:
+    """A promotion: what it gives of a hundred cents, for how many hours, and how often."""
+
+    bonus: int = 0
+    discount: int = 0
+    hours: int = 0
+    total: int = 999
+    each: int = 999
+    used: Counter[str] = field(factory=Counter)
+
+    def refuse_if_used_up(self, who: str) -> None:
+        """Give nobody more than the limits allow."""
+        if self.used[who] >= self.each or self.used.total() >= self.total:
+            raise Refused("promotion-refused")
 
 
 @define(eq=False)
@@ -183,7 +201,8 @@ class Purse:
     def _arrive(self, lot: Lot) -> None:
         lot.debt_paid = min(lot.size, self.debt)
         lot.left = lot.size - lot.debt_paid
-        self._move(lot.size, SOURCES[lot.kind])
+        self._move(lot.size - lot.discount, SOURCES[lot.kind])
+        self._move(lot.discount, "promotion")
 
     def void(self, lot: Lot, now: datetime) -> bool:
         """Take back what is left of a lot, or came back to it since; tell whether anything moved."""

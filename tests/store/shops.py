@@ -9,6 +9,7 @@ from prepaid.gateways import SimulatedGateway
 from prepaid.testing.clock import MovableClock
 from prepaid.testing.mail import RecordingMailer
 from prepaid.testing.registers import ScriptedRegister
+from tests.faults.verifying import Verifying
 from tests.use_cases.steps import ADA, EVE, PlainRenderer, add_rule, eur, live_in, operator, seller
 
 CODES = {
@@ -41,6 +42,7 @@ def shop_in(engine, folder, book):
         renderer=PlainRenderer(),
         clock=clock,
         load_plugins=False,
+        identity=Verifying(folder / f"{book}.json"),
         tax_id_registers=[ScriptedRegister(["FR40303265045"])],
     )
     billing.customers.register(ADA, email="ada@example.com", name="Ada", currency="EUR")

@@ -10,7 +10,18 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import make_url
 
-from prepaid import Address, Bonus, Discount, Percent, Prepaid, Promotion, Rate, TaxProfile, Thresholds
+from prepaid import (
+    Address,
+    Bonus,
+    Discount,
+    IdentityPolicy,
+    Percent,
+    Prepaid,
+    Promotion,
+    Rate,
+    TaxProfile,
+    Thresholds,
+)
 from prepaid.core.hashing import canonical_json, sha256
 from prepaid.store import upgrade_schema
 from prepaid.store.schema import MONEY_COLUMNS
@@ -125,6 +136,23 @@ def tell_of_taxes(billing, provider):
     assert waiting.kind == "tax-to-return"
 
 
+def tell_of_identity(billing, provider):
+    """A payment that waited for a verification, one that waits, one that was taken back, one refused, one open."""
+    held = {customer: start(billing, "33.00", customer=customer) for customer in (ADA, EVE)}
+    identity = operator(billing).identity
+    identity.policy(IdentityPolicy(before_first_topup=True))
+    for customer, topup in held.items():
+        provider.pay(checkout_of(topup))
+        assert billing.customer(customer).topups.confirm(topup.id).failure == "identity-required"
+    identity.approve(ADA, reason="seen", level=2)
+    for customer in ("firm", EVE):
+        billing.customer(customer).identity.start(return_url="https://panel.example/verified")
+    identity.reject(EVE, reason="not them")
+    billing.customer(EVE).identity.start(return_url="https://panel.example/verified")
+    identity.approve("firm", reason="seen")
+    identity.revoke("firm", reason="forged")
+
+
 def fail(billing, provider):
     failed = start(billing, "31.00")
     provider.fail(checkout_of(failed))
@@ -184,6 +212,7 @@ def tell_of_credit(billing, clock):
 def books(engine, tmp_path_factory):
     shop = shop_in(engine, tmp_path_factory.mktemp("story"), "story")
     tell_a_story(shop)
+    tell_of_identity(shop.billing, shop.provider)
     assert shop.billing.check().findings == ()
     dialect, url = engine.dialect.name, make_url(engine.url)
     with closing(INTRUDERS[dialect](url)) as intruder:
@@ -262,6 +291,12 @@ VOUCHER_GRANT = one("grant", f"size = 6400000 AND wallet_id = {WALLET}")
 KEPT, CAPTURED = (one("hold", f"state = '{state}'") for state in ("open", "captured"))
 INVOICE = one("invoice", f"topup_id = {CREDITED}")
 LAST_INVOICE = one("invoice", "kind = 'invoice'", pick="max(id)")
+SEEN, OPENED, REFUSED, FORGED = (
+    one("identity_case", f"customer = '{customer}' AND state = '{state}'")
+    for customer, state in ((ADA, "verified"), (EVE, "pending"), (EVE, "rejected"), ("firm", "verified"))
+)
+RELEASED = one("topup", "resolved LIKE '%identity_met%'")
+MET = one("audit", "action = 'identity-met'")
 CORRECTION = one("tax_correction", "state = 'waiting'")
 SAVE10, ONCE = (one("promotion", f"code = '{code}'") for code in ("save10", "once"))
 REDEEMED, RESERVED, LOST = (
@@ -661,8 +696,8 @@ TAMPERED = {
     "minor digits changed": ("L7", change("currency", "minor_digits = 0", "'EUR'", column="code")),
     # Documents
     "invoice of another customer": ("B5", change("invoice", f"customer = '{EVE}'", INVOICE)),
-    "invoice with another number": ("B5", change("invoice", "number = 'TINV26-000009'", INVOICE)),
-    "invoice with another place": ("B5", change("invoice", "sequence = 9", INVOICE)),
+    "invoice with another number": ("B5", change("invoice", "number = 'TINV26-000099'", INVOICE)),
+    "invoice with another place": ("B5", change("invoice", "sequence = 99", INVOICE)),
     "invoice of another series": ("B5", change("invoice", "year = 2019", INVOICE)),
     "invoice of another kind": ("B5", change("invoice", "kind = 'letter'", INVOICE)),
     "invoice with more net": ("B5", change("invoice", "net = net + 1", INVOICE)),
@@ -732,6 +767,49 @@ TAMPERED = {
         change("invoice_series", "last_on = '2026-01-01'", "'invoice'", column="kind"),
     ),
     "series that vanished": ("B5", remove("invoice_series", "'invoice'", column="kind")),
+    # Identity
+    "case in no state": ("B6", change("identity_case", "state = 'sure'", REFUSED)),
+    "case that is open for nobody": ("B6", change("identity_case", "open_for = NULL", OPENED)),
+    "case that was decided and is open": ("B6", change("identity_case", f"open_for = '{ADA}'", SEEN)),
+    "case decided by hand": ("B6", change("identity_case", "state = 'verified'", OPENED)),
+    "open case with a day of decision": ("B6", change("identity_case", "decided_at = 5", OPENED)),
+    "open case submitted by hand": ("B6", change("identity_case", "state = 'submitted'", OPENED)),
+    "case decided at no time": ("B6", change("identity_case", "decided_at = NULL", REFUSED)),
+    "refused case made a success": ("B8", change("identity_case", "state = 'verified'", REFUSED)),
+    "success made a refusal": ("B8", change("identity_case", "state = 'rejected'", SEEN)),
+    "case of another customer": ("B8", change("identity_case", f"customer = '{EVE}'", SEEN)),
+    "case of a higher level": ("B8", change("identity_case", "level = 9", SEEN)),
+    "case decided by somebody else": ("B8", change("identity_case", "actor = 'mallory'", SEEN)),
+    "case that vanished": ("B8", remove("identity_case", SEEN)),
+    "verification of a higher level": ("B8", change("identity", "level = 9", f"'{ADA}'", column="customer")),
+    "verification of another day": (
+        "B8",
+        change("identity", "verified_at = verified_at + 1", f"'{ADA}'", column="customer"),
+    ),
+    "verification of another customer": (
+        "B8",
+        change("identity", f"customer = '{EVE}'", f"'{ADA}'", column="customer"),
+    ),
+    "verification by a case that was refused": (
+        "B8",
+        change("identity", f"case_id = {REFUSED}", f"'{ADA}'", column="customer"),
+    ),
+    "verification by no case": ("B8", change("identity", "case_id = 'idc_none'", f"'{ADA}'", column="customer")),
+    "revoked verification that counts again": (
+        "B8",
+        change("identity", "revoked_at = NULL", "'firm'", column="customer"),
+    ),
+    "verification revoked by hand": ("B8", change("identity", "revoked_at = 5", f"'{ADA}'", column="customer")),
+    "held payment credited by nobody": ("B8", remove("audit", MET)),
+    "held payment credited by another's case": (
+        "B8",
+        change("audit", f"state_after = replace(state_after, {SEEN}, {FORGED})", MET),
+    ),
+    "held payment said to be met": ("B8", change("audit", f"target = {PARKED}", MET)),
+    "held payment resolved otherwise": (
+        "B8",
+        change("topup", "resolved = replace(resolved, 'identity_met', 'credit_quoted')", RELEASED),
+    ),
     # Numbers
     "another scale": ("L7", change("currency", "scale = 2", "'EUR'", column="code")),
     "a currency of no list": ("L7", change("currency", "code = 'XXX'", "'USD'", column="code")),
@@ -777,7 +855,7 @@ def test_another_book_of_the_same_database_raises_no_alarm(books, engine, tmp_pa
 
 REWRITTEN = {
     "customer": ("customer", EVE),
-    "number": ("number", "TINV26-000009"),
+    "number": ("number", "TINV26-000099"),
     "net": ("net", 1),
     "net in words": ("net", "much"),
     "total": ("total", 1),

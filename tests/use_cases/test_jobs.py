@@ -48,6 +48,7 @@ def test_everything_that_is_due_is_done_and_counted(billing, ada, simulated, clo
         "credit": ("done", 0),
         "webhooks": ("done", 0),
         "topups": ("done", 1),
+        "identity": ("done", 0),
         "promotions": ("done", 0),
         "refunds": ("done", 0),
         "tax-ids": ("done", 0),
@@ -61,7 +62,7 @@ def test_a_second_run_has_nothing_to_do(billing, simulated, clock):
     top_up(billing, simulated)
     billing.run_due()
 
-    assert [run.count for run in billing.run_due()] == [0] * 8
+    assert [run.count for run in billing.run_due()] == [0] * 9
     assert [run.count for run in billing.run_due(only="outbox")] == [0]
 
 

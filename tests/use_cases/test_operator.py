@@ -7,7 +7,18 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from prepaid import InvalidRequest, NotAllowed, NotFound, TaxRule, Thresholds, permissions
+from prepaid import (
+    Bonus,
+    IdentityPolicy,
+    InvalidRequest,
+    NotAllowed,
+    NotFound,
+    Percent,
+    Promotion,
+    TaxRule,
+    Thresholds,
+    permissions,
+)
 from tests.use_cases.steps import (
     ADA,
     EVE,
@@ -28,6 +39,7 @@ DAY = (date(2026, 11, 23), date(2026, 11, 24))
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NOBODYS = "top_01m82v7m000000000000000000"
 
+SAVE10 = Promotion("SAVE10", Bonus(Percent("10")))
 ACTS = [
     ("audit.read", lambda ops: ops.audit.list()),
     ("customers.read", lambda ops: ops.customers.search("ada")),
@@ -39,8 +51,18 @@ ACTS = [
     ("gateways.write", lambda ops: ops.gateways.disable("simulated")),
     ("gateways.write", lambda ops: ops.gateways.enable("simulated")),
     ("gateways.write", lambda ops: ops.gateways.countries("simulated", ("DE",))),
+    ("identity.read", lambda ops: ops.identity.cases()),
+    ("identity.read", lambda ops: ops.identity.preview(IdentityPolicy(before_first_topup=True))),
+    ("identity.write", lambda ops: ops.identity.policy(IdentityPolicy(before_first_topup=True))),
+    ("identity.write", lambda ops: ops.identity.approve(ADA, reason="x")),
     ("plugins.read", lambda ops: ops.plugins()),
+    ("promotions.read", lambda ops: ops.promotions.list()),
+    ("promotions.read", lambda ops: ops.promotions.get("SAVE10")),
+    ("promotions.read", lambda ops: ops.promotions.redemptions("SAVE10")),
     ("promotions.read", lambda ops: ops.vouchers.list()),
+    ("promotions.write", lambda ops: ops.promotions.create(SAVE10)),
+    ("promotions.write", lambda ops: ops.promotions.change(SAVE10)),
+    ("promotions.write", lambda ops: ops.promotions.end("SAVE10")),
     ("promotions.write", lambda ops: ops.vouchers.create(eur("1"))),
     ("promotions.write", lambda ops: ops.vouchers.end("vou_01m82v7m000000000000000000", reason="x")),
     ("reports.read", lambda ops: ops.reports.summary(*DAY)),

@@ -20,6 +20,7 @@ IDENTITY_SETTING: Final = "identity"
 """Name of the setting that keeps a book's policies."""
 
 MAX_LEVEL: Final = 9
+MAX_SPAN: Final = timedelta(days=36_525)
 MAX_POLICIES: Final = 8
 
 IdentityState = Literal["unverified", "pending", "verified", "rejected", "expired", "revoked"]
@@ -68,6 +69,21 @@ def _countries(value: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(sorted({country_code(code) for code in value}))
 
 
+def check_level(level: object) -> int:
+    """Return a level.
+
+    Raises:
+        InvalidRequest: It is none.
+    """
+    if type(level) is not int or not 1 <= level <= MAX_LEVEL:
+        raise InvalidRequest(f"level is a whole number from 1 to {MAX_LEVEL}.", field="level")
+    return level
+
+
+def _is_span(value: object) -> bool:
+    return isinstance(value, timedelta) and timedelta(minutes=1) <= value <= MAX_SPAN
+
+
 @frozen(kw_only=True)
 class IdentityPolicy:
     """When customers of a book have to be verified; a book may have several, each of its level.
@@ -96,12 +112,11 @@ class IdentityPolicy:
             raise InvalidRequest("before_first_topup is True or False.", field="before_first_topup")
         if self.basis not in _BASES:
             raise InvalidRequest("basis is 'topups' or 'usage'.", field="basis")
-        if type(self.level) is not int or not 1 <= self.level <= MAX_LEVEL:
-            raise InvalidRequest(f"level is a whole number from 1 to {MAX_LEVEL}.", field="level")
+        check_level(self.level)
         for name in ("period", "valid_for"):
             span = getattr(self, name)
-            if span is not None and (not isinstance(span, timedelta) or span < timedelta(minutes=1)):
-                raise InvalidRequest(f"{name} is a timedelta of a minute or more, or None.", field=name)
+            if span is not None and not _is_span(span):
+                raise InvalidRequest(f"{name} is a timedelta from a minute to a century, or None.", field=name)
         if not self.before_first_topup and not self.above:
             raise InvalidRequest("A policy asks before the first top-up, or above an amount.", field="above")
 
@@ -163,11 +178,6 @@ class Verification:
     verified_at: datetime
     revoked: bool = False
 
-    def counts_for(self, policy: IdentityPolicy, now: datetime) -> bool:
-        """Tell whether it is enough for a policy, and not too old."""
-        fresh = policy.valid_for is None or now < self.verified_at + policy.valid_for
-        return not self.revoked and self.level >= policy.level and fresh
-
 
 @frozen(kw_only=True)
 class IdentityStatus:
@@ -214,7 +224,7 @@ class IdentityCase:
         level: Level that it can lead to.
         reference: The provider's id of it, or None.
         submission: The host's reference to what the customer handed in, or empty.
-        reason: Why it was decided as it was, or empty.
+        reason: Why it was decided as it was, or was not successful so far, or empty.
         actor: Who decided, or empty.
         created_at: When it began.
         submitted_at: When the customer had done their part, or None.

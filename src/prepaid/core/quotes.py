@@ -11,6 +11,7 @@ from attrs import frozen
 
 from .errors import InvalidAmount, InvalidRequest
 from .hashing import canonical_json
+from .identity import IdentityStatus
 from .ids import MAX_KEY, check_text
 from .instants import from_micros, to_micros
 from .money import Money
@@ -37,6 +38,8 @@ class Quote:
         total: What will be paid.
         balance_after: Balance once the top-up is credited.
         expires_at: Instant after which `start` refuses the quote.
+        identity: Whether the customer has to be verified before they start it,
+            and why; None where nobody asks for that. Not a part of the token.
     """
 
     amount: Money
@@ -50,6 +53,7 @@ class Quote:
     total: Money
     balance_after: Money
     expires_at: datetime
+    identity: IdentityStatus | None = None
 
     @property
     def token(self) -> str:

@@ -162,8 +162,8 @@ class Permission:
 
     Attributes:
         allowed: It may.
-        code: ``"allowed"``, ``"customer-frozen"``, ``"suspended"``, ``"negative-balance"``
-            or ``"insufficient-credit"``.
+        code: ``"allowed"``, ``"customer-frozen"``, ``"identity-required"``, ``"suspended"``,
+            ``"negative-balance"`` or ``"insufficient-credit"``.
         reason: A sentence for the customer; empty if allowed.
     """
 

@@ -23,6 +23,7 @@ from ..offering import GatewayOffer
 from ..tax import records
 from ..tax.records import TaxIdStatus
 from ..usage import gate, holds, meters, statement
+from .customer_identity import CustomerIdentity
 
 
 class CustomerDoor:
@@ -35,6 +36,7 @@ class CustomerDoor:
         topups: Buying credit.
         invoices: Documents.
         tax_profile: What decides their tax.
+        identity: Being verified.
         vouchers: Codes that are credit.
     """
 
@@ -49,6 +51,7 @@ class CustomerDoor:
         self.topups = CustomerTopups(self)
         self.invoices = CustomerInvoices(self)
         self.tax_profile = CustomerTaxProfile(self)
+        self.identity = CustomerIdentity(self)
         self.vouchers = CustomerVouchers(self)
 
     def profile(self) -> Customer:

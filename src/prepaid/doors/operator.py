@@ -32,6 +32,7 @@ from ..reporting.summary import Summary, summarise
 from ..reporting.taxes import TaxSum, sum_taxes
 from ..store.operations import AuditEntry
 from ..tax import approvals
+from .operator_identity import OperatorIdentity
 from .operator_promotions import OperatorPromotions, OperatorVouchers
 from .operator_tax import OperatorTax
 
@@ -43,6 +44,7 @@ class OperatorDoor:
         audit: Who did what.
         customers: Customers and what an operator changes on their wallets.
         gateways: How the gateways are, and who may pay there.
+        identity: When customers have to be verified, and who is.
         promotions: Promotions and what they gave.
         reports: Figures.
         settings: Thresholds, the burn order and the limits of top-ups.
@@ -62,6 +64,7 @@ class OperatorDoor:
         self.audit = OperatorAudit(self)
         self.customers = OperatorCustomers(self)
         self.gateways = OperatorGateways(self)
+        self.identity = OperatorIdentity(self)
         self.promotions = OperatorPromotions(self)
         self.reports = OperatorReports(self)
         self.settings = OperatorSettings(self)

@@ -19,6 +19,7 @@ from .documents import documents
 from .findings import Finding, IntegrityReport
 from .grants import grants
 from .holds import holds
+from .identities import identities
 from .keys import transactions
 from .levels import levels
 from .meters import meters
@@ -107,5 +108,6 @@ PROOFS: Final[dict[str, Proof]] = {
     "vouchers": vouchers,
     "documents": documents,
     "taxes": taxes,
+    "identity": identities,
     "acts": audits,
 }

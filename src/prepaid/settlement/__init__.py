@@ -8,6 +8,7 @@ grants, issues the invoice and writes what is to be told.
 
 from .checkouts import gateway_of, load, open_checkout
 from .endings import refuse
+from .releasing import release_held
 from .settling import settle, try_settle
 from .values import Close, Settled, SettlementOutcome
 
@@ -19,6 +20,7 @@ __all__ = [
     "load",
     "open_checkout",
     "refuse",
+    "release_held",
     "settle",
     "try_settle",
 ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
-from .. import audit, outbox, wallets
+from .. import audit, identity, outbox, wallets
 from ..config import Context
 from ..core import keys
 from ..core.errors import AmountOutOfRange, IntegrityFault
@@ -16,11 +16,12 @@ from ..core.transfers import SUSPENSE, clearing, suspense_lines
 from ..ports import PaymentSnapshot
 from ..store import Duplicate, Tx, accounts, payments, topups
 from ..store import customers as customer_rows
+from ..store.identities import HELD
 from ..store.ledger import Header
 from . import selling
 from .checkouts import load
 from .endings import refuse, release
-from .values import Settled, SettlementOutcome
+from .values import Settled
 
 SECOND_PAYMENT: Final = "second-payment"
 
@@ -28,7 +29,7 @@ SECOND_PAYMENT: Final = "second-payment"
 def credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> Settled:
     """Credit what was started and paid."""
     try:
-        return _once(context, topup, payment, post=lambda: _credit(context, topup, payment), outcome="credited")
+        return _once(context, topup, payment, post=lambda: _credit(context, topup, payment))
     except AmountOutOfRange:
         # Captured money is never refused: what a wallet cannot hold waits for an operator.
         return review(context, topup, payment, "balance-full")
@@ -36,17 +37,14 @@ def credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> Settled:
 
 def review(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str) -> Settled:
     """Keep captured money in suspense, for an operator to look at."""
-    return _once(context, topup, payment, post=lambda: _park(context, topup, payment, reason), outcome="review")
+    return _once(context, topup, payment, post=lambda: _park(context, topup, payment, reason))
 
 
-def _once(
-    context: Context,
-    topup: Topup,
-    payment: PaymentSnapshot,
-    *,
-    post: Callable[[], bool],
-    outcome: SettlementOutcome,
-) -> Settled:
+Posted = Literal["credited", "review"] | None
+"""What became of a payment; None if it was posted before."""
+
+
+def _once(context: Context, topup: Topup, payment: PaymentSnapshot, *, post: Callable[[], Posted]) -> Settled:
     """Post a payment unless it was posted, by this top-up or, which is an attack, by another."""
     try:
         posted = post()
@@ -56,9 +54,9 @@ def _once(
             raise IntegrityFault("Settling met a key that only a settled top-up can have.") from None
         if owner != topup.id:
             return refuse(context, topup, "payment-of-another-topup")
-        posted = False
+        posted = None
     after = load(context, topup.id).topup
-    return Settled(after, outcome if posted else "duplicate")
+    return Settled(after, posted or "duplicate")
 
 
 def owner_of(context: Context, gateway: str, payment: PaymentSnapshot) -> str | None:
@@ -67,20 +65,23 @@ def owner_of(context: Context, gateway: str, payment: PaymentSnapshot) -> str | 
     return context.database.read(lambda tx: payments.owner(tx, gateway, payment_id))
 
 
-def _credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> bool:
+def _credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> Posted:
     prepared = selling.prepare(context, topup, clearing(topup.gateway), profile_version=_profile(context, topup))
     actor, now = f"gateway:{topup.gateway}", context.now()
+    asked, suspense = identity.asked_of_payment(context, topup), _suspense(context, topup, payment)
 
-    def work(tx: Tx) -> bool:
+    def work(tx: Tx) -> Posted:
         customer_rows.hold(tx, topup.customer)
+        if identity.is_unmet(tx, context, topup, asked=asked):
+            return _parked(tx, context, topup, payment, system=suspense, reason=HELD)
         settled = {"settled_at": now, "next_poll_at": _look_at(payment, now), "invoice_id": prepared.invoice_id}
         if not topups.step(tx, topup.id, "credited", failure="", **settled):
-            return False
+            return None
         release(tx, context, topup, paid=True)
         sold = selling.with_promotion(tx, context, topup)
         payments.add(tx, sold, payment, posted_as="credited", now=now)
         selling.post(tx, context, sold, prepared, actor=actor, payment_id=payment.payment_id or "")
-        return True
+        return "credited"
 
     return context.database.write(work)
 
@@ -94,19 +95,26 @@ def _profile(context: Context, topup: Topup) -> int | None:
     return load(context, topup.id).profile_version
 
 
-def _park(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str) -> bool:
-    now, system = context.now(), _suspense(context, topup, payment)
+def _park(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str) -> Posted:
+    system = _suspense(context, topup, payment)
 
-    def work(tx: Tx) -> bool:
+    def work(tx: Tx) -> Posted:
         customer_rows.hold(tx, topup.customer)
-        settled = {"settled_at": now, "next_poll_at": _look_at(payment, now)}
-        if not topups.step(tx, topup.id, "review", failure=reason, **settled):
-            return False
-        release(tx, context, topup, paid=True)
-        suspend(tx, context, topup, payment, system=system, reason=reason)
-        return True
+        return _parked(tx, context, topup, payment, system=system, reason=reason)
 
     return context.database.write(work)
+
+
+def _parked(
+    tx: Tx, context: Context, topup: Topup, payment: PaymentSnapshot, *, system: wallets.Accounts, reason: str
+) -> Posted:
+    now = context.now()
+    settled = {"settled_at": now, "next_poll_at": _look_at(payment, now)}
+    if not topups.step(tx, topup.id, "review", failure=reason, **settled):
+        return None
+    release(tx, context, topup, paid=True)
+    suspend(tx, context, topup, payment, system=system, reason=reason)
+    return "review"
 
 
 def _suspense(context: Context, topup: Topup, payment: PaymentSnapshot) -> wallets.Accounts:
@@ -135,6 +143,9 @@ def suspend(
         topup=topup.id,
         reason=reason,
     )
+    if reason == HELD:  # no attack, and nothing wrong with the payment
+        audit.record(tx, context, actor=f"gateway:{topup.gateway}", action="identity-held", target=topup.id)
+        return
     # Under a name of its own: the same may have been told before, when nothing was captured yet and it was refused.
     about = f"{topup.id}/review/{reason}"
     audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=about)

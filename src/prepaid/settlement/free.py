@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .. import promotions
+from .. import identity, promotions
 from ..config import Context
 from ..core.states import OPEN_STATES
 from ..core.transfers import PROMOTION
 from ..store import Tx, topups
 from ..store import customers as customer_rows
+from ..store.identities import HELD
 from ..store.topups import StoredTopup
 from . import selling
 from .checkouts import load
@@ -20,6 +21,10 @@ ACTOR = "system"
 
 class _Lost(Exception):
     """The promotion that would pay for all of it is not there any more."""
+
+
+class _Unverified(Exception):
+    """Its customer has to be verified first."""
 
 
 def complete(context: Context, stored: StoredTopup, *, close: Close | None) -> Settled:
@@ -36,6 +41,10 @@ def complete(context: Context, stored: StoredTopup, *, close: Close | None) -> S
         credited = _credit(context, stored)
     except _Lost:
         return end_unpaid(context, topup, "expired", failure="promotion-lost")
+    except _Unverified:  # there is no payment that could wait: it waits itself, for as long as it may
+        if close is None:
+            return Settled(topup, "pending")
+        return end_unpaid(context, topup, "expired", failure=HELD)
     return Settled(load(context, topup.id).topup, "credited" if credited else "duplicate")
 
 
@@ -43,9 +52,12 @@ def _credit(context: Context, stored: StoredTopup) -> bool:
     topup = stored.topup
     prepared = selling.prepare(context, topup, PROMOTION, profile_version=stored.profile_version)
     settled = {"settled_at": context.now(), "next_poll_at": None, "invoice_id": prepared.invoice_id}
+    asked = identity.asked_of_payment(context, topup)
 
     def work(tx: Tx) -> bool:
         customer_rows.hold(tx, topup.customer)
+        if identity.is_unmet(tx, context, topup, asked=asked):
+            raise _Unverified
         if not topups.step(tx, topup.id, "credited", failure="", **settled):
             return False
         release(tx, context, topup, paid=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, Decimal, localcontext
 
-from .. import customers, wallets
+from .. import customers, identity, wallets
 from ..config import Context
 from ..core.errors import InvalidRequest
 from ..core.money import EXACT, MAX_UNITS, Money, scale_of
@@ -20,6 +20,8 @@ MAX_HOURS = 100_000
 
 def may_start(context: Context, customer_id: str, *, rate: Rate | None = None, hours: int = 1) -> Permission:
     """Say whether a customer may start something: not frozen or suspended, not in debt, and able to pay for a while.
+
+    A policy that compares what was used may ask for a verification first.
 
     Args:
         context: The billing system.
@@ -45,6 +47,9 @@ def may_start(context: Context, customer_id: str, *, rate: Rate | None = None, h
 def _decide(tx: Tx, context: Context, customer_id: str, *, currency: str, rate: Rate | None, hours: int) -> Permission:
     if customer_rows.frozen_at(tx, customer_id) is not None:
         return Permission(False, "customer-frozen", "The customer is frozen.")
+    unmet = identity.unmet_by_usage(tx, context, customer_id, currency)
+    if unmet is not None:
+        return Permission(False, "identity-required", unmet.message)
     balance = wallets.balance(tx, customer_id, currency, now=context.now())
     wallet, settings = accounts.find_wallet(tx, customer_id, currency), operations.read_setting(tx, SETTING) or {}
     if wallet is not None and levels.is_suspended(tx, wallet, balance.settled.units):
