@@ -19,6 +19,8 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 import customer_pages
 import display
+import identity_desk_pages
+import identity_pages
 import operator_pages
 import promotion_pages
 import promotion_words
@@ -34,6 +36,16 @@ from wiring import Panel, open_panel, panel
 HOST = "127.0.0.1"
 USUAL_PORT = 8000
 STEPS_H = (1, 3)
+PAGES = (
+    customer_pages,
+    identity_pages,
+    operator_pages,
+    tax_pages,
+    promotion_pages,
+    voucher_pages,
+    identity_desk_pages,
+    simulated_pages,
+)
 
 
 def create_app(data: Path, *, clock: Any = None) -> Flask:
@@ -44,7 +56,7 @@ def create_app(data: Path, *, clock: Any = None) -> Flask:
     security.protect(app, opened.secret_key)
     display.register(app)
     promotion_words.register(app)
-    for module in (customer_pages, operator_pages, tax_pages, promotion_pages, voucher_pages, simulated_pages):
+    for module in PAGES:
         app.register_blueprint(module.pages)
     app.add_url_rule("/role", view_func=change_role, methods=["POST"])
     app.add_url_rule("/demo/advance", view_func=advance, methods=["POST"])

@@ -14,6 +14,7 @@ from forms import CHIPS, Order, Priced, price, profile_values, read_profile, sai
 from prepaid import (
     GatewayError,
     GatewayUnavailable,
+    IdentityRequired,
     KeyConflict,
     Money,
     PromotionRefused,
@@ -38,7 +39,8 @@ LOOK_AGAIN = {
 
 
 @pages.before_request
-def _customers_only() -> Any:
+def customers_only() -> Any:
+    """Keep operators out."""
     if session.get("role", "customer") != "customer":
         return render_template("switch.html", wanted="customer", name="Customer (Ada)"), 403
     return None
@@ -171,6 +173,10 @@ def _not_begun(order: Order, priced: Priced, problem: RequestRefused | GatewayEr
             return _look_again(order, LOOK_AGAIN[type(problem)])
         case PromotionRefused() | TooManyAttempts():
             return _form(order, without_code(panel().ada(), order, problem)), 422
+        case IdentityRequired():
+            flash(f"{sentence(problem)} Nothing was paid.")
+            asked = {"amount": order.amount, "gateway": order.gateway or None, "code": order.code or None}
+            return redirect(url_for("identity.identity", **asked))
         case GatewayUnavailable():
             # The same key goes on where this attempt ended.
             flash("The payment page cannot be opened now. Nothing was paid; try again.")

@@ -44,7 +44,7 @@ VOUCHER_FIELDS = {
 MOST_DAYS = 36_500
 _WHOLE = re.compile("[0-9]{1,9}", re.ASCII)
 Value = TypeVar("Value")
-_ELSEWHERE = {"effect": "gives", "promotion": "code"}
+_ELSEWHERE = {"effect": "gives", "promotion": "code", "country": "countries", "customer": "action"}
 
 
 def error_of(refused: RequestRefused, fields: Mapping[str, str]) -> dict[str, str]:
@@ -57,7 +57,7 @@ def error_of(refused: RequestRefused, fields: Mapping[str, str]) -> dict[str, st
     return {name if name in fields else next(iter(fields)): words[:1].upper() + words[1:]}
 
 
-def _at(field: str, read: Callable[[str], Value], sent: Mapping[str, str]) -> Value | None:
+def optional(field: str, read: Callable[[str], Value], sent: Mapping[str, str]) -> Value | None:
     """Read a field that may be empty; what is wrong with it is said of this field."""
     if not sent[field]:
         return None
@@ -157,15 +157,15 @@ def read_promotion(values: Mapping[str, str], *, known: Promotion | None = None)
         raise InvalidRequest("Give the code that customers type.", field="code")
     effect = known.effect if known is not None and not can_show_effect(known) else _read_effect(sent)
     read: dict[str, Any] = {
-        "minimum": _at("minimum", read_money, sent),
-        "uses_total": _at("uses_total", whole, sent),
-        "uses_per_customer": _at("uses_per_customer", whole, sent),
+        "minimum": optional("minimum", read_money, sent),
+        "uses_total": optional("uses_total", whole, sent),
+        "uses_per_customer": optional("uses_per_customer", whole, sent),
         "first_topup_only": bool(sent["first_topup_only"]),
-        "budget": _at("budget", read_money, sent),
-        "valid_from": _at("valid_from", _day, sent),
-        "valid_until": _at("valid_until", _day, sent),
+        "budget": optional("budget", read_money, sent),
+        "valid_from": optional("valid_from", _day, sent),
+        "valid_until": optional("valid_until", _day, sent),
         "timezone": sent["timezone"],
-        "bonus_expires_after": _at("bonus_expires_after", days, sent),
+        "bonus_expires_after": optional("bonus_expires_after", days, sent),
     }
     if known is None:
         return Promotion(sent["code"], effect, **read)
@@ -188,8 +188,8 @@ def _read_effect(sent: Mapping[str, str]) -> Bonus | Discount:
     if sent["fixed"]:
         if sent["cap"]:
             raise InvalidRequest("It limits a percentage; a fixed amount is as high as it is.", field="cap")
-        return kind(_at("fixed", lambda written: Fixed(read_money(written)), sent))
-    return kind(_at("percent", Percent, sent), cap=_at("cap", read_money, sent))
+        return kind(optional("fixed", lambda written: Fixed(read_money(written)), sent))
+    return kind(optional("percent", Percent, sent), cap=optional("cap", read_money, sent))
 
 
 def read_vouchers(values: Mapping[str, str], zone: ZoneInfo) -> dict[str, Any]:
@@ -203,14 +203,14 @@ def read_vouchers(values: Mapping[str, str], zone: ZoneInfo) -> dict[str, Any]:
         "amount": _needed("amount", read_money, sent),
         "count": _needed("count", whole, sent),
         "prefix": sent["prefix"],
-        "expires_at": _at("expires_at", lambda written: first_instant(written, zone), sent),
-        "credit_valid_for": _at("credit_valid_for", days, sent),
+        "expires_at": optional("expires_at", lambda written: first_instant(written, zone), sent),
+        "credit_valid_for": optional("credit_valid_for", days, sent),
         "reason": sent["reason"],
     }
 
 
 def _needed(field: str, read: Callable[[str], Value], sent: Mapping[str, str]) -> Value:
-    value = _at(field, read, sent)
+    value = optional(field, read, sent)
     if value is None:
         raise InvalidRequest(f"Give {VOUCHER_FIELDS[field]}.", field=field)
     return value

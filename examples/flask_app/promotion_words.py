@@ -1,4 +1,4 @@
-"""A promotion in words: what it gives, to whom, and how far it is used."""
+"""Rules in words: what a promotion gives and to whom, and when a policy asks for an identity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from display import day, percent, plain_money
-from prepaid import Bonus, Discount, Fixed, Money, Percent, Promotion
+from prepaid import Bonus, Discount, Fixed, IdentityPolicy, Money, Percent, Promotion
 
 DAY = timedelta(days=1)
 
@@ -88,6 +88,18 @@ def lasting(span: timedelta) -> str:
     return f"{span.days:,} day{'' if span.days == 1 else 's'}"
 
 
+def asks(policy: IdentityPolicy) -> str:
+    """Say when a policy asks a customer to be verified."""
+    before = "before the first top-up" if policy.before_first_topup else ""
+    counted = "used" if policy.basis == "usage" else "bought"
+    within = f" within {lasting(policy.period)}" if policy.period else ""
+    above = f"when more than {amounts(policy.above)} is {counted}{within}" if policy.above else ""
+    where = f" in {', '.join(policy.countries)}" if policy.countries else ""
+    again = f", again after {lasting(policy.valid_for)}" if policy.valid_for else ""
+    when = " and ".join(part for part in (before, above) if part)
+    return f"Customers{where} are asked {when}{again}; level {policy.level} is enough."
+
+
 def register(app: Any) -> None:
     """Give the templates of an app these words."""
-    app.jinja_env.filters.update(gives=gives, limits=limits, amounts=amounts)
+    app.jinja_env.filters.update(gives=gives, limits=limits, amounts=amounts, asks=asks)

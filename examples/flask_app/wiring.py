@@ -1,4 +1,4 @@
-"""The host's side of the wiring: one seller, two gateways, a register, a mailer and a clock, made a `Prepaid`."""
+"""The host's side of the wiring: a seller, gateways, who verifies, a register, a mailer, a clock, made a `Prepaid`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from flask import current_app
 
 from prepaid import Address, Money, Prepaid, Registration, Seller, permissions
 from prepaid.gateways import BankTransferGateway, SimulatedGateway
+from prepaid.identity_providers import SimulatedIdentity
 from prepaid.ports import RegisterAnswer, TaxId
 
 CURRENCY = "EUR"
@@ -142,6 +143,7 @@ class Panel:
     Attributes:
         billing: The library.
         gateway: The simulated provider, from the payer's side.
+        identity: Who verifies customers, simulated as well.
         clock: What time it is in the demo.
         outbox: Mails that were sent.
         state: Where the demo keeps everything.
@@ -150,6 +152,7 @@ class Panel:
 
     billing: Prepaid
     gateway: SimulatedGateway
+    identity: SimulatedIdentity
     clock: Any
     outbox: Outbox
     state: Path
@@ -189,6 +192,12 @@ def open_panel(state: Path, clock: Any = None) -> Panel:
         label="Simulated card",
         clock=now,
     )
+    identity = SimulatedIdentity(
+        state=str(state / "simulated-identity.db"),
+        webhook_secrets=(_kept_secret(state / "identity-webhook-secret"),),
+        page_url="/simulated/identity/{reference}",
+        clock=now,
+    )
     outbox = Outbox(state / "outbox", now)
     billing = Prepaid(
         database=f"sqlite:///{state / 'billing.db'}",
@@ -196,6 +205,7 @@ def open_panel(state: Path, clock: Any = None) -> Panel:
         seller=SELLER,
         currencies=(CURRENCY,),
         gateways=[gateway, TRANSFER],
+        identity=identity,
         tax_id_registers=[DemoRegister(now)],
         mailer=outbox,
         load_plugins=False,
@@ -204,6 +214,7 @@ def open_panel(state: Path, clock: Any = None) -> Panel:
     return Panel(
         billing=billing,
         gateway=gateway,
+        identity=identity,
         clock=now,
         outbox=outbox,
         state=state,
