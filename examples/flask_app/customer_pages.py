@@ -132,7 +132,7 @@ def live_quote() -> Any:
     """Price what is being typed."""
     priced = price(panel().ada(), Order.read(request.args))
     summary = render_template("customer/_summary.html", priced=priced, unproven=_is_unproven(priced))
-    return jsonify(summary=summary, errors=priced.errors, spoken=_spoken(priced))
+    return jsonify(summary=summary, errors=priced.errors, unknown=priced.unknown, spoken=_spoken(priced))
 
 
 @pages.post("/add-funds")

@@ -80,10 +80,12 @@ class Priced:
     Attributes:
         quote: The summary, or None if there is nothing to price.
         errors: Messages by field.
+        unknown: The code is not known; to ask again counts as another try.
     """
 
     quote: Quote | None = None
     errors: dict[str, str] = field(factory=dict)
+    unknown: bool = False
 
     @property
     def payable(self) -> bool:
@@ -108,7 +110,8 @@ def price(door: Any, order: Order) -> Priced:
 def without_code(door: Any, order: Order, refused: RequestRefused) -> Priced:
     """Price an order without its code, which was refused."""
     without = price(door, Order(amount=order.amount, gateway=order.gateway))
-    return Priced(quote=without.quote, errors={**without.errors, "code": said_of_code(refused)})
+    unknown = isinstance(refused, PromotionRefused) and refused.reason == "unknown"
+    return Priced(quote=without.quote, errors={**without.errors, "code": said_of_code(refused)}, unknown=unknown)
 
 
 def said_of_code(refused: RequestRefused) -> str:

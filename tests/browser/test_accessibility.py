@@ -64,7 +64,7 @@ def _become_customer(page: Any) -> None:
 
 
 def _become_operator(page: Any) -> None:
-    page.goto("/")
+    page.goto("/identity")
     page.click("button:has-text('Operator (Alice)')")
 
 
@@ -114,6 +114,46 @@ def _with_code(act: str) -> Callable[[Any], None]:
         page.click(f"button[value={act}]")
 
     return steps
+
+
+def _policy(act: str, above: str = "") -> Callable[[Any], None]:
+    def steps(page: Any) -> None:
+        _become_operator(page)
+        page.goto("/operator/identity/policy")
+        page.fill("#above", above)
+        if act:
+            page.click(f"button[value={act}]")
+
+    return steps
+
+
+def _as_customer(url: str) -> Callable[[Any], None]:
+    def steps(page: Any) -> None:
+        page.click("button:has-text('Customer (Ada)')")
+        page.goto(url)
+
+    return steps
+
+
+def _identify(act: str) -> Callable[[Any], None]:
+    def steps(page: Any) -> None:
+        page.goto("/identity")
+        page.click("main button.primary")
+        page.click(f"button[value={act}]")
+
+    return steps
+
+
+def _queue(page: Any) -> None:
+    _become_operator(page)
+    page.goto("/operator/identity")
+
+
+def _approved(page: Any) -> None:
+    page.check("input[value=approve]")
+    page.fill("#reason", "seen in the office")
+    page.click("main button.primary")
+    _as_customer("/identity")(page)
 
 
 def _first_invoice(page: Any) -> None:
@@ -198,6 +238,23 @@ PAGES: dict[str, Callable[[Any], Any]] = {
     "second payment": _operator("review"),
     "refund": _decide("paid twice"),
     "refunded": _become_customer,
+    "identity that nobody asks for": lambda page: page.goto("/identity"),
+    "policy": _policy(""),
+    "policy that cannot be": _policy("set"),
+    "preview of a policy": _policy("preview", "0"),
+    "queue with a policy": _policy("set", "0"),
+    "customer without a case": lambda page: page.goto("/operator/identity/of?customer=ada"),
+    "decision without a choice": lambda page: page.click("main button.primary"),
+    "summary that asks for an identity": _as_customer("/add-funds?amount=50.00"),
+    "identity": lambda page: page.click("#summary a:has-text('Verify your identity')"),
+    "identity provider": lambda page: page.click("main button.primary"),
+    "identity provider that asks again": lambda page: page.click("button[value=again]"),
+    "identity under way": lambda page: page.goto("/identity"),
+    "identity that was rejected": _identify("reject"),
+    "identity that is looked at": _identify("later"),
+    "queue": _queue,
+    "customer with a case": lambda page: page.click("tbody a"),
+    "identity that is verified": _approved,
 }
 
 

@@ -86,6 +86,25 @@ def test_a_code_typed_slowly_is_not_guessed_letter_by_letter(visit: Any) -> None
     assert [url.partition("code=")[2] for url in asked] == ["WELCOME10"]
 
 
+def test_a_code_that_is_not_known_is_asked_about_once_while_the_amount_changes(visit: Any) -> None:
+    page = visit("/add-funds?amount=50.00")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "code=NOSUCH" in request.url else None)
+    page.click("summary:has-text('Add a code')")
+    page.fill("#code", "NOSUCH")
+    page.wait_for_selector("#code-error:has-text('not known')")
+
+    page.fill("#amount", "30.00")
+    page.wait_for_selector("#total:has-text('€35.70')")
+
+    assert len(asked) == 1
+    assert page.is_visible("#code-error")
+    assert page.is_disabled("button[value=pay]")
+    page.fill("#code", "SAVE5")
+    page.wait_for_selector("#discount-line")
+    assert page.is_enabled("button[value=pay]")
+
+
 def test_what_costs_nothing_is_there_at_once(visit: Any, money: Any) -> None:
     page = visit("/")
     before = money(page.inner_text("#balance"))

@@ -14,6 +14,7 @@ function liveSummary(form) {
   const amount = form.elements.amount;
   let timer = 0;
   let running = null;
+  let unknown = null;
 
   function showError(name, message) {
     const place = document.getElementById(`${name}-error`);
@@ -31,11 +32,18 @@ function liveSummary(form) {
     const fields = new FormData(form);
     const query = new URLSearchParams();
     for (const name of ["amount", "gateway", "code"]) query.set(name, fields.get(name) || "");
+    // One that is not known is not asked about again while the amount changes.
+    const known = unknown && unknown.code === query.get("code") ? unknown : null;
+    if (known) query.set("code", "");
     try {
       const answer = await fetch(`${form.dataset.quoteUrl}?${query}`, { signal: running.signal });
       if (!answer.ok) throw new Error(answer.status);
       const priced = await answer.json();
+      if (known) priced.errors.code = known.message;
+      else unknown = priced.unknown ? { code: query.get("code"), message: priced.errors.code } : null;
       summary.innerHTML = priced.summary;
+      const pay = summary.querySelector("button");
+      if (pay && known) pay.disabled = true;
       spoken.textContent = priced.spoken;
       for (const name of ["amount", "gateway", "code"]) showError(name, priced.errors[name]);
       summary.removeAttribute("aria-busy");
