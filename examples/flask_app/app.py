@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from flask import Flask, flash, redirect, render_template, request, send_file, session, url_for
@@ -150,13 +151,19 @@ def main() -> None:
 
 
 def _end_by_signal(server: _Server) -> None:
-    """End the loop from outside it: an exception in the middle of it would tear a request apart."""
+    """End the loop from outside it: an exception in the middle of it would tear a request apart.
 
-    def end(*_: Any) -> None:
-        threading.Thread(target=server.shutdown).start()
+    The handler only puts: it may interrupt the start of a thread, and could not start another one then.
+    """
+    signals: SimpleQueue[int] = SimpleQueue()
 
+    def wait() -> None:
+        signals.get()
+        server.shutdown()
+
+    threading.Thread(target=wait, daemon=True).start()
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, end)
+        signal.signal(name, lambda number, _: signals.put(number))
 
 
 def _options() -> argparse.Namespace:
