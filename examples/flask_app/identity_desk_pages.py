@@ -115,16 +115,23 @@ def policy_values(policies: tuple[IdentityPolicy, ...]) -> dict[str, str]:
 
 
 def _days(span: timedelta | None) -> str:
-    return "" if span is None else str(span.days)
+    return "" if span is None or not span.days else str(span.days)
+
+
+def _says_more(policies: tuple[IdentityPolicy, ...]) -> bool:
+    """Tell whether the form has no room for what is set."""
+    return bool(policies) and policies != (read_policy(policy_values(policies)),)
 
 
 def _policy_page(values: Mapping[str, str], errors: dict[str, str], *, preview: IdentityPreview | None = None) -> str:
+    policies = panel().alice().identity.policies()
     return render_template(
         "operator/identity_policy.html",
         values=values,
         errors=errors,
         preview=preview,
-        policies=panel().alice().identity.policies(),
+        policies=policies,
+        says_more=_says_more(policies),
     )
 
 

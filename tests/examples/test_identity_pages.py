@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from prepaid import IdentityPolicy, Money
-from tests.examples.test_promotion_pages import error_at
-from tests.examples.visiting import Visitor, hidden, money_in
+from tests.examples.visiting import Visitor, error_at, hidden, money_in
 
 FIRST = IdentityPolicy(before_first_topup=True)
 EUR = "EUR"
@@ -137,8 +136,10 @@ def test_a_payment_under_way_waits_for_the_verification_and_is_credited_by_it(vi
     ask(panel, FIRST)
 
     waiting = visitor.post(checkout, act="pay").text
+    overview = visitor.get("/").text
     identify(visitor, "verify")
 
+    assert "Waits for your identity" in overview
     assert "Verify your identity to get your credit" in waiting
     assert 'href="/identity"' in waiting
     topup = panel.ada().topups.list().items[0]
@@ -357,9 +358,20 @@ def test_a_policy_that_cannot_be_is_refused_beside_its_field(
 def test_several_policies_are_named_before_they_are_replaced(operator: Visitor, panel: Any) -> None:
     ask(panel, FIRST, IdentityPolicy(above=eur("10.00"), level=2, basis="usage"))
 
-    assert "2 policies are set" in operator.get("/operator/identity/policy").text
+    assert "Setting this form replaces it" in operator.get("/operator/identity/policy").text
     assert "is used" in operator.get("/operator/identity").text
     assert policy(operator, "magic", above="1").status_code == 400
+
+
+def test_a_policy_that_the_form_cannot_show_is_named_before_it_is_replaced(operator: Visitor, panel: Any) -> None:
+    ask(panel, IdentityPolicy(above=eur("10.00"), period=timedelta(hours=36)))
+
+    page = operator.get("/operator/identity/policy").text
+
+    assert "within 36 hours" in page
+    assert "Setting this form replaces it" in page
+    ask(panel, IdentityPolicy(above=eur("10.00"), period=timedelta(days=36)))
+    assert "replaces it" not in operator.get("/operator/identity/policy").text
 
 
 def test_usage_asks_at_the_next_topup(visitor: Visitor, panel: Any) -> None:

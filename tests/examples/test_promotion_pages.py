@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from prepaid import Bonus, Discount, Fixed, Money, Percent, Promotion, Tiers
-from tests.examples.visiting import Visitor, hidden, money_in
+from tests.examples.visiting import Visitor, error_at, hidden, money_in
 
 PROMOTION = {"code": "SPRING", "gives": "bonus", "percent": "10", "timezone": "Europe/Berlin", "reason": "spring"}
 EUR = "EUR"
@@ -19,17 +19,6 @@ EUR = "EUR"
 
 def eur(amount: str) -> Money:
     return Money.of(amount, EUR)
-
-
-def error_at(page: str, field: str) -> str:
-    """Read the error of a field, which must be marked and connected with it."""
-    marked = re.search(f'<input id="{field}"[^>]*>', page)
-    assert marked is not None
-    assert 'aria-invalid="true"' in marked.group()
-    assert f'{field}-error"' in marked.group()
-    said = re.search(f'<p class="error" id="{field}-error" ?>([^<]+)</p>', page)
-    assert said is not None
-    return html.unescape(said.group(1))
 
 
 def summary(visitor: Visitor, amount: str, code: str, *, gateway: str = "simulated") -> str:

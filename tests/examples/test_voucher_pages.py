@@ -14,8 +14,7 @@ from urllib.parse import unquote
 import pytest
 
 from prepaid import Money
-from tests.examples.test_promotion_pages import error_at
-from tests.examples.visiting import Visitor, money_in
+from tests.examples.visiting import Visitor, error_at, money_in
 
 VOUCHERS = {"amount": "5", "count": "3", "prefix": "gift", "reason": "the fair", "key": "k1"}
 

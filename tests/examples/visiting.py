@@ -54,3 +54,14 @@ def money_in(page: str, near: str) -> Decimal:
     match = re.search(near + r'.*?<data class="money" value="([^"]+)"', page, re.DOTALL)
     assert match is not None
     return Decimal(match.group(1))
+
+
+def error_at(page: str, field: str) -> str:
+    """Read the error of a field, which must be marked and connected with it."""
+    marked = re.search(f'<input id="{field}"[^>]*>', page)
+    assert marked is not None
+    assert 'aria-invalid="true"' in marked.group()
+    assert f'{field}-error"' in marked.group()
+    said = re.search(f'<p class="error" id="{field}-error" ?>([^<]+)</p>', page)
+    assert said is not None
+    return html.unescape(said.group(1))
