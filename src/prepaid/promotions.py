@@ -135,9 +135,10 @@ def reserve(tx: Tx, context: Context, customer: Customer, wish: Wish, *, topup: 
     stored = promotions.hold(tx, _find(tx, wish).id)
     if stored is None:
         raise IntegrityFault("A promotion is gone.")
-    if _movable(tx, customer, stored):
+    own = _movable(tx, customer, stored)
+    if any(each.lapses_at > now for each in own):
         raise in_use()
-    lapsed = _lapsed(tx, context, stored)
+    lapsed = tuple({each.id: each for each in (*_lapsed(tx, context, stored), *own)}.values())
     adjustment = _apply(tx, context, customer, wish, stored=stored, freed=lapsed)
     for each in lapsed:  # so that nobody is refused for want of a job
         _release(tx, each, "lapsed", now)
@@ -257,7 +258,7 @@ def _lapsed(tx: Tx, context: Context, stored: StoredPromotion) -> list[Redemptio
     """Read reservations that stand in somebody's way though their time is over."""
     rule = stored.rule
     uses_met = rule.uses_total is not None and stored.uses >= rule.uses_total
-    if not uses_met and rule.budget is None and rule.uses_per_customer is None:
+    if not uses_met and rule.budget is None:  # those of the customer who asks are moved in any case
         return []
     return redemptions.lapsed(tx, context.now(), limit=LAPSED_AT_ONCE, promotion_id=stored.id)
 

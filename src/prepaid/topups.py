@@ -9,7 +9,8 @@ leaves a top-up that the same key resumes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -42,7 +43,6 @@ from .core.money import Money, require_whole_minor
 from .core.pages import Page, make_cursor, read_cursor
 from .core.parties import Customer
 from .core.quotes import Quote, QuoteClaim, claim_of
-from .core.redemption import in_use
 from .core.states import PAID_STATES
 from .core.taxation import discounted
 from .core.topups import NO_GATEWAY, Topup
@@ -267,6 +267,7 @@ def _keep_in_place_of_earlier(context: Context, customer: Customer, intent: _Int
     Raises:
         PromotionRefused: The code does not apply, or the earlier checkout may still be paid.
     """
+    _require_unfrozen(context.database.read(lambda tx: customer_rows.frozen_at(tx, customer.id)))
     _give_up_earlier(context, customer, intent.code)
     try:
         return _keep_intent(context, customer, intent)
@@ -278,12 +279,16 @@ def _keep_in_place_of_earlier(context: Context, customer: Customer, intent: _Int
     return _keep_intent(context, customer, intent)
 
 
+def _require_unfrozen(frozen_at: datetime | None) -> None:
+    if frozen_at is not None:
+        raise CustomerFrozen("The customer is frozen.", field="customer")
+
+
 def _give_up_earlier(context: Context, customer: Customer, code: str) -> None:
     for topup_id in promotions.movable(context, customer, code) if code else ():
-        try:
-            settlement.settle(context, topup_id, close="cancel")  # re-reads first: what was paid is credited
-        except GatewayError as error:
-            raise in_use() from error
+        # Re-reads first: what was paid is credited. What cannot be asked is in use, unless its reservation has lapsed.
+        with suppress(GatewayError):
+            settlement.settle(context, topup_id, close="cancel")
 
 
 def _page_url(url: object, field: str) -> str:
@@ -313,8 +318,7 @@ def _keep_intent(context: Context, customer: Customer, intent: _Intent) -> Store
 
     def work(tx: Tx) -> StoredTopup | None:
         customer_rows.hold(tx, customer.id)
-        if customer_rows.frozen_at(tx, customer.id) is not None:
-            raise CustomerFrozen("The customer is frozen.", field="customer")
+        _require_unfrozen(customer_rows.frozen_at(tx, customer.id))
         limits = limits_from_record(operations.read_setting(tx, LIMITS_SETTING)).of(fresh.credit.currency)
         if not allowances.reserve(tx, customer.id, fresh.credit, day=today, limits=limits):
             return None

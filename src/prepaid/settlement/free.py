@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import promotions
 from ..config import Context
+from ..core.errors import AmountOutOfRange
 from ..core.states import OPEN_STATES
 from ..core.transfers import PROMOTION
 from ..store import Tx, topups
@@ -29,6 +30,8 @@ def complete(context: Context, stored: StoredTopup, *, close: Close | None) -> S
     """
     topup = stored.topup
     if topup.state not in OPEN_STATES:
+        if stored.next_look_at is not None:  # an operator asked to look again, and there is nobody to ask
+            context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, None, 0))
         return Settled(topup, "duplicate")
     if close == "cancel":
         return end_unpaid(context, topup, "canceled", failure="canceled")
@@ -36,6 +39,8 @@ def complete(context: Context, stored: StoredTopup, *, close: Close | None) -> S
         credited = _credit(context, stored)
     except _Lost:
         return end_unpaid(context, topup, "expired", failure="promotion-lost")
+    except AmountOutOfRange:
+        return end_unpaid(context, topup, "failed", failure="balance-full")
     return Settled(load(context, topup.id).topup, "credited" if credited else "duplicate")
 
 

@@ -45,6 +45,8 @@ def _from_row(row: Any) -> Redemption:
 
 def add(tx: Tx, redemption: Redemption) -> None:
     """Reserve a promotion for a top-up that is kept already."""
+    # Whom else it is for is no part of its terms, and may be a thousand names.
+    rule = {**promotion_record(redemption.rule), "customers": [], "groups": []}
     row = {
         "id": redemption.id,
         "promotion_id": redemption.promotion_id,
@@ -56,7 +58,7 @@ def add(tx: Tx, redemption: Redemption) -> None:
         "bonus": redemption.bonus.units,
         "discount": redemption.discount.units,
         "first_only": int(redemption.rule.first_topup_only),
-        "terms": canonical_json({"typed": str(redemption.typed.units), "rule": promotion_record(redemption.rule)}),
+        "terms": canonical_json({"typed": str(redemption.typed.units), "rule": rule}),
         "reserved_at": redemption.reserved_at,
         "lapses_at": redemption.lapses_at,
         "reason": "",
@@ -71,6 +73,8 @@ def step(
     statement = update(_redemption).where(
         _redemption.c.book_id == tx.book_id, _redemption.c.id == redemption.id, _redemption.c.state == source
     )
+    if reason == "lapsed":  # that of a top-up which was paid since does not
+        statement = statement.where(~_is_paid())
     return bool(tx.execute(statement.values(state=target, closed_at=at, reason=reason)).rowcount)
 
 
