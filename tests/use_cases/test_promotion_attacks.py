@@ -347,7 +347,7 @@ def test_budget_changes_with_open_reservations(billing, simulated, ada, clock):
     assert billing.check().ok
 
 
-def test_who_reads_the_database_has_64_bits_of_a_voucher_left_to_guess():
+def test_who_reads_the_database_has_64_bits_of_a_voucher_left_to_guess(place):
     """Its ending stands beside the unsalted hash, and the prefix in the codes of others."""
     import math
 
