@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from flask import Flask, flash, redirect, render_template, request, send_file, session, url_for
@@ -19,10 +20,15 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 import customer_pages
 import display
+import identity_desk_pages
+import identity_pages
 import operator_pages
+import promotion_pages
+import promotion_words
 import security
 import simulated_pages
 import tax_pages
+import voucher_pages
 from forms import sentence
 from prepaid import NotFound, RequestRefused
 from seed import seeded
@@ -31,6 +37,16 @@ from wiring import Panel, open_panel, panel
 HOST = "127.0.0.1"
 USUAL_PORT = 8000
 STEPS_H = (1, 3)
+PAGES = (
+    customer_pages,
+    identity_pages,
+    operator_pages,
+    tax_pages,
+    promotion_pages,
+    voucher_pages,
+    identity_desk_pages,
+    simulated_pages,
+)
 
 
 def create_app(data: Path, *, clock: Any = None) -> Flask:
@@ -40,8 +56,9 @@ def create_app(data: Path, *, clock: Any = None) -> Flask:
     opened.billing.upgrade_database()
     security.protect(app, opened.secret_key)
     display.register(app)
-    for pages in (customer_pages.pages, operator_pages.pages, tax_pages.pages, simulated_pages.pages):
-        app.register_blueprint(pages)
+    promotion_words.register(app)
+    for module in PAGES:
+        app.register_blueprint(module.pages)
     app.add_url_rule("/role", view_func=change_role, methods=["POST"])
     app.add_url_rule("/demo/advance", view_func=advance, methods=["POST"])
     app.add_url_rule("/demo/mails/<name>", view_func=mail)
@@ -134,13 +151,19 @@ def main() -> None:
 
 
 def _end_by_signal(server: _Server) -> None:
-    """End the loop from outside it: an exception in the middle of it would tear a request apart."""
+    """End the loop from outside it: an exception in the middle of it would tear a request apart.
 
-    def end(*_: Any) -> None:
-        threading.Thread(target=server.shutdown).start()
+    The handler only puts: it may interrupt the start of a thread, and could not start another one then.
+    """
+    signals: SimpleQueue[int] = SimpleQueue()
 
+    def wait() -> None:
+        signals.get()
+        server.shutdown()
+
+    threading.Thread(target=wait, daemon=True).start()
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, end)
+        signal.signal(name, lambda number, _: signals.put(number))
 
 
 def _options() -> argparse.Namespace:

@@ -9,23 +9,27 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, session, url_for
 
-from display import ASKED_AGAIN, OPEN, TAX_ID_STATES, day
-from forms import CHIPS, Order, Priced, price, profile_values, read_profile, sentence
+from display import ASKED_AGAIN, OPEN, TAX_ID_STATES, day, in_zone, plain_money
+from forms import CHIPS, Order, Priced, price, profile_values, read_profile, said_of_code, sentence, without_code
 from prepaid import (
     GatewayError,
     GatewayUnavailable,
+    IdentityRequired,
     KeyConflict,
     Money,
+    PromotionRefused,
     QuoteChanged,
     QuoteExpired,
     RequestRefused,
     TaxIdStatus,
+    TooManyAttempts,
 )
-from wiring import CURRENCY, ZONE, DemoRegister, panel
+from wiring import CODES_TO_TRY, CURRENCY, DemoRegister, panel
 
 pages = Blueprint("customer", __name__)
 UNDER_WAY = (*OPEN, "review")
 ROWS = 20
+LONGEST_CODE = 100
 # What the customer is asked to look at before a top-up is begun after all.
 LOOK_AGAIN = {
     KeyConflict: "This form was used before. Check the summary, then pay.",
@@ -35,7 +39,8 @@ LOOK_AGAIN = {
 
 
 @pages.before_request
-def _customers_only() -> Any:
+def customers_only() -> Any:
+    """Keep operators out."""
     if session.get("role", "customer") != "customer":
         return render_template("switch.html", wanted="customer", name="Customer (Ada)"), 403
     return None
@@ -44,6 +49,10 @@ def _customers_only() -> Any:
 @pages.get("/")
 def overview() -> Any:
     """Show the balance, how long it lasts, and what uses it."""
+    return _overview({})
+
+
+def _overview(errors: dict[str, str], *, voucher: str = "") -> str:
     ada = panel().ada()
     meters = ada.meters()
     return render_template(
@@ -55,7 +64,23 @@ def overview() -> Any:
         per_hour=sum((meter.rate.cost_of(hours=1) for meter in meters), Money.zero(CURRENCY)),
         waiting=[topup for topup in ada.topups.list(limit=10).items if topup.state in UNDER_WAY],
         recent=ada.transactions(limit=6).items,
+        voucher=voucher,
+        errors=errors,
+        to_try=panel().voucher_to_try(),
     )
+
+
+@pages.post("/vouchers")
+def redeem_voucher() -> Any:
+    """Turn a voucher into credit, or say next to its field why not."""
+    code = request.form.get("voucher", "").strip()[:LONGEST_CODE]
+    try:
+        redeemed = panel().ada().vouchers.redeem(code)
+    except RequestRefused as refused:
+        return _overview({"voucher": said_of_code(refused) if code else "Type the code."}, voucher=code), 422
+    until = "" if redeemed.expires_at is None else f" It is to be used before {day(in_zone(redeemed.expires_at))}."
+    flash(f"The {plain_money(redeemed.amount)} of this voucher are on your balance.{until}")
+    return redirect(url_for(".overview"))
 
 
 @pages.get("/add-funds")
@@ -79,6 +104,7 @@ def _form(order: Order, priced: Priced, *, key: str | None = None) -> str:
         chips=[Money.of(chip, CURRENCY) for chip in CHIPS],
         balance=door.balance(),
         key=key or secrets.token_urlsafe(16),
+        to_try=CODES_TO_TRY,
     )
 
 
@@ -93,7 +119,12 @@ def _spoken(priced: Priced) -> str:
         return ""
     quote = priced.quote
     tax = f", of which {quote.tax.total.format()} tax" if quote.tax.total else ""
-    return f"Total to pay {quote.total.format()}{tax}. Balance afterwards {quote.balance_after.format()}."
+    given = "".join(
+        f" {name} {amount.format()}."
+        for name, amount in (("Bonus", quote.bonus), ("Discount", quote.discount))
+        if amount
+    )
+    return f"Total to pay {quote.total.format()}{tax}.{given} Balance afterwards {quote.balance_after.format()}."
 
 
 @pages.get("/add-funds/quote")
@@ -101,7 +132,7 @@ def live_quote() -> Any:
     """Price what is being typed."""
     priced = price(panel().ada(), Order.read(request.args))
     summary = render_template("customer/_summary.html", priced=priced, unproven=_is_unproven(priced))
-    return jsonify(summary=summary, errors=priced.errors, spoken=_spoken(priced))
+    return jsonify(summary=summary, errors=priced.errors, unknown=priced.unknown, spoken=_spoken(priced))
 
 
 @pages.post("/add-funds")
@@ -130,17 +161,29 @@ def _pay(order: Order) -> Any:
     back, cancel = url_for(".come_back", _external=True), url_for(".left", _external=True)
     try:
         topup = door.topups.start(token, return_url=back, cancel_url=cancel, key=key)
-    except (KeyConflict, QuoteExpired, QuoteChanged) as refused:
-        return _look_again(order, LOOK_AGAIN[type(refused)])
-    except GatewayUnavailable:
-        # The same key goes on where this attempt ended.
-        flash("The payment page cannot be opened now. Nothing was paid; try again.")
-        return _form(order, priced, key=key), 503
-    except GatewayError:
-        return _look_again(order, "The payment provider refused this payment. Nothing was paid.")
-    if topup.checkout.redirect_url is None:
-        return redirect(url_for(".come_back", topup=topup.id))
-    return redirect(topup.checkout.redirect_url)
+    except (RequestRefused, GatewayError) as problem:
+        return _not_begun(order, priced, problem, key=key)
+    return redirect(topup.checkout.redirect_url or url_for(".come_back", topup=topup.id))
+
+
+def _not_begun(order: Order, priced: Priced, problem: RequestRefused | GatewayError, *, key: str) -> Any:
+    """Say why a top-up could not be begun, where it can be mended."""
+    match problem:
+        case KeyConflict() | QuoteExpired() | QuoteChanged():
+            return _look_again(order, LOOK_AGAIN[type(problem)])
+        case PromotionRefused() | TooManyAttempts():
+            return _form(order, without_code(panel().ada(), order, problem)), 422
+        case IdentityRequired():
+            flash(f"{sentence(problem)} Nothing was paid.")
+            asked = {"amount": order.amount, "gateway": order.gateway or None, "code": order.code or None}
+            return redirect(url_for("identity.identity", **asked))
+        case GatewayUnavailable():
+            # The same key goes on where this attempt ended.
+            flash("The payment page cannot be opened now. Nothing was paid; try again.")
+            return _form(order, priced, key=key), 503
+        case GatewayError():
+            return _look_again(order, "The payment provider refused this payment. Nothing was paid.")
+    raise problem
 
 
 def _is_of(token: str, priced: Priced) -> bool:
@@ -241,7 +284,7 @@ def _profile_page(values: Mapping[str, str], errors: dict[str, str]) -> str:
 def _badge(status: TaxIdStatus) -> str:
     name = TAX_ID_STATES[status.state][1]
     if status.state == "valid" and status.checked_at is not None:
-        return f"{name} on {day(status.checked_at.astimezone(ZONE).date())}"
+        return f"{name} on {day(in_zone(status.checked_at))}"
     return name
 
 

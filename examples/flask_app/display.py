@@ -68,14 +68,64 @@ DISPUTES = {
     "lost": ("bad", "Lost"),
 }
 
+HELD = "identity-required"  # why a top-up waits for its customer
+
+IDENTITIES = {
+    "unverified": ("off", "Not verified"),
+    "pending": ("wait", "Under way"),
+    "verified": ("good", "Verified"),
+    "rejected": ("bad", "Not successful"),
+    "expired": ("wait", "Verified too long ago"),
+    "revoked": ("bad", "Taken back"),
+}
+
+CASES = {
+    "starting": ("wait", "Being begun"),
+    "pending": ("wait", "The customer is at it"),
+    "submitted": ("wait", "To be decided"),
+    "verified": ("good", "Verified"),
+    "rejected": ("bad", "Rejected"),
+    "canceled": ("off", "Given up"),
+}
+
+# Why somebody has to be verified; a word that is not here is shown as it is.
+ASKED_FOR = {
+    "first-topup": "Before the first top-up",
+    "above": "More than the policy allows",
+    "plugin": "A plugin asks",
+}
+
 # Why a top-up waits for an operator; a word that is not here is shown as it is.
 REASONS = {
     "amount-differs": "Another amount was paid than ordered",
     "currency-differs": "Paid in another currency than ordered",
     "second-payment": "A checkout was paid a second time",
     "balance-full": "The balance cannot hold so much",
+    HELD: "The customer has to be verified first",
     "refund-pending": "The money is on its way back",
     "refund-failed": "The money could not be sent back",
+}
+
+PROMOTIONS = {
+    "scheduled": ("wait", "Not yet"),
+    "active": ("good", "Active"),
+    "used-up": ("off", "Used up"),
+    "expired": ("off", "Over"),
+    "ended": ("off", "Ended"),
+}
+
+REDEMPTIONS = {
+    "reserved": ("wait", "Reserved"),
+    "redeemed": ("good", "Redeemed"),
+    "released": ("off", "Given back"),
+    "lost": ("bad", "Paid too late"),
+}
+
+VOUCHERS = {
+    "open": ("wait", "Open"),
+    "redeemed": ("good", "Redeemed"),
+    "expired": ("off", "Over"),
+    "ended": ("off", "Ended"),
 }
 
 # Look, name, and what follows from it for the customer.
@@ -159,6 +209,11 @@ def when(instant: datetime) -> Markup:
     )
 
 
+def in_zone(instant: datetime) -> date:
+    """Give the day of an instant in the seller's zone."""
+    return instant.astimezone(ZONE).date()
+
+
 def clock(instant: datetime) -> str:
     """Write the time of day in the seller's zone."""
     return f"{instant.astimezone(ZONE):%H:%M}"
@@ -210,6 +265,8 @@ def register(app: Any) -> None:
     filters = (money, plain_money, hourly, when, clock, day, percent, lasting, taxes, buyers, place)
     app.jinja_env.filters.update({function.__name__: function for function in filters})
     words = {"KINDS": KINDS, "STATES": STATES, "REFUNDS": REFUNDS, "DISPUTES": DISPUTES, "REASONS": REASONS}
+    words |= {"PROMOTIONS": PROMOTIONS, "REDEMPTIONS": REDEMPTIONS, "VOUCHERS": VOUCHERS}
+    words |= {"IDENTITIES": IDENTITIES, "CASES": CASES, "ASKED_FOR": ASKED_FOR, "HELD": HELD}
     words |= {"TAX_ID_STATES": TAX_ID_STATES, "TREATMENTS": TREATMENTS, "CORRECTIONS": CORRECTIONS}
     app.jinja_env.globals.update(words, COUNTRIES=COUNTRIES, TRANSFER=TRANSFER.name, demo_mail=mail_head)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

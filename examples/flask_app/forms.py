@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from display import clock
 from prepaid import (
     Address,
     InvalidRequest,
@@ -19,6 +20,7 @@ from prepaid import (
     TaxComponent,
     TaxProfile,
     TaxRule,
+    TooManyAttempts,
 )
 from wiring import CURRENCY, TAXED_WHERE
 
@@ -78,10 +80,12 @@ class Priced:
     Attributes:
         quote: The summary, or None if there is nothing to price.
         errors: Messages by field.
+        unknown: The code is not known; to ask again counts as another try.
     """
 
     quote: Quote | None = None
     errors: dict[str, str] = field(factory=dict)
+    unknown: bool = False
 
     @property
     def payable(self) -> bool:
@@ -96,12 +100,24 @@ def price(door: Any, order: Order) -> Priced:
     try:
         amount = order.money()
         return Priced(quote=door.topups.quote(amount, gateway=order.gateway or None, code=order.code or None))
-    except PromotionRefused as refused:
-        without = price(door, Order(amount=order.amount, gateway=order.gateway))
-        return Priced(quote=without.quote, errors={**without.errors, "code": sentence(refused)})
+    except (PromotionRefused, TooManyAttempts) as refused:
+        return without_code(door, order, refused)
     except RequestRefused as refused:
         place = refused.field if refused.field in ("amount", "gateway", "country") else "amount"
         return Priced(errors={place: sentence(refused)})
+
+
+def without_code(door: Any, order: Order, refused: RequestRefused) -> Priced:
+    """Price an order without its code, which was refused."""
+    without = price(door, Order(amount=order.amount, gateway=order.gateway))
+    unknown = isinstance(refused, PromotionRefused) and refused.reason == "unknown"
+    return Priced(quote=without.quote, errors={**without.errors, "code": said_of_code(refused)}, unknown=unknown)
+
+
+def said_of_code(refused: RequestRefused) -> str:
+    """Say why a code is refused; of one too many, until when."""
+    until = refused.params.get("retry_at") if isinstance(refused, TooManyAttempts) else None
+    return sentence(refused) if until is None else f"Too many codes were tried. Try again after {clock(until)}."
 
 
 def typed(values: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:

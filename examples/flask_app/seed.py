@@ -5,10 +5,23 @@ from __future__ import annotations
 import shutil
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from prepaid import Address, Money, Rate, TaxProfile, TaxRule, Thresholds
+from prepaid import (
+    Address,
+    Bonus,
+    Discount,
+    Fixed,
+    Money,
+    Percent,
+    Promotion,
+    Rate,
+    TaxProfile,
+    TaxRule,
+    Thresholds,
+)
 from prepaid.testing.clock import MovableClock
-from wiring import CURRENCY, CUSTOMER, TAXED_WHERE, DemoClock, Panel, open_panel
+from wiring import CURRENCY, CUSTOMER, SELLER, TAXED_WHERE, VOUCHER_FILE, DemoClock, Panel, open_panel
 
 RESOURCES = (
     ("web-1", "Virtual machine", "0.00744"),
@@ -55,6 +68,7 @@ RULES = (
 )
 DAYS_OF_HISTORY = 3
 HOURS_RUNNING = 6
+VOUCHERS_MADE = 5
 
 
 def seeded(data: Path) -> Path:
@@ -76,7 +90,9 @@ def _fill(state: Path, now: datetime) -> None:
     _configure(panel)
     _register(panel)
     _top_up(panel, CUSTOMER, "25.00")
-    _top_up(panel, "ben", "10.00")
+    _promote(panel)
+    _top_up(panel, "ben", "10.00", code="WELCOME10")
+    _give_vouchers(panel)
     clock.set(now - timedelta(hours=HOURS_RUNNING))
     for resource, kind, rate in RESOURCES:
         panel.billing.meters.start(CUSTOMER, resource=resource, kind=kind, rate=Rate.hourly(rate, CURRENCY))
@@ -93,6 +109,57 @@ def _configure(panel: Panel) -> None:
     alice.settings.thresholds(Thresholds(low=Money.of("5.00", CURRENCY)))
 
 
+def _promote(panel: Panel) -> None:
+    for reason, rule in _promotions(panel.today()):
+        panel.alice().promotions.create(rule, reason=reason)
+
+
+def _promotions(today: date) -> tuple[tuple[str, Promotion], ...]:
+    summer = Bonus(Percent("20"), cap=Money.of("50.00", CURRENCY))
+    welcome = Bonus(Percent("10"), cap=Money.of("25.00", CURRENCY))
+    return (
+        ("Summer", _promotion("SUMMER", summer, valid_from=today - timedelta(days=90), valid_until=today)),
+        ("Friends of the house", _promotion("FREE10", _off("10.00"), uses_per_customer=1)),
+        (
+            "Newsletter",
+            _promotion(
+                "SAVE5",
+                _off("5.00"),
+                minimum=Money.of("20.00", CURRENCY),
+                uses_total=200,
+                budget=Money.of("500.00", CURRENCY),
+            ),
+        ),
+        (
+            "For everybody who is new",
+            _promotion("WELCOME10", welcome, uses_per_customer=1, bonus_expires_after=timedelta(days=90)),
+        ),
+    )
+
+
+def _promotion(code: str, effect: Bonus | Discount, **limits: Any) -> Promotion:
+    return Promotion(code, effect, timezone=SELLER.timezone, **limits)
+
+
+def _off(amount: str) -> Discount:
+    return Discount(Fixed(Money.of(amount, CURRENCY)))
+
+
+def _give_vouchers(panel: Panel) -> None:
+    """Make a batch: Ben has the first one, the demo's visitor gets the next one as a hint."""
+    lasts = timedelta(days=180)
+    made = panel.alice().vouchers.create(
+        Money.of("15.00", CURRENCY),
+        count=VOUCHERS_MADE,
+        expires_at=panel.clock.now() + lasts,
+        credit_valid_for=lasts,
+        prefix="FAIR",
+        reason="The fair in Berlin",
+    )
+    panel.billing.customer("ben").vouchers.redeem(made[0].code)
+    (panel.state / VOUCHER_FILE).write_text(made[1].code)
+
+
 def _register(panel: Panel) -> None:
     panel.billing.customers.register(CUSTOMER, email="ada@example.com", name="Ada Lovelace", currency=CURRENCY)
     panel.billing.customers.register("ben", email="ben@example.com", name="Ben Martin", currency=CURRENCY)
@@ -102,10 +169,10 @@ def _register(panel: Panel) -> None:
     panel.billing.customer("ben").tax_profile.set(TaxProfile(name="Ben Martin", address=paris))
 
 
-def _top_up(panel: Panel, customer: str, amount: str) -> None:
+def _top_up(panel: Panel, customer: str, amount: str, *, code: str | None = None) -> None:
     """Buy credit the way a customer does: quote, start, pay, confirm."""
     door = panel.billing.customer(customer)
-    quote = door.topups.quote(Money.of(amount, CURRENCY))
+    quote = door.topups.quote(Money.of(amount, CURRENCY), code=code)
     back = "http://localhost/"
     topup = door.topups.start(quote.token, return_url=back, cancel_url=back, key="first")
     panel.gateway.pay(str(topup.checkout.redirect_url).rsplit("/", 1)[1])

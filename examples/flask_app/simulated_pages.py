@@ -1,4 +1,4 @@
-"""The simulated provider's own site, and our endpoint for its webhooks."""
+"""The simulated providers' own sites, for payments and for identities, and our endpoints for their webhooks."""
 
 from __future__ import annotations
 
@@ -54,19 +54,54 @@ def _deliver(told: tuple[str, ...]) -> None:
     for delivery in panel().gateway.events():
         if delivery.event_id in told:
             headers, body = delivery.request()
-            _receive(headers.items(), body)
+            _receive(panel().gateway.name, headers.items(), body)
 
 
 @pages.post("/webhooks/simulated")
 @takes_posts_from_elsewhere
 def webhook() -> Any:
     """Take a webhook as its raw bytes; the signature covers exactly those."""
-    result = _receive(request.headers.items(), request.get_data(cache=False))
+    return _told(panel().gateway.name)
+
+
+@pages.post("/webhooks/simulated-identity")
+@takes_posts_from_elsewhere
+def identity_webhook() -> Any:
+    """Take a webhook of the identity provider, by the same rules."""
+    return _told(panel().identity.name)
+
+
+def _told(name: str) -> Any:
+    result = _receive(name, request.headers.items(), request.get_data(cache=False))
     return {"outcome": result.outcome}, result.status
 
 
-def _receive(headers: Iterable[tuple[str, str]], body: bytes) -> WebhookResult:
-    result = panel().billing.webhooks.receive("simulated", body=body, headers=headers)
+def _receive(name: str, headers: Iterable[tuple[str, str]], body: bytes) -> WebhookResult:
+    result = panel().billing.webhooks.receive(name, body=body, headers=headers)
     # The invoice goes out at once rather than with the next run of the scheduler.
     panel().billing.run_due(only="outbox", budget_s=1)
     return result
+
+
+@pages.get("/simulated/identity/<reference>")
+def identity_page(reference: str) -> Any:
+    """Draw the page where the identity provider verifies somebody."""
+    page = panel().identity.page(reference)
+    return render_template("simulated/identity.html", page=page, merchant=SELLER.name)
+
+
+@pages.post("/simulated/identity/<reference>")
+def identify(reference: str) -> Any:
+    """Let the verification end as was chosen, tell the merchant by webhook, and send the person back."""
+    desk, act = panel().identity, request.form.get("act")
+    page = desk.page(reference)
+    acts = {"verify": desk.verify, "later": desk.processing, "again": desk.ask_again, "reject": desk.reject}
+    if act not in acts:
+        abort(400)
+    try:
+        acts[act](reference)
+    except WrongState:
+        return redirect(url_for(".identity_page", reference=reference))
+    headers, body = desk.webhook(reference)
+    _receive(desk.name, headers.items(), body)
+    return redirect(page.return_url)

@@ -1,4 +1,4 @@
-"""The host's side of the wiring: one seller, two gateways, a register, a mailer and a clock, made a `Prepaid`."""
+"""The host's side of the wiring: a seller, gateways, who verifies, a register, a mailer, a clock, made a `Prepaid`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from flask import current_app
 
 from prepaid import Address, Money, Prepaid, Registration, Seller, permissions
 from prepaid.gateways import BankTransferGateway, SimulatedGateway
+from prepaid.identity_providers import SimulatedIdentity
 from prepaid.ports import RegisterAnswer, TaxId
 
 CURRENCY = "EUR"
@@ -40,6 +41,14 @@ ZONE = ZoneInfo(SELLER.timezone)
 TRANSFER = BankTransferGateway(
     account_holder=SELLER.name, iban="DE89370400440532013000", maximum=Money.of("10000.00", CURRENCY)
 )
+# What the hints of the demo name: in seed.py they are made.
+CODES_TO_TRY = (
+    ("WELCOME10", "gives a bonus"),
+    ("SAVE5", "lowers the price of €20 and more"),
+    ("FREE10", "lets €10 cost nothing"),
+    ("SUMMER", "is over"),
+)
+VOUCHER_FILE = "voucher-to-try"
 _MAIL_FILE = re.compile(r"[0-9]{8}T[0-9]{12}-[0-9a-f]{16}\.eml", re.ASCII)
 
 
@@ -134,15 +143,19 @@ class Panel:
     Attributes:
         billing: The library.
         gateway: The simulated provider, from the payer's side.
+        identity: Who verifies customers, simulated as well.
         clock: What time it is in the demo.
         outbox: Mails that were sent.
+        state: Where the demo keeps everything.
         secret_key: Signs sessions.
     """
 
     billing: Prepaid
     gateway: SimulatedGateway
+    identity: SimulatedIdentity
     clock: Any
     outbox: Outbox
+    state: Path
     secret_key: str = field(repr=False)
 
     def ada(self) -> Any:
@@ -155,7 +168,13 @@ class Panel:
 
     def label(self, gateway: str) -> str:
         """Give what people call a gateway."""
-        return {known.name: known.label for known in (self.gateway, TRANSFER)}.get(gateway, gateway)
+        labels = {known.name: known.label for known in (self.gateway, TRANSFER)} | {"none": "None: it cost nothing"}
+        return labels.get(gateway, gateway)
+
+    def voucher_to_try(self) -> str:
+        """Give the code of a seeded voucher, which the library keeps nowhere; empty without one."""
+        file = self.state / VOUCHER_FILE
+        return file.read_text() if file.exists() else ""
 
     def today(self) -> Any:
         """Give the seller's date."""
@@ -173,6 +192,12 @@ def open_panel(state: Path, clock: Any = None) -> Panel:
         label="Simulated card",
         clock=now,
     )
+    identity = SimulatedIdentity(
+        state=str(state / "simulated-identity.db"),
+        webhook_secrets=(_kept_secret(state / "identity-webhook-secret"),),
+        page_url="/simulated/identity/{reference}",
+        clock=now,
+    )
     outbox = Outbox(state / "outbox", now)
     billing = Prepaid(
         database=f"sqlite:///{state / 'billing.db'}",
@@ -180,13 +205,20 @@ def open_panel(state: Path, clock: Any = None) -> Panel:
         seller=SELLER,
         currencies=(CURRENCY,),
         gateways=[gateway, TRANSFER],
+        identity=identity,
         tax_id_registers=[DemoRegister(now)],
         mailer=outbox,
         load_plugins=False,
         clock=now,
     )
     return Panel(
-        billing=billing, gateway=gateway, clock=now, outbox=outbox, secret_key=_kept_secret(state / "session-secret")
+        billing=billing,
+        gateway=gateway,
+        identity=identity,
+        clock=now,
+        outbox=outbox,
+        state=state,
+        secret_key=_kept_secret(state / "session-secret"),
     )
 
 

@@ -64,7 +64,7 @@ def _become_customer(page: Any) -> None:
 
 
 def _become_operator(page: Any) -> None:
-    page.goto("/")
+    page.goto("/identity")
     page.click("button:has-text('Operator (Alice)')")
 
 
@@ -94,6 +94,68 @@ def _act(url: str, button: str) -> Callable[[Any], None]:
     return steps
 
 
+def _voucher(page: Any) -> None:
+    page.goto("/")
+    page.fill("#voucher", "NOT-A-CODE")
+    page.click("button:has-text('Redeem')")
+
+
+def _vouchers(page: Any) -> None:
+    page.goto("/operator/new-vouchers")
+    page.fill("#amount", "5")
+    page.fill("#count", "12")
+    page.click("button:has-text('Make them')")
+
+
+def _with_code(act: str) -> Callable[[Any], None]:
+    def steps(page: Any) -> None:
+        page.goto("/add-funds?amount=50.00&code=SAVE5")
+        page.click("button[value=pay]")
+        page.click(f"button[value={act}]")
+
+    return steps
+
+
+def _policy(act: str, above: str = "") -> Callable[[Any], None]:
+    def steps(page: Any) -> None:
+        _become_operator(page)
+        page.goto("/operator/identity/policy")
+        page.fill("#above", above)
+        if act:
+            page.click(f"button[value={act}]")
+
+    return steps
+
+
+def _as_customer(url: str) -> Callable[[Any], None]:
+    def steps(page: Any) -> None:
+        page.click("button:has-text('Customer (Ada)')")
+        page.goto(url)
+
+    return steps
+
+
+def _identify(act: str) -> Callable[[Any], None]:
+    def steps(page: Any) -> None:
+        page.goto("/identity")
+        page.click("main button.primary")
+        page.click(f"button[value={act}]")
+
+    return steps
+
+
+def _queue(page: Any) -> None:
+    _become_operator(page)
+    page.goto("/operator/identity")
+
+
+def _approved(page: Any) -> None:
+    page.check("input[value=approve]")
+    page.fill("#reason", "seen in the office")
+    page.click("main button.primary")
+    _as_customer("/identity")(page)
+
+
 def _first_invoice(page: Any) -> None:
     page.goto("/invoices")
     page.click("tbody th a >> nth=0")
@@ -108,6 +170,11 @@ PAGES: dict[str, Callable[[Any], Any]] = {
     "summary": lambda page: page.goto("/add-funds?amount=50.00"),
     "wrong amount": lambda page: page.goto("/add-funds?amount=fifty"),
     "refused code": lambda page: page.goto("/add-funds?amount=50.00&code=WELCOME"),
+    "bonus": lambda page: page.goto("/add-funds?amount=50.00&code=WELCOME10"),
+    "nothing to pay": lambda page: page.goto("/add-funds?amount=10.00&code=FREE10"),
+    "refused voucher": _voucher,
+    "reserved code": _with_code("cancel"),
+    "redeemed code": _with_code("pay"),
     "provider": _pay(""),
     "credited": _pay("pay"),
     "processing": _pay("later"),
@@ -147,6 +214,18 @@ PAGES: dict[str, Callable[[Any], Any]] = {
     "tax report with a correction": lambda page: page.goto("/operator/tax-report"),
     "correction without a reason": lambda page: page.click("text=Close the correction"),
     "tax report of no days": lambda page: page.goto("/operator/tax-report?since=2026-02-01&until=2026-01-01"),
+    "promotions": lambda page: page.goto("/operator/promotions"),
+    "promotion": lambda page: page.goto("/operator/promotion?code=SAVE5"),
+    "end of a promotion without a reason": lambda page: page.click("text=End the promotion"),
+    "new promotion": lambda page: page.goto("/operator/new-promotion"),
+    "promotion that cannot be": lambda page: page.click("text=Make the promotion"),
+    "change of a promotion": lambda page: page.goto("/operator/promotion/change?code=WELCOME10"),
+    "vouchers": lambda page: page.goto("/operator/vouchers"),
+    "new vouchers": lambda page: page.goto("/operator/new-vouchers"),
+    "vouchers that cannot be": lambda page: page.click("text=Make them"),
+    "vouchers that were made": _vouchers,
+    "batch": lambda page: page.click("text=See the batch"),
+    "end of a batch without a reason": lambda page: page.click("text=End them"),
     "transfer to confirm": _operator("transfers"),
     "transfer that cannot be": lambda page: page.click("button:has-text('Confirm the transfer')"),
     "review": _operator("review"),
@@ -159,6 +238,23 @@ PAGES: dict[str, Callable[[Any], Any]] = {
     "second payment": _operator("review"),
     "refund": _decide("paid twice"),
     "refunded": _become_customer,
+    "identity that nobody asks for": lambda page: page.goto("/identity"),
+    "policy": _policy(""),
+    "policy that cannot be": _policy("set"),
+    "preview of a policy": _policy("preview", "0"),
+    "queue with a policy": _policy("set", "0"),
+    "customer without a case": lambda page: page.goto("/operator/identity/of?customer=ada"),
+    "decision without a choice": lambda page: page.click("main button.primary"),
+    "summary that asks for an identity": _as_customer("/add-funds?amount=50.00"),
+    "identity": lambda page: page.click("#summary a:has-text('Verify your identity')"),
+    "identity provider": lambda page: page.click("main button.primary"),
+    "identity provider that asks again": lambda page: page.click("button[value=again]"),
+    "identity under way": lambda page: page.goto("/identity"),
+    "identity that was rejected": _identify("reject"),
+    "identity that is looked at": _identify("later"),
+    "queue": _queue,
+    "customer with a case": lambda page: page.click("tbody a"),
+    "identity that is verified": _approved,
 }
 
 

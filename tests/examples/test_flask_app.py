@@ -24,7 +24,15 @@ from prepaid import Money
 from tests.examples.visiting import Visitor, hidden, money_in
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "flask_app"
-CUSTOMER_PAGES = ("/", "/add-funds", "/add-funds?amount=50.00", "/transactions", "/invoices", "/tax-profile")
+CUSTOMER_PAGES = (
+    "/",
+    "/add-funds",
+    "/add-funds?amount=50.00",
+    "/transactions",
+    "/invoices",
+    "/tax-profile",
+    "/identity",
+)
 OPERATOR_PAGES = (
     "/operator/",
     "/operator/?days=1",
@@ -33,6 +41,16 @@ OPERATOR_PAGES = (
     "/operator/tax-rules/try",
     "/operator/tax-rules/try?country=FR&kind=consumer&amount=5&day=2026-11-22",
     "/operator/tax-report",
+    "/operator/promotions",
+    "/operator/promotion?code=WELCOME10",
+    "/operator/promotion/change?code=WELCOME10",
+    "/operator/new-promotion",
+    "/operator/vouchers",
+    "/operator/new-vouchers",
+    "/operator/identity",
+    "/operator/identity?state=verified",
+    "/operator/identity/of?customer=ada",
+    "/operator/identity/policy",
     "/operator/audit",
 )
 
@@ -143,9 +161,9 @@ def test_without_javascript_update_and_chips_lead_to_a_page_that_can_be_reloaded
 
 
 def test_a_refused_code_is_told_next_to_its_field_and_nothing_can_be_paid(visitor: Visitor) -> None:
-    order = visitor.order("50.00") | {"code": "WELCOME10"}
+    order = visitor.order("50.00") | {"code": "WELCOME"}
 
-    shown = visitor.get("/add-funds?amount=50.00&code=WELCOME10").text
+    shown = visitor.get("/add-funds?amount=50.00&code=WELCOME").text
     paid = visitor.post("/add-funds", **order)
 
     assert re.search(r'id="code-error" ?>This code is not known', shown)
@@ -373,12 +391,15 @@ def test_each_role_has_its_own_pages(visitor: Visitor) -> None:
 
 
 def test_every_form_needs_the_token_of_its_session(app: Any, visitor: Visitor) -> None:
-    routes = {rule.rule for rule in app.url_map.iter_rules() if "POST" in rule.methods} - {"/webhooks/simulated"}
+    routes = {rule.rule for rule in app.url_map.iter_rules() if "POST" in rule.methods} - {
+        "/webhooks/simulated",
+        "/webhooks/simulated-identity",
+    }
     urls = [re.sub("<[^>]+>", "x", route) for route in routes]
     foreign = Visitor(app).token()
     visitor.token()
 
-    assert len(urls) == 15
+    assert len(urls) == 26
     for url in urls:
         for fields in ({}, {"csrf": ""}, {"csrf": foreign}, {"csrf": "ä"}):
             answer = visitor.client.post(url, data=fields)
@@ -431,7 +452,7 @@ def test_a_host_that_is_not_ours_is_refused(visitor: Visitor) -> None:
 
 
 def test_secrets_are_random_and_only_their_owner_reads_them(data: Path, seeded_data: Path) -> None:
-    for name in ("session-secret", "webhook-secret"):
+    for name in ("session-secret", "webhook-secret", "identity-webhook-secret"):
         file = data / "state" / name
         assert len(file.read_text()) >= 40
         assert (seeded_data / "state" / name).stat().st_mode & 0o077 == 0
@@ -471,7 +492,14 @@ def test_a_mail_sent_twice_is_one_mail(panel: Any) -> None:
 
 
 def test_the_example_uses_the_public_names_alone() -> None:
-    allowed = {"prepaid", "prepaid.gateways", "prepaid.permissions", "prepaid.ports", "prepaid.testing.clock"}
+    allowed = {
+        "prepaid",
+        "prepaid.gateways",
+        "prepaid.identity_providers",
+        "prepaid.permissions",
+        "prepaid.ports",
+        "prepaid.testing.clock",
+    }
     for file in EXAMPLE.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("prepaid"):

@@ -3,6 +3,8 @@
 "use strict";
 
 const PAUSE_MS = 200;
+// Codes that are tried in vain are counted: a code is asked about when it is written, not letter by letter.
+const CODE_PAUSE_MS = 900;
 const POLL_MS = 2000;
 const POLLS = 150;
 
@@ -12,6 +14,7 @@ function liveSummary(form) {
   const amount = form.elements.amount;
   let timer = 0;
   let running = null;
+  let unknown = null;
 
   function showError(name, message) {
     const place = document.getElementById(`${name}-error`);
@@ -29,11 +32,18 @@ function liveSummary(form) {
     const fields = new FormData(form);
     const query = new URLSearchParams();
     for (const name of ["amount", "gateway", "code"]) query.set(name, fields.get(name) || "");
+    // One that is not known is not asked about again while the amount changes.
+    const known = unknown && unknown.code === query.get("code") ? unknown : null;
+    if (known) query.set("code", "");
     try {
       const answer = await fetch(`${form.dataset.quoteUrl}?${query}`, { signal: running.signal });
       if (!answer.ok) throw new Error(answer.status);
       const priced = await answer.json();
+      if (known) priced.errors.code = known.message;
+      else unknown = priced.unknown ? { code: query.get("code"), message: priced.errors.code } : null;
       summary.innerHTML = priced.summary;
+      const pay = summary.querySelector("button");
+      if (pay && known) pay.disabled = true;
       spoken.textContent = priced.spoken;
       for (const name of ["amount", "gateway", "code"]) showError(name, priced.errors[name]);
       summary.removeAttribute("aria-busy");
@@ -42,14 +52,15 @@ function liveSummary(form) {
     }
   }
 
-  function typed() {
+  function typed(event) {
     // What is shown is no longer what stands in the form: nobody pays it.
     summary.setAttribute("aria-busy", "true");
     const pay = summary.querySelector("button");
     if (pay) pay.disabled = true;
     for (const chip of chips) chip.setAttribute("aria-pressed", String(chip.value === amount.value));
     clearTimeout(timer);
-    timer = setTimeout(refresh, PAUSE_MS);
+    const inCode = event && event.type === "input" && event.target.name === "code";
+    timer = setTimeout(refresh, inCode ? CODE_PAUSE_MS : PAUSE_MS);
   }
 
   const withoutScript = form.querySelectorAll("[data-without-script]");
