@@ -1,4 +1,8 @@
-"""A limit to codes that are tried in vain: what is guessed is not even looked at for a while."""
+"""A limit to codes that are tried in vain: what is guessed is not even looked at for a while.
+
+What begins at the same moment is looked at together: a guesser has ten codes, and as many
+more as a host serves at once. A quote is not worth two writes to close that.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,14 @@ from typing import Final
 
 from .config import Context
 from .core.errors import TooManyAttempts
+from .core.hashing import sha256
 from .store import Duplicate, Tx, code_attempts
 
 MOST_MISSES: Final = 10
-"""Codes that a customer may try in vain within the window."""
+"""Different codes that a customer may try in vain within the window."""
+
+_HASH: Final = 16
+"""Digits kept of the hash of a code in vain: enough to know it again, too few to tell it."""
 
 WINDOW: Final = timedelta(minutes=15)
 """Counted from the first of them; then it begins anew."""
@@ -28,16 +36,18 @@ def require_room(context: Context, customer_id: str) -> None:
         raise _too_many(full_until)
 
 
-def missed(context: Context, customer_id: str) -> None:
-    """Count a code that a customer tried in vain, in a transaction of its own.
+def missed(context: Context, customer_id: str, code: str) -> None:
+    """Count a code that a customer tried in vain, once in a window, in a transaction of its own.
 
     Raises:
         TooManyAttempts: Others filled the count meanwhile; what this one found out is not to be told.
     """
-    now = context.now()
+    # Whatever it is: half a surrogate pair has no bytes.
+    written = code.strip().casefold().encode("utf-8", "backslashreplace")
+    now, hashed = context.now(), sha256(written)[:_HASH]
 
     def work(tx: Tx) -> datetime | None:
-        if code_attempts.count(tx, customer_id, most=MOST_MISSES, window=WINDOW, now=now):
+        if code_attempts.count(tx, customer_id, hashed, most=MOST_MISSES, window=WINDOW, now=now):
             return None
         return _full_until(tx, customer_id, now) or now
 

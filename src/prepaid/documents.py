@@ -26,6 +26,8 @@ from .store import Tx, documents, tax_entries
 from .tax import corrections
 
 INVOICE = "invoice"
+_MISSED = {"lost": "Paid too late for the promotion", "released": "Credited without the promotion"}
+"""What a document says of a promotion that its top-up was started with, and did not get."""
 
 
 @frozen
@@ -52,8 +54,8 @@ def lines_of(topup: Topup) -> tuple[InvoiceLine, ...]:
         lines.append(InvoiceLine(description=f"Promotion discount{code}", net=-topup.discount))
     if topup.bonus:
         lines.append(InvoiceLine(description=f"Bonus credit {topup.bonus}{code}", net=free))
-    if topup.promotion == "lost":
-        lines.append(InvoiceLine(description=f"Paid too late for the promotion{code}", net=free))
+    if topup.promotion in _MISSED:
+        lines.append(InvoiceLine(description=f"{_MISSED[topup.promotion]}{code}", net=free))
     return tuple(lines)
 
 

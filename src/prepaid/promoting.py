@@ -103,6 +103,8 @@ def change(context: Context, promotion: object, *, reason: str, actor: str) -> P
             return
         if rule.uses_total is not None and rule.uses_total < known.uses:
             raise InvalidRequest(f"uses_total is below the {known.uses} uses so far.", field="uses_total")
+        if rule.uses_per_customer is not None and rule.uses_per_customer < promotions.most_uses(tx, known.id):
+            raise InvalidRequest("uses_per_customer is below what a customer used so far.", field="uses_per_customer")
         # Without a budget nothing was counted; and one in another currency counted something else.
         spent = 0 if rule.budget is None else redemptions.cost_of(tx, known.id, rule.budget.currency)
         if rule.budget is not None and rule.budget.units < spent:
@@ -185,14 +187,13 @@ def redemptions_of(context: Context, code: object, *, cursor: str | None, limit:
 def _checked(context: Context, promotion: object) -> Promotion:
     if not isinstance(promotion, Promotion):
         raise InvalidRequest("promotion is a Promotion.", field="promotion")
-    named = {currency for currency in context.currencies if promotion.takes(currency)}
-    budget = promotion.budget
-    if budget is not None and budget.currency not in context.currencies:
-        raise InvalidRequest(f"budget is in {budget.currency}, which is not in use here.", field="budget")
     for currency in promotion.currencies:
         context.currency_or_default(currency)
-    if not named:
-        raise InvalidRequest("The promotion is for no currency that is in use here.", field="effect")
+    left = frozenset(context.currencies)
+    for field_name, currencies in promotion.currency_sets():
+        left = left if currencies is None else left & currencies
+        if not left:
+            raise InvalidRequest(f"{field_name} names no currency that is in use here.", field=field_name)
     for gateway in promotion.gateways:
         context.gateway(gateway)
     return promotion

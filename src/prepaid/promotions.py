@@ -28,6 +28,7 @@ from .core.redemption import (
     Adjustment,
     Applicant,
     Redemption,
+    RedemptionTerms,
     Taken,
     apply,
     in_use,
@@ -62,10 +63,11 @@ class Wish:
 
 @frozen
 class Offer:
-    """A promotion that applies, and what it gives."""
+    """A promotion that applies, what it gives, and the customer's checkouts that a start with it gives up."""
 
     rule: Promotion
     adjustment: Adjustment
+    moved: tuple[str, ...]
 
 
 def identity_of(code: object) -> str:
@@ -99,7 +101,7 @@ def look_up(
         return _offer(context, customer, wish)
     except PromotionRefused as refused:
         if refused.reason == "unknown":
-            attempts.missed(context, customer.id)
+            attempts.missed(context, customer.id, str(code))
         raise
 
 
@@ -108,9 +110,12 @@ def _offer(context: Context, customer: Customer, wish: Wish) -> Offer:
 
     def read(tx: Tx) -> Offer:
         stored = _find(tx, wish)
-        freed = {each.id: each for each in (*_lapsed(tx, context, stored), *_movable(tx, customer, stored))}
+        own, now = _movable(tx, customer, stored), context.now()
+        freed = {each.id: each for each in (*_lapsed(tx, context, stored), *own)}
         adjustment = _apply(tx, context, customer, wish, stored=stored, freed=tuple(freed.values()))
-        return Offer(stored.rule, adjustment)
+        if redemptions.is_under_way(tx, [each for each in own if each.lapses_at > now]):
+            raise in_use()
+        return Offer(stored.rule, adjustment, tuple(each.topup_id for each in own))
 
     return context.database.read(read)
 
@@ -135,9 +140,10 @@ def reserve(tx: Tx, context: Context, customer: Customer, wish: Wish, *, topup: 
     stored = promotions.hold(tx, _find(tx, wish).id)
     if stored is None:
         raise IntegrityFault("A promotion is gone.")
-    if _movable(tx, customer, stored):
+    own = _movable(tx, customer, stored)
+    if any(each.lapses_at > now for each in own):
         raise in_use()
-    lapsed = _lapsed(tx, context, stored)
+    lapsed = tuple({each.id: each for each in (*_lapsed(tx, context, stored), *own)}.values())
     adjustment = _apply(tx, context, customer, wish, stored=stored, freed=lapsed)
     for each in lapsed:  # so that nobody is refused for want of a job
         _release(tx, each, "lapsed", now)
@@ -158,9 +164,14 @@ def reserve(tx: Tx, context: Context, customer: Customer, wish: Wish, *, topup: 
         reserved_at=now,
         lapses_at=min(topup.expires_at, now + RESERVED_FOR),
         typed=wish.typed,
-        rule=rule,
+        terms=RedemptionTerms(
+            uses_per_customer=rule.uses_per_customer,
+            first_topup_only=rule.first_topup_only,
+            bonus_expires_after=rule.bonus_expires_after,
+            bonus_priority=rule.bonus_priority,
+        ),
     )
-    redemptions.add(tx, redemption)
+    redemptions.add(tx, redemption, rule)
 
 
 def redeem(tx: Tx, context: Context, topup: Topup) -> Topup:
@@ -204,9 +215,9 @@ def bonus_terms(tx: Tx, context: Context, topup: Topup) -> BonusTerms:
     """Read the terms of a top-up's bonus, as its promotion was when it was started."""
     if not topup.bonus or topup.promotion is None:
         return BonusTerms()
-    rule = _redemption_of(tx, topup).rule
-    lasts = rule.bonus_expires_after
-    return BonusTerms(NEVER if lasts is None else context.now() + lasts, rule.bonus_priority)
+    terms = _redemption_of(tx, topup).terms
+    lasts = terms.bonus_expires_after
+    return BonusTerms(NEVER if lasts is None else context.now() + lasts, terms.bonus_priority)
 
 
 def release(tx: Tx, context: Context, topup: Topup, reason: str) -> None:
@@ -215,7 +226,7 @@ def release(tx: Tx, context: Context, topup: Topup, reason: str) -> None:
         return
     redemption = _redemption_of(tx, topup)
     if redemption.state == "reserved":
-        promotions.hold(tx, redemption.promotion_id)
+        promotions.lock(tx, redemption.promotion_id)
         _release(tx, redemption, reason, context.now())
 
 
@@ -231,7 +242,7 @@ def release_lapsed(context: Context, *, stop_at: datetime | None) -> int:
 
 
 def _lapse(redemption: Redemption, now: datetime, tx: Tx) -> bool:
-    promotions.hold(tx, redemption.promotion_id)
+    promotions.lock(tx, redemption.promotion_id)
     return _release(tx, redemption, "lapsed", now)
 
 
@@ -257,7 +268,7 @@ def _lapsed(tx: Tx, context: Context, stored: StoredPromotion) -> list[Redemptio
     """Read reservations that stand in somebody's way though their time is over."""
     rule = stored.rule
     uses_met = rule.uses_total is not None and stored.uses >= rule.uses_total
-    if not uses_met and rule.budget is None and rule.uses_per_customer is None:
+    if not uses_met and rule.budget is None:  # those of the customer who asks are moved in any case
         return []
     return redemptions.lapsed(tx, context.now(), limit=LAPSED_AT_ONCE, promotion_id=stored.id)
 
@@ -294,8 +305,8 @@ def _of_customer(freed: Collection[Redemption], customer: Customer) -> int:
 
 
 def _take_again(tx: Tx, redemption: Redemption) -> bool:
-    promotions.hold(tx, redemption.promotion_id)
-    rule = redemption.rule
+    promotions.lock(tx, redemption.promotion_id)
+    rule = redemption.terms
     if rule.first_topup_only and redemptions.has_first(tx, redemption.customer, besides=[redemption.topup_id]):
         return False
     return promotions.take(

@@ -18,7 +18,7 @@ from .core.refunds import LOST_REFUNDS, OPEN_REFUNDS, Refund
 from .core.resolution import Resolution, ResolveAction, check_action
 from .core.resolution import resolve as resolved_as
 from .core.states import PAID_STATES
-from .core.topups import Topup
+from .core.topups import NO_GATEWAY, Topup
 from .core.transfers import SUSPENSE
 from .gateway_facts import TopupFacts, facts_of
 from .ports import ConfirmedByOperator, Gateway, PaymentRef
@@ -91,6 +91,8 @@ def confirm_transfer(context: Context, topup_id: object, *, received: object, re
     amount = require_whole_minor(received)
     evidence = check_text(reference, field="reference", longest=MAX_EVIDENCE, empty=False)
     stored = _load(context, topup_id)
+    if stored.topup.gateway == NO_GATEWAY:
+        raise InvalidRequest("Nothing is to be paid for this top-up.", field="topup")
     gateway = settlement.gateway_of(context, stored.topup)
     if not isinstance(gateway, ConfirmedByOperator):
         raise InvalidRequest("What was paid at this gateway is asked of the gateway.", field="topup")
@@ -315,7 +317,9 @@ def _end(
         else:
             promotions.release(tx, context, topup, action)
         if prepared is not None:
-            selling.post(tx, context, sold, prepared, actor=actor, payment_id=stored.payment_id or "")
+            became = topup.promotion and ("redeemed" if action == "credit_quoted" else "released")
+            said = evolve(sold, promotion=became)
+            selling.post(tx, context, said, prepared, actor=actor, payment_id=stored.payment_id or "")
         audit.record(tx, context, actor=actor, action=f"resolve-{action}", target=topup.id, reason=reason, after=record)
         if not all(repayment.adopt(tx, context, refund, system=back) for refund in made):
             raise WrongState("A refund at the gateway changed just now; look again.", field="topup")

@@ -9,6 +9,7 @@ leaves a top-up that the same key resumes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -42,7 +43,6 @@ from .core.money import Money, require_whole_minor
 from .core.pages import Page, make_cursor, read_cursor
 from .core.parties import Customer
 from .core.quotes import Quote, QuoteClaim, claim_of
-from .core.redemption import in_use
 from .core.states import PAID_STATES
 from .core.taxation import discounted
 from .core.topups import NO_GATEWAY, Topup
@@ -117,7 +117,8 @@ def _priced(
     bonus = zero if offer is None else offer.adjustment.bonus
     tax = discounted(whole, discount, rounding=context.seller.rounding)
     chosen = _gateway_for(context, customer, gateway, tax.gross, offer=offer)
-    balance = _with_room(context, customer, price, credit=whole.net)
+    moved = () if offer is None else offer.moved
+    balance = _with_room(context, customer, price, credit=whole.net, besides=moved)
     priced = Quote(
         amount=price,
         gateway=chosen,
@@ -147,31 +148,38 @@ def _gateway_for(
 ) -> str:
     """Name the gateway for a total; none is needed where a discount takes all of the price."""
     if offer is not None and not total:
+        if name is not None:
+            context.gateway(name)
         return NO_GATEWAY
     among = offer.rule.gateways if offer is not None else ()
     return offering.choose(context, customer, name, total, among=among).name
 
 
-def _with_room(context: Context, customer: Customer, price: Money, *, credit: Money) -> Balance:
+def _with_room(
+    context: Context, customer: Customer, price: Money, *, credit: Money, besides: tuple[str, ...] = ()
+) -> Balance:
     """Give the balance that a top-up would raise, if the operator's limits leave room for it.
+
+    Open top-ups that are given up for it are not counted.
 
     Raises:
         AmountOutOfRange: They do not.
     """
     currency, today = price.currency, local_day(context.now(), context.seller.timezone).isoformat()
 
-    def read(tx: Tx) -> tuple[CurrencyTopupLimits, Balance, Allowance]:
+    def read(tx: Tx) -> tuple[CurrencyTopupLimits, Balance, Allowance, Money]:
         limits = limits_from_record(operations.read_setting(tx, LIMITS_SETTING)).of(currency)
         balance = wallets.balance(tx, customer.id, currency, now=context.now())
-        return limits, balance, allowances.find(tx, customer.id, currency)
+        freed = topups.pending_credit(tx, besides, currency) if besides else Money.zero(currency)
+        return limits, balance, allowances.find(tx, customer.id, currency), freed
 
-    limits, balance, taken = context.database.read(read)
+    limits, balance, taken, freed = context.database.read(read)
     limits.check_amount(price)
     limits.check_room(
         credit,
         balance=balance.settled,
-        pending=Money(taken.pending, currency),
-        of_day=Money(taken.on(today), currency),
+        pending=Money(taken.pending, currency) - freed,
+        of_day=Money(taken.on(today), currency) - freed,
     )
     return balance
 
@@ -215,7 +223,15 @@ def start(
     if known is None:
         fresh, version = _reprice(context, customer, claim)
         urls = (_page_url(return_url, "return_url"), _page_url(cancel_url, "cancel_url"))
-        intent = _Intent(quote=fresh, profile_version=version, urls=urls, hashed=hashed, print_of=print_of, code=code)
+        intent = _Intent(
+            quote=fresh,
+            profile_version=version,
+            urls=urls,
+            hashed=hashed,
+            print_of=print_of,
+            code=code,
+            asked=identity.asked_of_start(context, customer.id, fresh.credit, gateway=fresh.gateway),
+        )
         known = _keep_in_place_of_earlier(context, customer, intent)
     if known.fingerprint != print_of:
         raise KeyConflict("This key started another top-up.", field="key")
@@ -246,6 +262,7 @@ class _Intent:
         hashed: Hash of the caller's key.
         print_of: What the key stands for.
         code: Identity of the promotion code, or empty.
+        asked: Why a plugin wants the customer verified, or empty.
     """
 
     quote: Quote
@@ -254,6 +271,7 @@ class _Intent:
     hashed: str
     print_of: str
     code: str
+    asked: str
 
     @property
     def wish(self) -> promotions.Wish:
@@ -269,6 +287,8 @@ def _keep_in_place_of_earlier(context: Context, customer: Customer, intent: _Int
     Raises:
         PromotionRefused: The code does not apply, or the earlier checkout may still be paid.
     """
+    if intent.code:  # nothing is given up for a start that would be refused
+        context.database.read(lambda tx: _require_allowed(tx, context, customer, intent))
     _give_up_earlier(context, customer, intent.code)
     try:
         return _keep_intent(context, customer, intent)
@@ -280,12 +300,17 @@ def _keep_in_place_of_earlier(context: Context, customer: Customer, intent: _Int
     return _keep_intent(context, customer, intent)
 
 
+def _require_allowed(tx: Tx, context: Context, customer: Customer, intent: _Intent) -> None:
+    if customer_rows.frozen_at(tx, customer.id) is not None:
+        raise CustomerFrozen("The customer is frozen.", field="customer")
+    identity.require(tx, context, customer.id, intent.quote.credit, asked=intent.asked)
+
+
 def _give_up_earlier(context: Context, customer: Customer, code: str) -> None:
     for topup_id in promotions.movable(context, customer, code) if code else ():
-        try:
-            settlement.settle(context, topup_id, close="cancel")  # re-reads first: what was paid is credited
-        except GatewayError as error:
-            raise in_use() from error
+        # Re-reads first: what was paid is credited. What cannot be asked is in use, unless its reservation has lapsed.
+        with suppress(GatewayError):
+            settlement.settle(context, topup_id, close="cancel")
 
 
 def _page_url(url: object, field: str) -> str:
@@ -312,13 +337,10 @@ def _keep_intent(context: Context, customer: Customer, intent: _Intent) -> Store
     fresh, topup = intent.quote, _topup_of(context, customer, intent.quote)
     today = local_day(topup.created_at, context.seller.timezone).isoformat()
     request = _request_of(context, customer, topup, urls=intent.urls)
-    asked = identity.asked_of_start(context, customer.id, fresh.credit, gateway=fresh.gateway)
 
     def work(tx: Tx) -> StoredTopup | None:
         customer_rows.hold(tx, customer.id)
-        if customer_rows.frozen_at(tx, customer.id) is not None:
-            raise CustomerFrozen("The customer is frozen.", field="customer")
-        identity.require(tx, context, customer.id, fresh.credit, asked=asked)
+        _require_allowed(tx, context, customer, intent)
         limits = limits_from_record(operations.read_setting(tx, LIMITS_SETTING)).of(fresh.credit.currency)
         if not allowances.reserve(tx, customer.id, fresh.credit, day=today, limits=limits):
             return None

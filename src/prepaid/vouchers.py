@@ -206,7 +206,7 @@ def redeem(context: Context, customer_id: str, code: str) -> RedeemedVoucher:
         if refused.reason != "unknown":
             raise
         unknown = refused
-    attempts.missed(context, customer)
+    attempts.missed(context, customer, code)
     raise unknown
 
 

@@ -109,9 +109,9 @@ def test_guesses_of_sixteen_processes_are_counted_each_and_no_more_is_told(world
 
         def guessing(host: Host, number: int, customer: str = customer) -> list[Any]:
             answers = []
-            for _ in range(2):
+            for count in range(2):
                 try:
-                    host.billing.customer(customer).vouchers.redeem("2345-6789-ABCD-EFGH")
+                    host.billing.customer(customer).vouchers.redeem(f"GUESS-{number}-{count}")
                 except (PromotionRefused, TooManyAttempts) as refused:
                     answers.append(refused.code)
             return answers

@@ -735,6 +735,10 @@ TAMPERED = {
     "budget raised": ("B4", change("promotion", "budget = budget + 1", SAVE10)),
     "limit raised": ("B4", change("promotion", "uses_total = 2", ONCE)),
     "promotion under another code": ("B4", change("promotion", "code = 'twice'", ONCE)),
+    "promotion of another rule": ("B4", change("promotion", "content = replace(content, '10', '90')", SAVE10)),
+    "promotion ended by nobody": ("B4", change("promotion", "ended_at = 1", SAVE10)),
+    "reservation that lapses later": ("B4", change("redemption", "lapses_at = lapses_at + 1", RESERVED)),
+    "redemption by a better rule": ("B4", change("redemption", "terms = replace(terms, '10', '90')", REDEEMED)),
     "promotion that vanished": ("B4", remove("promotion", ONCE)),
     "customer's use forgotten": (
         "B4",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from datetime import timedelta
 
@@ -14,8 +15,12 @@ from tests.use_cases.steps import ADA, EVE, SQLITE, counts, eur, operator, rows
 TICK = timedelta(microseconds=1)
 
 
-def guess(billing, customer=ADA, code="2345-6789-ABCD-EFGH"):
-    """Try a code, and give the code of the refusal."""
+_guesses = itertools.count(1)
+
+
+def guess(billing, customer=ADA, code=None):
+    """Try a code, a new one unless it is told which, and give the code of the refusal."""
+    code = code or f"GUESS-{next(_guesses)}"
     with pytest.raises((PromotionRefused, TooManyAttempts)) as refused:
         billing.customer(customer).vouchers.redeem(code)
     return refused.value.code
@@ -85,10 +90,10 @@ def test_nine_guesses_leave_room_and_a_right_code_counts_for_nothing(billing):
 
 def test_who_filled_the_count_meanwhile_keeps_the_last_answer_from_the_others(billing, clock):
     for _ in range(MOST_MISSES):
-        missed(billing._context, ADA)
+        missed(billing._context, ADA, f"guess-{next(_guesses)}")
 
     with pytest.raises(TooManyAttempts) as refused:
-        missed(billing._context, ADA)
+        missed(billing._context, ADA, f"guess-{next(_guesses)}")
 
     assert refused.value.params["retry_at"] == clock.now() + WINDOW
     assert misses(billing) == MOST_MISSES
@@ -120,7 +125,7 @@ def test_sixteen_at_once_are_counted_each(billing):
     def count():
         gate.wait()
         try:
-            missed(billing._context, ADA)
+            missed(billing._context, ADA, f"guess-{next(_guesses)}")
             answers.append("counted")
         except TooManyAttempts:
             answers.append("full")
@@ -134,6 +139,16 @@ def test_sixteen_at_once_are_counted_each(billing):
     assert sorted(answers) == ["counted"] * MOST_MISSES + ["full"] * 6
     assert misses(billing) == MOST_MISSES
     assert counts(billing)["code_attempt"] == 1
+
+
+def test_a_code_that_is_tried_again_is_one_guess(billing):
+    """A page may ask again for another amount, with the code still mistyped in its field."""
+    for code in ("MISTYPED", " mistyped ", "Mistyped"):
+        for _ in range(MOST_MISSES):
+            assert guess(billing, code=code) == "promotion-refused"
+    assert misses(billing) == 1
+    assert guess(billing, code="\ud800") == "promotion-refused"
+    assert misses(billing) == 2
 
 
 def test_books_count_apart(billing, open_billing, place):

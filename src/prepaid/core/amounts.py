@@ -21,7 +21,8 @@ def one_per_currency(value: object, *, field: str) -> Amounts:
     amounts: Amounts = tuple(require_whole_minor(amount, field=field) for amount in listed)
     if len({amount.currency for amount in amounts}) != len(amounts):
         raise InvalidRequest(f"{field} names a currency twice.", field=field)
-    return amounts
+    # In one order: what is kept of them, and read back, is the same value.
+    return tuple(sorted(amounts, key=lambda amount: amount.currency))
 
 
 def of_currency(amounts: Amounts, currency: str) -> Money | None:

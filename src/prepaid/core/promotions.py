@@ -37,6 +37,9 @@ MOST_TIERS: Final = 20
 MOST_NAMED: Final = 1000
 """Customers, groups, countries, gateways or currencies that a promotion may name."""
 
+_OF_ONE_HOST: Final = ("Factory", "localtime", "posix", "posixrules", "right")
+"""Names that a system's zone files may have beside those of IANA."""
+
 _PARTS: Final = 10_000
 """Of one percent: the finest percentage is one of them."""
 
@@ -204,10 +207,15 @@ def _effect(value: object) -> Effect:
 
 
 def _zone(value: object) -> str:
+    wrong = InvalidRequest("timezone is an IANA time zone such as 'Europe/Berlin'.", field="timezone")
     try:
-        return ZoneInfo(check_text(value, field="timezone", longest=64, empty=False)).key
+        key = ZoneInfo(check_text(value, field="timezone", longest=64, empty=False)).key
     except (OSError, ValueError, KeyError):
-        raise InvalidRequest("timezone is an IANA time zone such as 'Europe/Berlin'.", field="timezone") from None
+        raise wrong from None
+    # What only this host's files have, another host cannot read: it would credit no payment of such a promotion.
+    if key.split("/")[0] in _OF_ONE_HOST:
+        raise wrong
+    return key
 
 
 def _minimum(value: Money | Sequence[Money] | None) -> Amounts:
@@ -250,7 +258,10 @@ def _window_end(value: date | datetime | None, timezone: str, *, field: str) -> 
     if value is None:
         return None
     if type(value) is not date:
-        return check_instant(value, field=field)
+        instant = check_instant(value, field=field)
+        if not 1970 <= instant.year <= 9000:
+            raise InvalidRequest(f"{field} is an instant from 1970 on.", field=field)
+        return instant
     if not 1970 <= value.year <= 9000:
         raise InvalidRequest(f"{field} is a day from 1970 on.", field=field)
     return day_start(value, timezone)
@@ -267,15 +278,22 @@ def _count(name: str) -> Any:
 def _span(name: str) -> Any:
     def check(_: object, __: object, value: timedelta | None) -> None:
         if value is not None and (
-            not isinstance(value, timedelta) or not timedelta(minutes=1) <= value <= timedelta(days=36_500)
+            not isinstance(value, timedelta)
+            or not timedelta(minutes=1) <= value <= timedelta(days=36_500)
+            or value % timedelta(seconds=1)
         ):
-            raise InvalidRequest(f"{name} is a timedelta from a minute to 100 years, or None.", field=name)
+            raise InvalidRequest(
+                f"{name} is a timedelta of whole seconds, from a minute to 100 years, or None.", field=name
+            )
 
     return check
 
 
 def _written_code(value: object) -> str:
     code_identity(value)
+    # Customers may paste what they like around a code; an operator writes it as it is.
+    if not str(value).isprintable():
+        raise InvalidRequest("code has no control or invisible characters.", field="code")
     return str(value).strip()
 
 
@@ -350,12 +368,13 @@ class Promotion:
                 raise InvalidRequest(f"The maximum in {least.currency} is below the minimum.", field="maximum")
         left: frozenset[str] | None = None
         # In this order, so that the field that is named is the one that fits nothing before it.
-        for name, currencies in self._currency_sets():
+        for name, currencies in self.currency_sets():
             left = _common(left, currencies)
             if left is not None and not left:
                 raise InvalidRequest(f"{name} is in no currency that the promotion is for.", field=name)
 
-    def _currency_sets(self) -> Iterable[tuple[str, frozenset[str] | None]]:
+    def currency_sets(self) -> Iterable[tuple[str, frozenset[str] | None]]:
+        """Give the fields that name currencies, with those; None where one is for any."""
         yield "currencies", frozenset(self.currencies) if self.currencies else None
         for effect in self.effects:
             yield "effect", effect.currencies()
@@ -400,7 +419,7 @@ class Promotion:
 
     def takes(self, currency: str) -> bool:
         """Tell whether it is for top-ups in a currency."""
-        return all(currencies is None or currency in currencies for _, currencies in self._currency_sets())
+        return all(currencies is None or currency in currencies for _, currencies in self.currency_sets())
 
     def smallest(self, currency: str) -> Money | None:
         """Give the smallest amount it is for, by its minimum or where its tiers begin."""

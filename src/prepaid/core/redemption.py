@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from attrs import field, frozen
+from attrs import frozen
 
 from .amounts import of_currency
 from .errors import PromotionRefused
@@ -106,6 +106,23 @@ class Taken:
 
 
 @frozen(kw_only=True)
+class RedemptionTerms:
+    """What settling a top-up needs of its promotion as it was: plain values, which nothing refuses any more.
+
+    Attributes:
+        uses_per_customer: Limit per customer, or None.
+        first_topup_only: Only a first top-up may have it.
+        bonus_expires_after: How long the bonus lasts, or None.
+        bonus_priority: Burn priority of the bonus, or None.
+    """
+
+    uses_per_customer: int | None = None
+    first_topup_only: bool = False
+    bonus_expires_after: timedelta | None = None
+    bonus_priority: int | None = None
+
+
+@frozen(kw_only=True)
 class Redemption:
     """The use of a promotion by one top-up.
 
@@ -123,7 +140,7 @@ class Redemption:
         closed_at: When it was redeemed, released or lost; or None.
         reason: Why it was released, in a machine word, or empty.
         typed: The amount that the customer typed.
-        rule: The promotion as it was then.
+        terms: What of its promotion, as it was then, settles it.
     """
 
     id: str
@@ -139,7 +156,7 @@ class Redemption:
     closed_at: datetime | None = None
     reason: str = ""
     typed: Money
-    rule: Promotion = field(repr=False)
+    terms: RedemptionTerms
 
     @property
     def cost(self) -> Money:

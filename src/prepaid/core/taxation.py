@@ -225,6 +225,9 @@ def discounted(decision: TaxDecision, discount: Money, *, rounding: str) -> TaxD
     net = decision.net - discount
     components = tuple(line.component for line in decision.lines)
     taxes = add_tax(net.minor, components, rounding=rounding).tax
+    if sum(taxes) > decision.total.minor:
+        # The tax contained in a price is rounded once, that put on one once per component: less is never taxed more.
+        taxes = share_tax(decision.total.minor, components)
     total = Money.from_minor(sum(taxes), net.currency)
     lines = tax_lines(net, components, taxes, rounding=rounding)
     return evolve(decision, lines=lines, net=net, total=total, gross=net + total)

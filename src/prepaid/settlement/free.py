@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import identity, promotions
 from ..config import Context
+from ..core.errors import AmountOutOfRange
 from ..core.states import OPEN_STATES
 from ..core.transfers import PROMOTION
 from ..store import Tx, topups
@@ -34,17 +35,19 @@ def complete(context: Context, stored: StoredTopup, *, close: Close | None) -> S
     """
     topup = stored.topup
     if topup.state not in OPEN_STATES:
+        if stored.next_look_at is not None:  # an operator asked to look again, and there is nobody to ask
+            context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, None, 0))
         return Settled(topup, "duplicate")
     if close == "cancel":
         return end_unpaid(context, topup, "canceled", failure="canceled")
     try:
         credited = _credit(context, stored)
+    except _Unverified:  # there is no payment that could wait: it waits itself, for as long as it may
+        return Settled(topup, "pending") if close is None else end_unpaid(context, topup, "expired", failure=HELD)
     except _Lost:
         return end_unpaid(context, topup, "expired", failure="promotion-lost")
-    except _Unverified:  # there is no payment that could wait: it waits itself, for as long as it may
-        if close is None:
-            return Settled(topup, "pending")
-        return end_unpaid(context, topup, "expired", failure=HELD)
+    except AmountOutOfRange:
+        return end_unpaid(context, topup, "failed", failure="balance-full")
     return Settled(load(context, topup.id).topup, "credited" if credited else "duplicate")
 
 

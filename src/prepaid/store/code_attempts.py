@@ -1,10 +1,10 @@
-"""How often customers tried codes in vain lately: one row for each, counted by conditional updates."""
+"""Which codes customers tried in vain lately: one row for each customer, held while it is counted."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, insert, not_, select, update
+from sqlalchemy import insert, select, update
 
 from . import schema
 from .database import Tx
@@ -19,8 +19,8 @@ def find(tx: Tx, customer: str) -> tuple[datetime, int] | None:
     return None if row is None else (row.since, int(row.misses))
 
 
-def count(tx: Tx, customer: str, *, most: int, window: timedelta, now: datetime) -> bool:
-    """Count a code in vain; False if the count of the window is full.
+def count(tx: Tx, customer: str, code: str, *, most: int, window: timedelta, now: datetime) -> bool:
+    """Count a code in vain, by its hash, once in a window; False if the count of the window is full.
 
     A window that begins later than now was written by a clock that runs ahead, of
     this host or another; one from farther ahead than it lasts counts as past.
@@ -29,13 +29,17 @@ def count(tx: Tx, customer: str, *, most: int, window: timedelta, now: datetime)
         sqlalchemy.exc.IntegrityError: The customer's first one is counted by somebody else at this moment.
     """
     scope = (_attempt.c.book_id == tx.book_id, _attempt.c.customer == customer)
-    lasts = and_(_attempt.c.since > now - window, _attempt.c.since < now + window)
-    more = update(_attempt).where(*scope, lasts, _attempt.c.misses < most).values(misses=_attempt.c.misses + 1)
-    if tx.execute(more).rowcount:
+    row = tx.execute(select(_attempt).where(*scope).with_for_update()).first()
+    if row is None:
+        values = {"since": now, "misses": 1, "tried": code}
+        tx.execute(insert(_attempt).values(book_id=tx.book_id, customer=customer, **values))
         return True
-    if tx.execute(update(_attempt).where(*scope, not_(lasts)).values(since=now, misses=1)).rowcount:
-        return True
-    if find(tx, customer) is not None:
-        return False
-    tx.execute(insert(_attempt).values(book_id=tx.book_id, customer=customer, since=now, misses=1))
+    tried = row.tried.split()
+    if not now - window < row.since < now + window:
+        tx.execute(update(_attempt).where(*scope).values(since=now, misses=1, tried=code))
+    elif code not in tried:
+        if row.misses >= most:
+            return False
+        more = update(_attempt).where(*scope, _attempt.c.misses < most)
+        tx.execute(more.values(misses=_attempt.c.misses + 1, tried=" ".join((*tried, code))))
     return True

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import BigInteger, ColumnElement, case, insert, literal, select, update
+from sqlalchemy import BigInteger, ColumnElement, case, func, insert, literal, select, update
 
 from ..core.hashing import canonical_json
 from ..core.money import MAX_UNITS, Money
@@ -106,6 +106,11 @@ def hold(tx: Tx, promotion_id: str) -> StoredPromotion | None:
     return None if row is None else _from_row(row)
 
 
+def lock(tx: Tx, promotion_id: str) -> None:
+    """Let nobody else change what is taken of a promotion until the commit."""
+    tx.execute(select(_promotion.c.id).where(*_one(tx, promotion_id)).with_for_update())
+
+
 def page(tx: Tx, *, before: str | None, limit: int) -> list[StoredPromotion]:
     """Read promotions, newest first, below an id."""
     wanted = select(_promotion).where(_promotion.c.book_id == tx.book_id)
@@ -118,6 +123,12 @@ def uses_of(tx: Tx, promotion_id: str, customer: str) -> int:
     """Count how often a customer uses a promotion."""
     found = tx.execute(select(_of_customer.c.uses).where(*_one_of(tx, promotion_id, customer))).scalar()
     return found or 0
+
+
+def most_uses(tx: Tx, promotion_id: str) -> int:
+    """Give how often the customer uses a promotion who does most often."""
+    of_promotion = (_of_customer.c.book_id == tx.book_id, _of_customer.c.promotion_id == promotion_id)
+    return tx.execute(select(func.max(_of_customer.c.uses)).where(*of_promotion)).scalar() or 0
 
 
 def take(tx: Tx, promotion_id: str, customer: str, cost: Money, *, per_customer: int | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from attrs import frozen
@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, and_, func, insert, literal, or_, select, 
 
 from ..core.hashing import canonical_json
 from ..core.money import Money
-from ..core.promotion_records import promotion_from_record, promotion_record
-from ..core.redemption import COUNTED_STATES, Redemption, RedemptionState
+from ..core.promotion_records import promotion_record
+from ..core.promotions import Promotion
+from ..core.redemption import COUNTED_STATES, Redemption, RedemptionState, RedemptionTerms
 from ..core.states import OPEN_STATES
 from . import schema
 from .database import Tx
@@ -24,7 +25,6 @@ _topup = schema.topup
 
 def _from_row(row: Any) -> Redemption:
     terms = json.loads(row.terms)
-    rule = promotion_from_record(terms["rule"])
     return Redemption(
         id=row.id,
         promotion_id=row.promotion_id,
@@ -39,12 +39,25 @@ def _from_row(row: Any) -> Redemption:
         closed_at=row.closed_at,
         reason=row.reason,
         typed=Money(int(terms["typed"]), row.currency),
-        rule=rule,
+        terms=_terms_from(terms["rule"]),
     )
 
 
-def add(tx: Tx, redemption: Redemption) -> None:
-    """Reserve a promotion for a top-up that is kept already."""
+def _terms_from(rule: dict[str, Any]) -> RedemptionTerms:
+    # Not made a promotion of: what a later version refuses in one must not keep captured money from being credited.
+    lasts = rule["bonus_expires_after"]
+    return RedemptionTerms(
+        uses_per_customer=rule["uses_per_customer"],
+        first_topup_only=rule["first_topup_only"],
+        bonus_expires_after=None if lasts is None else timedelta(seconds=lasts),
+        bonus_priority=rule["bonus_priority"],
+    )
+
+
+def add(tx: Tx, redemption: Redemption, promotion: Promotion) -> None:
+    """Reserve a promotion, as it is now, for a top-up that is kept already."""
+    # Whom else it is for is no part of its terms, and may be a thousand names.
+    rule = {**promotion_record(promotion), "customers": [], "groups": []}
     row = {
         "id": redemption.id,
         "promotion_id": redemption.promotion_id,
@@ -55,8 +68,8 @@ def add(tx: Tx, redemption: Redemption) -> None:
         "currency": redemption.bonus.currency,
         "bonus": redemption.bonus.units,
         "discount": redemption.discount.units,
-        "first_only": int(redemption.rule.first_topup_only),
-        "terms": canonical_json({"typed": str(redemption.typed.units), "rule": promotion_record(redemption.rule)}),
+        "first_only": int(redemption.terms.first_topup_only),
+        "terms": canonical_json({"typed": str(redemption.typed.units), "rule": rule}),
         "reserved_at": redemption.reserved_at,
         "lapses_at": redemption.lapses_at,
         "reason": "",
@@ -71,6 +84,8 @@ def step(
     statement = update(_redemption).where(
         _redemption.c.book_id == tx.book_id, _redemption.c.id == redemption.id, _redemption.c.state == source
     )
+    if reason == "lapsed":  # that of a top-up which was paid since does not
+        statement = statement.where(~_is_paid())
     return bool(tx.execute(statement.values(state=target, closed_at=at, reason=reason)).rowcount)
 
 
@@ -93,6 +108,16 @@ def open_of(tx: Tx, customer: str, promotion_id: str, *, first_only: bool) -> li
         _redemption.c.customer == customer, _redemption.c.state == "reserved", moved, ~_is_paid()
     )
     return [_from_row(row) for row in tx.execute(tx.current(wanted))]
+
+
+def is_under_way(tx: Tx, reserved: Collection[Redemption]) -> bool:
+    """Tell whether a payment of one of some reserved top-ups is on its way, so that its checkout cannot be closed."""
+    wanted = select(literal(1)).where(
+        _topup.c.book_id == tx.book_id,
+        _topup.c.id.in_([each.topup_id for each in reserved]),
+        _topup.c.state == "processing",
+    )
+    return bool(reserved) and bool(tx.execute(select(wanted.exists())).scalar())
 
 
 def lapsed(tx: Tx, now: datetime, *, limit: int, promotion_id: str | None = None) -> list[Redemption]:

@@ -75,6 +75,8 @@ code_attempt = table(
     Column("customer", KEY, primary_key=True),
     Column("since", Instant, nullable=False),
     Column("misses", Integer, nullable=False),
+    # Hashes of what was counted: the same once more tells a guesser nothing new.
+    Column("tried", PROSE, nullable=False),
     to("customer", "customer", remote=("id",)),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, cast
 
@@ -385,6 +385,17 @@ def confirm(tx: Tx, topup_id: str, confirmation: Mapping[str, Any]) -> None:
         _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state.not_in(PAID_STATES)
     )
     tx.execute(statement.values(confirmation=canonical_json(dict(confirmation))))
+
+
+def pending_credit(tx: Tx, topup_ids: Collection[str], currency: str) -> Money:
+    """Sum what some top-ups count against their customer's limits in a currency."""
+    wanted = select(func.coalesce(func.sum(_topup.c.credit), 0)).where(
+        _topup.c.book_id == tx.book_id,
+        _topup.c.id.in_(list(topup_ids)),
+        _topup.c.currency == currency,
+        _topup.c.reserved == 1,
+    )
+    return Money(int(tx.execute(wanted).scalar_one()), currency)
 
 
 def release(tx: Tx, topup_id: str) -> bool:

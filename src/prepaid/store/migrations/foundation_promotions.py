@@ -89,6 +89,7 @@ def code_attempt() -> None:
         sa.Column("customer", KEY, nullable=False),
         sa.Column("since", INSTANT, nullable=False),
         sa.Column("misses", sa.Integer(), nullable=False),
+        sa.Column("tried", PROSE, nullable=False),
         sa.PrimaryKeyConstraint("book_id", "customer"),
         refers("customer", "customer", "id"),
     )

@@ -10,7 +10,7 @@ from sqlalchemy import and_, case, func, or_, select
 from ...core.redemption import COUNTED_STATES
 from .. import schema
 from ..database import Tx
-from .reading import named, stream
+from .reading import micros, named, stream
 from .scope import Scope, new_or_caused
 
 _promotion = schema.promotion
@@ -39,6 +39,12 @@ def promotion_rows(tx: Tx) -> Iterator[Any]:
     wanted = select(*named(_promotion, "id code uses spent uses_total budget currency content"), *found)
     joined = _promotion.outerjoin(sums, sums.c.promotion_id == _promotion.c.id)
     return stream(tx, wanted.select_from(joined).where(_promotion.c.book_id == tx.book_id))
+
+
+def promotion_rules(tx: Tx) -> Iterator[Any]:
+    """Give what every promotion says, and when it was ended."""
+    wanted = select(*named(_promotion, "id code content"), micros(_promotion.c.ended_at).label("ended_at"))
+    return stream(tx, wanted.where(_promotion.c.book_id == tx.book_id))
 
 
 def customer_rows(tx: Tx) -> Iterator[Any]:
@@ -71,7 +77,9 @@ def redemption_rows(tx: Tx, scope: Scope) -> Iterator[Any]:
     wanted = (
         select(
             *named(_redemption, "id customer state currency bonus discount first_only terms closed_at code topup_id"),
+            *(micros(_redemption.c[name]).label(name) for name in ("reserved_at", "lapses_at")),
             *named(_topup, "state customer currency credit bonus discount resolved", prefix="topup_"),
+            micros(_topup.c.expires_at).label("topup_expires_at"),
             _promotion.c.code.label("promotion_code"),
         )
         .select_from(_redemption.outerjoin(_topup, of_topup).outerjoin(_promotion, of_promotion))
