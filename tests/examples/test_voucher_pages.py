@@ -42,7 +42,7 @@ def test_a_voucher_is_on_the_balance_and_in_the_history(visitor: Visitor, panel:
     assert money_in(page, 'id="balance"') == panel.ada().balance().settled.amount
     history = visitor.get("/transactions?kind=voucher").text
     assert re.findall('data-kind="([^"]+)"', history) == ["voucher"]
-    assert f"Voucher …{seeded_code(panel)[-4:]}" in history
+    assert f"Voucher …{seeded_code(panel)[-2:]}" in history
 
 
 def test_a_voucher_redeemed_twice_is_credited_once(visitor: Visitor, panel: Any) -> None:
@@ -90,8 +90,8 @@ def test_vouchers_of_others_over_and_frozen_customers_are_told_beside_the_field(
 
 
 def test_too_many_vouchers_in_vain_are_told_with_the_time(visitor: Visitor, panel: Any) -> None:
-    for _ in range(10):
-        redeem(visitor, "FAIR-2222-2222-2222-2222")
+    for number in range(10):
+        redeem(visitor, f"FAIR-2222-2222-2222-222{number}")
 
     said = error_at(redeem(visitor, seeded_code(panel)).text, "voucher")
 
@@ -136,7 +136,7 @@ def test_codes_are_shown_once_and_as_a_file(operator: Visitor, panel: Any) -> No
     assert answer.headers["Cache-Control"] == "no-store"
     listed = operator.get(batch_in(answer.text)).text
     assert not any(code in listed for code in codes)
-    assert sorted(re.findall("…([0-9A-Z]{4})</span>", listed)) == sorted(code[-4:] for code in codes)
+    assert sorted(re.findall("…([0-9A-Z]{2})</span>", listed)) == sorted(code[-2:] for code in codes)
     assert panel.ada().vouchers.redeem(codes[0]).amount == Money.of("5.00", "EUR")
     audit = panel.alice().audit.list().items[0]
     assert (audit.action, audit.reason) == ("create-vouchers", "the fair")
@@ -227,7 +227,7 @@ def test_a_long_batch_comes_in_pages_that_stay_with_it(operator: Visitor) -> Non
     endings: list[str] = []
     while url:
         page = operator.get(url).text
-        endings += re.findall("…([0-9A-Z]{4})</span>", page)
+        endings += re.findall("…([0-9A-Z]{2})</span>", page)
         older = re.search(r'href="([^"]+)">Older', page)
         url = html.unescape(older.group(1)) if older else None
 
