@@ -86,8 +86,8 @@ def _as_csv(made: Iterable[NewVoucher]) -> str:
     """Write vouchers as a spreadsheet reads them; no cell begins with what one would calculate."""
     written = io.StringIO()
     rows = csv.writer(written)
-    rows.writerow(("code", "amount", "currency", "expires_at"))
+    rows.writerow(("code", "amount", "currency", "expires_at", "id"))
     for one in made:
         until = "" if one.expires_at is None else one.expires_at.isoformat()
-        rows.writerow((one.code, f"{one.amount.amount:.2f}", one.amount.currency, until))
+        rows.writerow((one.code, f"{one.amount.amount:.2f}", one.amount.currency, until, one.id))
     return written.getvalue()

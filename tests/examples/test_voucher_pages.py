@@ -132,6 +132,7 @@ def test_codes_are_shown_once_and_as_a_file(operator: Visitor, panel: Any) -> No
     assert len(set(codes)) == 3
     assert all(code.startswith("GIFT-") for code in codes)
     assert [row["code"] for row in rows] == codes
+    assert {row["id"] for row in rows} == {voucher.id for voucher in panel.alice().vouchers.list(limit=3).items}
     assert {(row["amount"], row["currency"], row["expires_at"]) for row in rows} == {("5.00", "EUR", "")}
     assert answer.headers["Cache-Control"] == "no-store"
     listed = operator.get(batch_in(answer.text)).text
