@@ -170,7 +170,11 @@ def test_a_period_that_passes_lets_a_job_credit_what_waits(billing, simulated, a
 
     billing.run_due("identity")
 
-    # What waited counts from when it was paid, which is as long ago.
+    # What waited counts from when it is credited: the next one has to wait for another period.
+    assert ada.balance().settled == eur("120")
+    assert state_of(billing, third) == ("review", "identity-required")
+    clock.advance(days=31)
+    billing.run_due("identity")
     assert ada.balance().settled == eur("180")
     assert billing.check().ok
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from attrs import frozen
+from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy import case as when
-from sqlalchemy import func, insert, select, update
 
 from ..core.hashing import canonical_json
 from ..core.identity import OPEN_CASES, CaseState, IdentityCase, Verification, case_sources
@@ -19,6 +19,7 @@ from .database import Tx
 _identity = schema.identity
 _case = schema.identity_case
 _topup = schema.topup
+_invoice = schema.invoice
 _transfer = schema.transfer
 _account = schema.account
 _customer = schema.customer
@@ -201,7 +202,10 @@ def revoke(tx: Tx, customer: str, at: datetime) -> bool:
 
 
 def credit_bought(tx: Tx, customer: str, currency: str, since: datetime | None) -> Money:
-    """Sum the credit of a customer's credited top-ups in a currency, of those paid after an instant."""
+    """Sum the credit of a customer's credited top-ups in a currency, of those credited after an instant.
+
+    Not of those paid: what waited in review for longer than a period would come all at once at its end.
+    """
     wanted = select(func.sum(_topup.c.credit)).where(
         _topup.c.book_id == tx.book_id,
         _topup.c.customer == customer,
@@ -209,7 +213,9 @@ def credit_bought(tx: Tx, customer: str, currency: str, since: datetime | None) 
         _topup.c.state == "credited",
     )
     if since is not None:
-        wanted = wanted.where(_topup.c.settled_at > since)
+        # Its invoice is issued in the transaction that credits it.
+        issued = and_(_invoice.c.book_id == _topup.c.book_id, _invoice.c.id == _topup.c.invoice_id)
+        wanted = wanted.join(_invoice, issued).where(_invoice.c.issued_at > since)
     return Money(int(tx.execute(wanted).scalar() or 0), currency)
 
 

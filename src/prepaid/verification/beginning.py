@@ -86,14 +86,25 @@ def _level(context: Context, customer: Customer, level: object) -> int:
 
 
 def _is_stale(context: Context, stored: StoredCase, wanted: str) -> bool:
-    """Tell whether a case is not to be gone on with: its provider is gone, has forgotten its key, or is not enough."""
+    """Tell whether a case is not to be gone on with.
+
+    Its provider is gone, has forgotten its key, or is not enough; or a
+    verification was taken back since, so that it would count for nothing.
+    """
     case, provider = stored.case, context.identity_providers.get(stored.case.provider)
     if provider is None or case.state == "submitted":
         return provider is None
     better = context.identity_providers.get(wanted)
     if better is not None and better.level > case.level:
         return True
-    return case.reference is None and sessions.is_forgotten(context, case)
+    if case.reference is None and sessions.is_forgotten(context, case):
+        return True
+    return not sessions.is_decided_here(provider) and _is_revoked_since(context, case)
+
+
+def _is_revoked_since(context: Context, case: IdentityCase) -> bool:
+    known = context.database.read(lambda tx: identities.verification(tx, case.customer))
+    return known is not None and known.revoked_at is not None and known.revoked_at > case.created_at
 
 
 def _keep_intent(context: Context, customer: Customer, return_url: str, name: str) -> StoredCase:

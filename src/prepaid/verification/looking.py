@@ -106,7 +106,7 @@ def _move(context: Context, case: IdentityCase, result: IdentityResult) -> None:
 
     def work(tx: Tx) -> None:
         customers.hold(tx, case.customer)
-        decide(tx, context, case, target, actor=f"provider:{case.provider}", reason=words, **values)
+        decide(tx, context, case, target, actor=decider(case), reason=words, **values)
 
     context.database.write(work)
     if target == "verified":
@@ -137,8 +137,8 @@ def conclude(tx: Tx, context: Context, case: IdentityCase) -> None:
     """Let a case that was just decided count, with an audit row, and tell it."""
     if case.state not in ("verified", "rejected"):
         return
-    if case.state == "verified" and case.decided_at is not None:
-        _keep(tx, context, case, case.decided_at)
+    if case.state == "verified":
+        _keep(tx, context, case, case.decided_at or context.now())
     audit.record(
         tx,
         context,
@@ -152,22 +152,43 @@ def conclude(tx: Tx, context: Context, case: IdentityCase) -> None:
 
 
 def _keep(tx: Tx, context: Context, case: IdentityCase, decided_at: datetime) -> None:
-    """Let a verification count, unless a higher one still does, or it was taken back after this was decided."""
+    """Let a verification count, unless a higher one still does, or all that was known was taken back since."""
     known = identities.verification(tx, case.customer)
-    if known is not None and (_is_better(tx, context, known, case.level) or _is_revoked_since(known, decided_at)):
+    if known is not None and (_is_better(tx, context, known, case.level) or _is_revoked_since(known, case, decided_at)):
         return
     identities.keep_verification(tx, case.customer, level=case.level, case_id=case.id, verified_at=decided_at)
 
 
 def _is_better(tx: Tx, context: Context, known: StoredVerification, level: int) -> bool:
+    return known.verification.level > level and _counts(tx, context, known)
+
+
+def _counts(tx: Tx, context: Context, known: StoredVerification) -> bool:
+    """Tell whether a verification counts for every policy, however little it lets one live."""
     held, now = known.verification, context.now()
     spans = [policy.valid_for for policy in identity.policies(tx) if policy.valid_for is not None]
-    is_fresh = all(now < held.verified_at + span for span in spans)
-    return not held.revoked and held.level > level and is_fresh
+    return not held.revoked and all(now < held.verified_at + span for span in spans)
 
 
-def _is_revoked_since(known: StoredVerification, decided_at: datetime) -> bool:
-    return known.revoked_at is not None and known.revoked_at > decided_at
+def is_verified(tx: Tx, context: Context, customer: str, level: int) -> bool:
+    """Tell whether a customer is verified at a level so that no policy asks for more but a higher one."""
+    known = identities.verification(tx, customer)
+    return known is not None and known.verification.level >= level and _counts(tx, context, known)
+
+
+def _is_revoked_since(known: StoredVerification, case: IdentityCase, decided_at: datetime) -> bool:
+    """Tell whether what a case came to was taken back before it was heard of.
+
+    Providers need not say when they decided, and tell it late: of theirs only a
+    case counts that was begun after an operator's word.
+    """
+    since = case.created_at if case.actor == decider(case) else decided_at
+    return known.revoked_at is not None and known.revoked_at > since
+
+
+def decider(case: IdentityCase) -> str:
+    """Name a case's provider as who decides."""
+    return f"provider:{case.provider}"
 
 
 def tell(tx: Tx, context: Context, case: IdentityCase, state: str) -> None:
