@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from prepaid import IdentityPolicy
+from prepaid import ConfigurationError, GatewayError, IdentityPolicy
+from prepaid.identity_ports import IdentitySession
+from prepaid.settlement import releasing
 from tests.use_cases.steps import (
     ADA,
     EVE,
+    SQLITE,
     checkout_of,
     deliver,
     eur,
@@ -18,6 +21,7 @@ from tests.use_cases.steps import (
 )
 from tests.use_cases.verifiers import (
     FIRST,
+    Manual,
     Verifier,
     approve,
     ask,
@@ -174,3 +178,214 @@ def test_an_approval_counts_although_the_last_one_still_does_for_another_policy(
 
     assert ada.topups.get(topup.id).state == "credited"
     assert billing.check().ok
+
+
+@SQLITE
+def test_a_provider_that_fails_oddly_keeps_nobody_elses_money(billing, verifier, simulated, clock, caplog):
+    waiting = held(billing, simulated)
+    for customer in (ADA, EVE):
+        begin(billing, customer)
+    ask(billing)
+    verifier.down["fetch"] = KeyError("ada@example.com")
+    clock.advance(minutes=2)
+
+    [run] = billing.run_due("identity")
+
+    assert run.status == "done"
+    assert billing.customer(ADA).topups.get(waiting.id).state == "credited"
+    assert hear(billing, verifier.references()[0]).status == 200
+    assert "ada@example.com" not in caplog.text
+
+
+@SQLITE
+@pytest.mark.parametrize("method", ["begin", "fetch", "resume", "cancel"])
+def test_a_provider_that_fails_oddly_is_a_provider_that_cannot_be_asked(billing, verifier, method, clock):
+    if method != "begin":
+        begin(billing)
+    if method == "cancel":
+        approve(billing, customer=EVE)  # nothing of theirs is touched
+        clock.advance(days=8)
+    verifier.down[method] = ValueError("sk_live_secret")
+    if method == "cancel":
+        [run] = billing.run_due("identity")
+        assert run.status == "done"
+        return
+
+    with pytest.raises(GatewayError) as error:
+        begin(billing)
+
+    assert "sk_live_secret" not in str(error.value)
+    assert error.value.retryable
+
+
+@SQLITE
+def test_one_that_fails_oddly_keeps_no_other_from_being_credited(billing, simulated, ada, monkeypatch):
+    first, second = paid(billing, simulated), paid(billing, simulated, "20.00")
+    ask(billing, FIRST)
+    for topup in (first, second):
+        settle(billing, topup)
+    prepare = releasing.selling.prepare
+
+    def failing(context, topup, *parts, **named):
+        if topup.id == first.id:
+            raise ZeroDivisionError
+        return prepare(context, topup, *parts, **named)
+
+    monkeypatch.setattr(releasing.selling, "prepare", failing)
+    assert approve(billing).state == "verified"
+
+    assert ada.balance().settled == eur("20")
+
+
+def test_a_provider_that_was_away_for_a_while_is_asked_again(billing, open_billing, verifier, simulated, clock):
+    waiting = held(billing, simulated)
+    case = begin(billing)
+    verifier.set(case.reference, "verified")
+    without = open_billing()
+    for _ in range(3):
+        clock.advance(minutes=10)
+        without.run_due("identity")  # its webhook came in vain too
+    clock.advance(hours=2)
+
+    billing.run_due("identity")
+
+    assert billing.customer(ADA).topups.get(waiting.id).state == "credited"
+
+
+def test_a_case_whose_provider_stays_away_is_given_up_after_a_week(billing, open_billing, clock):
+    begin(billing)
+    without = open_billing()
+    for _ in range(3):
+        clock.advance(days=4)
+        without.run_due("identity")
+
+    [case] = operator(without).identity.cases("canceled").items
+    assert case.reason == "provider-gone"
+    assert billing.check().ok
+
+
+@pytest.mark.parametrize("wrong", ["gone", "another"])
+def test_a_case_that_its_provider_knows_no_more_is_given_up_after_a_week(billing, verifier, clock, wrong):
+    case = begin(billing)
+    if wrong == "gone":
+        verifier.down |= dict.fromkeys(("fetch", "cancel", "resume"), GatewayError("There is none.", code="not-found"))
+    else:
+        verifier.lies["case_id"] = "idc_" + "0" * 26
+    for _ in range(3):
+        clock.advance(days=4)
+        billing.run_due("identity")
+    verifier.down.clear()
+
+    assert begin(billing).id != case.id
+    verifier.lies.clear()
+    verifier.set(case.reference, "verified")
+    assert hear(billing, case.reference).outcome == "ignored"
+    assert billing.check().ok
+
+
+def test_a_case_whose_provider_is_down_for_more_than_a_week_waits_on(billing, verifier, clock):
+    case = begin(billing)
+    verifier.down["fetch"] = GatewayError("Down.", retryable=True)
+    for _ in range(3):
+        clock.advance(days=4)
+        billing.run_due("identity")
+    verifier.down.clear()
+    verifier.set(case.reference, "verified")
+    clock.advance(days=2)
+
+    billing.run_due("identity")
+
+    assert billing.customer(ADA).identity.status().state == "verified"
+
+
+def test_whose_payment_waits_is_told_that_they_have_to_be_verified(billing, simulated, ada):
+    ask(billing, IdentityPolicy(above=eur("100"), level=2), IdentityPolicy(above=eur("1000"), level=3))
+    first, second = (paid(billing, simulated, "60.00") for _ in range(2))
+    for topup in (first, second):
+        settle(billing, topup)
+
+    status = ada.identity.status()
+
+    assert (status.required, status.reason, status.required_level) == (True, "above", 2)
+    assert approve(billing, level=2).required is False
+    assert not ada.identity.status().required
+
+
+def test_who_has_to_be_verified_at_all_is_told_the_level_that_their_payment_waits_for(billing, simulated, ada):
+    ask(billing, IdentityPolicy(above=eur("100"), level=2))
+    for topup in [paid(billing, simulated, "60.00") for _ in range(2)]:
+        settle(billing, topup)
+    ask(billing, FIRST, IdentityPolicy(above=eur("100"), level=2))
+
+    assert ada.identity.status().required_level == 2
+
+
+# What a provider says that nobody can use
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", "data:text/html,x", "//evil.example", "", "https://", "https://x/" + "a" * 5000, "a\nb"],
+)
+def test_a_page_that_nobody_should_be_sent_to_is_refused(billing, verifier, monkeypatch, url):
+    monkeypatch.setattr(verifier, "begin", lambda request: IdentitySession(reference="vs_1", redirect_url=url))
+
+    with pytest.raises(GatewayError) as error:
+        begin(billing)
+
+    assert error.value.code == "unusable"
+    assert billing.check().ok
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        datetime.min.replace(tzinfo=UTC),
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
+        datetime(1970, 1, 1, tzinfo=UTC),
+        "now",
+        5,
+    ],
+)
+def test_a_time_that_cannot_be_is_not_kept(billing, verifier, clock, told):
+    case = begin(billing)
+    clock.advance(minutes=5)
+    verifier.lies["decided_at"] = told
+    verifier.set(case.reference, "verified")
+
+    hear(billing, case.reference)
+
+    status = billing.customer(ADA).identity.status()
+    assert status.state == "verified"
+    assert case.created_at <= status.verified_at <= clock.now()
+    assert billing.check().ok
+
+
+@SQLITE
+@pytest.mark.parametrize("changed", [None, {"name": "another"}, {"level": 0}])
+def test_a_provider_that_is_none_once_it_is_bound_is_refused_at_once(open_billing, tmp_path, changed):
+    class Odd(Verifier):
+        def bind(self, mode, clock):
+            if changed is None:
+                return None
+            self._name, self._level = changed.get("name", self._name), changed.get("level", self._level)
+            return self
+
+    with pytest.raises(ConfigurationError, match="verifier"):
+        open_billing(identity=Odd(tmp_path / "odd.json"))
+
+
+def test_what_was_handed_in_while_the_case_was_begun_stays_handed_in(open_billing, tmp_path):
+    class Slow(Manual):
+        def begin(self, request):
+            session = super().begin(request)
+            billing.customer(ADA).identity.submit("upload/1")
+            return session
+
+    billing = open_billing(identity=Slow(tmp_path / "slow.json", name="manual"))
+    billing.customers.register(ADA, currency="EUR")
+
+    begin(billing)
+
+    [case] = operator(billing).identity.cases().items
+    assert (case.state, case.submission) == ("submitted", "upload/1")

@@ -134,15 +134,20 @@ def due(tx: Tx, now: datetime, *, limit: int) -> list[StoredCase]:
     return [_from_row(row) for row in tx.execute(wanted.order_by(_case.c.next_look_at, _case.c.id).limit(limit))]
 
 
-def keep_reference(tx: Tx, case_id: str, reference: str) -> bool:
-    """Record what a provider calls an open case; False if it has another reference, or was decided."""
+def keep_reference(tx: Tx, case_id: str, reference: str) -> None:
+    """Record what a provider calls an open case, which waits for its customer then if it was only beginning.
+
+    Nothing changes if it has another reference, or was decided.
+    """
     statement = update(_case).where(
         _case.c.book_id == tx.book_id,
         _case.c.id == case_id,
         _case.c.state.in_(OPEN_CASES),
         _case.c.reference.is_(None) | (_case.c.reference == reference),
     )
-    return bool(tx.execute(statement.values(reference=reference)).rowcount)
+    # What was handed in while the provider was asked stays so.
+    state = when((_case.c.state == "starting", "pending"), else_=_case.c.state)
+    tx.execute(statement.values(reference=reference, state=state))
 
 
 def step(tx: Tx, case_id: str, target: CaseState, **values: Any) -> bool:

@@ -15,17 +15,33 @@ from ..core.ids import check_key
 from ..core.money import Money
 from ..core.parties import Customer
 from ..core.schedule import LOOKS
-from ..store import Duplicate, Tx, customers, identities
+from ..store import Duplicate, Tx, customers, identities, topups
 from ..store.identities import StoredCase
 from . import looking, sessions
 
 MAX_URL: Final = 2000
+MOST_WAITING: Final = 10
 
 
 def status(context: Context, customer: Customer) -> IdentityStatus:
-    """Say what is known of a customer's identity, and whether anything asks for it now; asks nobody."""
-    zero = Money.zero(customer.currency)
-    return context.database.read(lambda tx: identity.assess(tx, context, customer.id, zero))
+    """Say what is known of a customer's identity, and whether anything asks for it now; asks nobody.
+
+    What was paid and waits for a verification asks for it, although nothing more may be wanted.
+    """
+
+    def read(tx: Tx) -> IdentityStatus:
+        credits = (Money.zero(customer.currency), *_waiting(tx, customer))
+        found = [identity.assess(tx, context, customer.id, credit) for credit in credits]
+        return max(found, key=lambda status: (status.required, status.required_level))
+
+    return context.database.read(read)
+
+
+def _waiting(tx: Tx, customer: Customer) -> list[Money]:
+    """Give the credit of what waits for a customer's verification, of the oldest few."""
+    held = identities.held_topups(tx, customer=customer.id, limit=MOST_WAITING)
+    found = [topups.find(tx, topup_id) for topup_id, _ in held]
+    return [stored.topup.credit for stored in found if stored is not None]
 
 
 def start(context: Context, customer: Customer, *, return_url: str, level: object = None) -> IdentityCase:
