@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from prepaid import ConfigurationError, GatewayError, IdentityPolicy
+from prepaid import AmountOutOfRange, ConfigurationError, GatewayError, IdentityPolicy, RequestRefused
 from prepaid.identity_ports import IdentitySession
 from prepaid.settlement import releasing
 from tests.use_cases.steps import (
@@ -389,3 +389,107 @@ def test_what_was_handed_in_while_the_case_was_begun_stays_handed_in(open_billin
 
     [case] = operator(billing).identity.cases().items
     assert (case.state, case.submission) == ("submitted", "upload/1")
+
+
+# A gateway that was put out of use
+
+
+def test_what_was_paid_at_a_gateway_that_is_gone_is_credited_all_the_same(billing, open_billing, simulated, verifier):
+    waiting = held(billing, simulated)
+    without = open_billing(gateways=[], identity=verifier)
+
+    operator(without).identity.approve(ADA, reason="seen")
+
+    assert without.customer(ADA).topups.get(waiting.id).state == "credited"
+    assert without.customer(ADA).balance().settled == eur("50")
+    [invoice] = without.customer(ADA).invoices.list().items
+    assert invoice.number
+    assert without.check().ok
+
+
+@pytest.mark.parametrize("action", ["credit_received", "credit_quoted"])
+def test_a_review_of_a_gateway_that_is_gone_can_be_ended_with_credit(billing, open_billing, simulated, action):
+    waiting = held(billing, simulated)
+    without = open_billing(gateways=[])
+    ask(without)
+
+    resolved = operator(without).topups.resolve(waiting.id, action=action, reason="agreed", key="act")
+
+    assert resolved.state == "credited"
+    assert without.check().ok
+
+
+def test_what_is_to_go_back_needs_the_gateway_that_it_came_from(billing, open_billing, simulated):
+    waiting = held(billing, simulated)
+
+    with pytest.raises(GatewayError):
+        operator(open_billing(gateways=[])).topups.resolve(waiting.id, action="refund", reason="agreed", key="act")
+
+    assert billing.customer(ADA).topups.get(waiting.id).failure == "identity-required"
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"before_first_topup": 1},
+        {"before_first_topup": "yes"},
+        {"above": "100"},
+        {"above": [1]},
+        {"above": {eur("5")}},
+        {"above": (eur("5"), eur("6"))},
+        {"above": eur("-5")},
+        {"basis": "spending"},
+        {"basis": ["topups"]},
+        {"period": 30},
+        {"period": timedelta(0)},
+        {"period": timedelta.max},
+        {"countries": "FR"},
+        {"countries": ()},
+        {"countries": (5,)},
+        {"countries": ("France",)},
+        {"level": 0},
+        {"level": 1.0},
+        {"level": None},
+        {"valid_for": -timedelta(days=1)},
+        {"valid_for": "1y"},
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused_with_its_field(wrong):
+    with pytest.raises(RequestRefused) as error:
+        IdentityPolicy(**{"before_first_topup": True, **wrong})
+    assert error.value.field == next(iter(wrong)) or error.value.field == "country"
+
+
+@SQLITE
+@pytest.mark.parametrize("events", [None, 5, ["x"], [None], {"a": 1}])
+def test_a_webhook_that_its_provider_reads_oddly_changes_nothing(billing, verifier, monkeypatch, events):
+    case = begin(billing)
+    monkeypatch.setattr(verifier, "parse_webhook", lambda headers, body: events)
+
+    result = hear(billing, case.reference)
+
+    assert result.status in (200, 400, 500)
+    assert operator(billing).identity.cases().items[0].state == "pending"
+
+
+@SQLITE
+def test_what_goes_back_while_it_is_found_not_to_fit_stays_marked_as_going_back(billing, simulated, monkeypatch):
+    waiting = held(billing, simulated)
+    ask(billing)
+    simulated.script_refund("pending")
+
+    def full(*parts, **named):
+        raise AmountOutOfRange("full")
+
+    def refund(*parts):
+        operator(billing).topups.resolve(waiting.id, action="refund", reason="agreed", key="act")
+
+    monkeypatch.setattr(releasing.selling, "post", full)
+    monkeypatch.setattr(releasing.log, "error", refund)
+
+    assert releasing.release_held(billing._context, waiting.id) is False
+
+    assert billing.customer(ADA).topups.get(waiting.id).failure == "refund-pending"

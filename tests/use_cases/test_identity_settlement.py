@@ -317,18 +317,6 @@ def test_one_that_cannot_be_credited_keeps_no_other_from_it(billing, simulated, 
     assert billing.check().ok
 
 
-def test_a_topup_of_a_gateway_that_is_gone_waits_until_it_is_back(billing, open_billing, simulated, verifier):
-    waiting = held(billing, simulated)
-    without = open_billing(gateways=[], identity=verifier)
-    operator(without).identity.approve(ADA, reason="seen")
-    assert state_of(billing, waiting)[0] == "review"
-
-    billing.run_due("identity")
-
-    assert state_of(billing, waiting)[0] == "credited"
-    assert billing.check().ok
-
-
 def test_manual_review_from_the_start_to_the_credit(open_billing, simulated, tmp_path):
     billing = open_billing(identity=Manual(tmp_path / "manual.json", name="manual"))
     billing.customers.register(ADA, currency="EUR", email="ada@example.com")

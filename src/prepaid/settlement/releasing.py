@@ -11,7 +11,7 @@ from ..core.errors import AmountOutOfRange
 from ..core.refunds import LOST_REFUNDS
 from ..core.topups import Topup
 from ..core.transfers import SUSPENSE
-from ..store import Tx, customers, disputes, identities, refunds, topups
+from ..store import Tx, customers, disputes, identities, refunds
 from ..store.topups import StoredTopup
 from . import selling
 from .checkouts import load
@@ -59,7 +59,7 @@ def release_held(context: Context, topup_id: str) -> bool:
     except AmountOutOfRange:
         # It waits on, for an operator: the balance would be larger than the ledger can hold.
         log.error("top-up %s cannot be credited: the balance is full", topup.id)
-        context.database.write(lambda tx: topups.mark_paid(tx, topup.id, "balance-full"))
+        context.database.write(lambda tx: identities.leave(tx, topup.id, "balance-full"))
         return False
 
 

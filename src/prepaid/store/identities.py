@@ -264,6 +264,16 @@ def held_topups(tx: Tx, *, customer: str | None = None, after: str = "", limit: 
 
 def release(tx: Tx, topup_id: str, *, resolved: Mapping[str, Any], invoice_id: str) -> bool:
     """Let a held top-up be credited with the figures of its order; False if it is not held any more."""
+    values = {"state": "credited", "failure": "", "invoice_id": invoice_id}
+    return _change_held(tx, topup_id, resolved=canonical_json(dict(resolved)), **values)
+
+
+def leave(tx: Tx, topup_id: str, failure: str) -> bool:
+    """Say of a held top-up why it is left to an operator; False if it is not held any more."""
+    return _change_held(tx, topup_id, failure=failure)
+
+
+def _change_held(tx: Tx, topup_id: str, **values: Any) -> bool:
     statement = update(_topup).where(
         _topup.c.book_id == tx.book_id,
         _topup.c.id == topup_id,
@@ -271,8 +281,7 @@ def release(tx: Tx, topup_id: str, *, resolved: Mapping[str, Any], invoice_id: s
         _topup.c.failure == HELD,
         _topup.c.resolved.is_(None),
     )
-    values = {"state": "credited", "failure": "", "invoice_id": invoice_id}
-    return bool(tx.execute(statement.values(resolved=canonical_json(dict(resolved)), **values)).rowcount)
+    return bool(tx.execute(statement.values(**values)).rowcount)
 
 
 def customer_page(tx: Tx, *, after: str, limit: int) -> list[tuple[str, str]]:
