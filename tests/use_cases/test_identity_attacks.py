@@ -16,6 +16,7 @@ from tests.use_cases.steps import (
     checkout_of,
     deliver,
     eur,
+    live_in,
     operator,
     top_up,
 )
@@ -114,6 +115,34 @@ def test_a_review_that_was_ended_by_an_operator_counts_from_when_it_was_credited
     operator(billing).topups.resolve(topup.id, action="credit_received", reason="agreed", key="act")
 
     assert billing.customer(ADA).topups.quote(eur("60")).identity.required
+
+
+def test_another_country_in_the_profile_is_no_way_out_once_it_is_paid(billing, simulated, ada):
+    live_in(billing, "FR")
+    ask(billing, IdentityPolicy(above=eur("100"), countries=("FR",)))
+    first, second = (paid(billing, simulated, "60.00") for _ in range(2))
+    for topup in (first, second):
+        settle(billing, topup)
+    live_in(billing, "DE")
+
+    billing.run_due("identity")
+
+    assert ada.balance().settled == eur("60")
+    assert ada.identity.status().required
+    approve(billing)
+    assert ada.balance().settled == eur("120")
+    assert billing.check().ok
+
+
+def test_a_country_that_was_not_known_when_it_was_paid_may_be_told_later(billing, simulated, ada):
+    topup = paid(billing, simulated, "60.00")
+    ask(billing, IdentityPolicy(before_first_topup=True, countries=("FR",)))
+    assert settle(billing, topup).state == "review"
+    live_in(billing, "DE")
+
+    billing.run_due("identity")
+
+    assert ada.topups.get(topup.id).state == "credited"
 
 
 # Verified though it was taken back

@@ -15,6 +15,7 @@ from ..core.ids import check_key
 from ..core.money import Money
 from ..core.parties import Customer
 from ..core.schedule import LOOKS
+from ..core.topups import Topup
 from ..store import Duplicate, Tx, customers, identities, topups
 from ..store.identities import StoredCase
 from . import looking, sessions
@@ -30,18 +31,18 @@ def status(context: Context, customer: Customer) -> IdentityStatus:
     """
 
     def read(tx: Tx) -> IdentityStatus:
-        credits = (Money.zero(customer.currency), *_waiting(tx, customer))
-        found = [identity.assess(tx, context, customer.id, credit) for credit in credits]
+        now = identity.assess(tx, context, customer.id, Money.zero(customer.currency))
+        found = [now, *(identity.of_payment(tx, context, topup) for topup in _waiting(tx, customer))]
         return max(found, key=lambda status: (status.required, status.required_level))
 
     return context.database.read(read)
 
 
-def _waiting(tx: Tx, customer: Customer) -> list[Money]:
-    """Give the credit of what waits for a customer's verification, of the oldest few."""
+def _waiting(tx: Tx, customer: Customer) -> list[Topup]:
+    """Give what waits for a customer's verification, the oldest few."""
     held = identities.held_topups(tx, customer=customer.id, limit=MOST_WAITING)
     found = [topups.find(tx, topup_id) for topup_id, _ in held]
-    return [stored.topup.credit for stored in found if stored is not None]
+    return [stored.topup for stored in found if stored is not None]
 
 
 def start(context: Context, customer: Customer, *, return_url: str, level: object = None) -> IdentityCase:
