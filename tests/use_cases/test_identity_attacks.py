@@ -505,6 +505,37 @@ def test_a_webhook_that_its_provider_reads_oddly_changes_nothing(billing, verifi
 
 
 @SQLITE
+def test_policies_that_a_book_cannot_have_are_not_previewed_either(billing):
+    identity = operator(billing).identity
+    for act in (identity.preview, identity.policy):
+        with pytest.raises(RequestRefused) as error:
+            act(*[FIRST] * 9)
+        assert error.value.field == "policies"
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "//x",
+        "https:///x",
+        "https://\ud800",
+        "https://x y",
+        "https://x:99999/",
+        "https:x",
+        b"https://x",
+    ],
+)
+def test_a_page_that_no_provider_can_come_back_to_is_refused(billing, verifier, url):
+    with pytest.raises(RequestRefused) as error:
+        billing.customer(ADA).identity.start(return_url=url)
+
+    assert error.value.field == "return_url"
+    assert verifier.asked == []
+
+
+@SQLITE
 def test_what_goes_back_while_it_is_found_not_to_fit_stays_marked_as_going_back(billing, simulated, monkeypatch):
     waiting = held(billing, simulated)
     ask(billing)

@@ -86,6 +86,7 @@ def _page_url(url: object) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+        usable = usable and " " not in url and parts.port != 0  # one that is out of range is none
     except ValueError:
         usable = False
     if not usable:
