@@ -286,6 +286,19 @@ def _identity_given(identity: IdentityProvider | Iterable[IdentityProvider] | No
     return [("the host", provider) for provider in several]
 
 
+def _bound_provider(provider: object, name: str) -> IdentityProvider:
+    """Return what a provider gave for a mode, if it is still that provider.
+
+    Raises:
+        ConfigurationError: It is not, or its level is none.
+    """
+    if not isinstance(provider, IdentityProvider) or provider.name != name:
+        raise ConfigurationError(f"The identity provider {name!r}: bind() gives the provider, under its name.")
+    if type(provider.level) is not int or not 1 <= provider.level <= MAX_LEVEL:
+        raise ConfigurationError(f"The identity provider {name!r}: its level is a whole number from 1 to {MAX_LEVEL}.")
+    return provider
+
+
 def _bind_identity(
     found: Sequence[tuple[str, Any]], mode: Mode, clock: Clock, *, gateways: Collection[str]
 ) -> dict[str, IdentityProvider]:
@@ -300,9 +313,5 @@ def _bind_identity(
             )
         if name in bound or name in gateways or name == verification.OPERATOR:
             raise ConfigurationError(f"An identity provider of {giver}: the name {name!r} is taken; give it another.")
-        if type(provider.level) is not int or not 1 <= provider.level <= MAX_LEVEL:
-            raise ConfigurationError(
-                f"The identity provider {name!r}: its level is a whole number from 1 to {MAX_LEVEL}."
-            )
-        bound[name] = provider.bind(mode, clock)
+        bound[name] = _bound_provider(provider.bind(mode, clock), name)
     return bound

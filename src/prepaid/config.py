@@ -127,8 +127,12 @@ class Context:
         return found
 
     def label_of(self, gateway: str) -> str:
-        """Give what customers read of the gateway of a top-up; nothing if nothing was paid."""
-        return "" if gateway == NO_GATEWAY else self.gateway(gateway).label
+        """Give what customers read of the gateway of a top-up; nothing if nothing was paid.
+
+        One that is not configured any more has only its name left.
+        """
+        known = self.gateways.get(gateway)
+        return known.label if known is not None else "" if gateway == NO_GATEWAY else gateway
 
 
 def page_limit(limit: object) -> int:

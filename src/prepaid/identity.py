@@ -19,7 +19,7 @@ from .core.identity_status import IdentityFacts, status_of
 from .core.money import Money
 from .core.topups import Topup
 from .identity_ports import IdentityMoment, IdentityQuestion
-from .store import Tx, customers, identities, operations
+from .store import Tx, customers, identities, operations, topups
 
 
 def policies(tx: Tx) -> tuple[IdentityPolicy, ...]:
@@ -48,9 +48,10 @@ def judge(
     *,
     credit: Money,
     asked: str = "",
+    ordered_in: str | None = None,
 ) -> IdentityStatus:
-    """Say the same by given policies."""
-    facts, now = _facts(tx, customer), context.now()
+    """Say the same by given policies, of what was ordered while the customer was of a country, if any."""
+    facts, now = evolve(_facts(tx, customer), ordered_in=ordered_in), context.now()
     totals = [_total(tx, policy, facts, customer, credit=credit, now=now) for policy in asking]
     found = status_of(asking, facts, totals=totals, now=now, asked=asked)
     return evolve(found, provider=provider_for(context, found.required_level))
@@ -81,7 +82,7 @@ def _total(
 ) -> Money:
     """Give what a policy compares; nothing is summed that it would not look at."""
     currency = credit.currency
-    if not policy.covers(facts.country) or all(amount.currency != currency for amount in policy.above):
+    if not facts.are_of(policy) or all(amount.currency != currency for amount in policy.above):
         return credit
     since = None if policy.period is None else now - policy.period
     if policy.basis == "usage":
@@ -145,7 +146,22 @@ def asked_of_payment(context: Context, topup: Topup) -> str:
 
 def is_unmet(tx: Tx, context: Context, topup: Topup, *, asked: str) -> bool:
     """Tell whether nothing of a paid top-up may be credited yet; its customer's turn is held."""
-    return unmet(tx, context, topup.customer, topup.credit, asked=asked) is not None
+    return of_payment(tx, context, topup, asked=asked).required
+
+
+def of_payment(tx: Tx, context: Context, topup: Topup, *, asked: str = "") -> IdentityStatus:
+    """Say whether a customer has to be verified before a top-up that they paid is credited."""
+    asking = policies(tx)
+    ordered_in = _ordered_in(tx, topup) if any(policy.countries is not None for policy in asking) else None
+    return judge(tx, context, asking, topup.customer, credit=topup.credit, asked=asked, ordered_in=ordered_in)
+
+
+def _ordered_in(tx: Tx, topup: Topup) -> str | None:
+    """Give the country of the tax profile that a top-up was ordered with, or None."""
+    stored = topups.find(tx, topup.id)
+    version = None if stored is None else stored.profile_version
+    profile = None if version is None else customers.profile_version(tx, topup.customer, version)
+    return None if profile is None else profile.address.country or None
 
 
 def unmet_by_usage(tx: Tx, context: Context, customer: str, currency: str) -> IdentityStatus | None:

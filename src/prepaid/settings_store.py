@@ -61,18 +61,18 @@ def set_identity_policies(context: Context, policies: tuple[object, ...], *, act
     Raises:
         InvalidRequest: Not `IdentityPolicy`, too many of them, or a currency not in use.
     """
-    if len(policies) > MAX_POLICIES:
-        raise InvalidRequest(f"A book has at most {MAX_POLICIES} policies.", field="policies")
     value = {"policies": [policy.record() for policy in check_identity_policies(context, policies)]}
     _set(context, IDENTITY_SETTING, value, actor=actor, then=lambda tx: None)
 
 
 def check_identity_policies(context: Context, policies: tuple[object, ...]) -> tuple[IdentityPolicy, ...]:
-    """Return policies.
+    """Return policies that a book can have.
 
     Raises:
-        InvalidRequest: Not `IdentityPolicy`, or a currency not in use.
+        InvalidRequest: Not `IdentityPolicy`, too many of them, or a currency not in use.
     """
+    if len(policies) > MAX_POLICIES:
+        raise InvalidRequest(f"A book has at most {MAX_POLICIES} policies.", field="policies")
     checked = tuple(policy for policy in policies if isinstance(policy, IdentityPolicy))
     if len(checked) != len(policies):
         raise InvalidRequest("A policy is an IdentityPolicy.", field="policies")

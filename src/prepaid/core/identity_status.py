@@ -21,15 +21,21 @@ class IdentityFacts:
 
     Attributes:
         country: Country of their tax profile, or None.
+        ordered_in: Country of it when they ordered what is to be credited, or None.
         verification: The last one that was successful, or None.
         open_case: Id of the case that nobody has decided, or None.
         last_case: State of their latest case, or None.
     """
 
     country: str | None = None
+    ordered_in: str | None = None
     verification: Verification | None = None
     open_case: str | None = None
     last_case: CaseState | None = None
+
+    def are_of(self, policy: IdentityPolicy) -> bool:
+        """Tell whether a policy is about them; another country in their profile is no way out of it after they paid."""
+        return policy.covers(self.country) or (self.ordered_in is not None and policy.covers(self.ordered_in))
 
 
 @frozen
@@ -58,7 +64,7 @@ def status_of(
         now: The instant.
         asked: Why a plugin asks for it, in words for the customer, or empty.
     """
-    covering = [(policy, total) for policy, total in zip(policies, totals, strict=True) if policy.covers(facts.country)]
+    covering = [(policy, total) for policy, total in zip(policies, totals, strict=True) if facts.are_of(policy)]
     asking = [(policy, demand) for policy, total in covering if (demand := _demand(policy, total)) is not None]
     judged = [policy for policy, _ in asking or covering]
     level = _level(facts.verification, judged, now)

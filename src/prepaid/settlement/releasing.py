@@ -11,7 +11,7 @@ from ..core.errors import AmountOutOfRange
 from ..core.refunds import LOST_REFUNDS
 from ..core.topups import Topup
 from ..core.transfers import SUSPENSE
-from ..store import Tx, customers, identities, refunds, topups
+from ..store import Tx, customers, disputes, identities, refunds
 from ..store.topups import StoredTopup
 from . import selling
 from .checkouts import load
@@ -29,7 +29,8 @@ def release_held(context: Context, topup_id: str) -> bool:
 
     With the figures of its order, once, whoever calls this at the same time; what
     was paid is credited net if its promotion was lost meanwhile. One of whose
-    payment something went back at the gateway is left to an operator.
+    payment something went back at the gateway, or is disputed there, is left to
+    an operator.
 
     Raises:
         NotFound: The book has no such top-up.
@@ -58,7 +59,7 @@ def release_held(context: Context, topup_id: str) -> bool:
     except AmountOutOfRange:
         # It waits on, for an operator: the balance would be larger than the ledger can hold.
         log.error("top-up %s cannot be credited: the balance is full", topup.id)
-        context.database.write(lambda tx: topups.mark_paid(tx, topup.id, "balance-full"))
+        context.database.write(lambda tx: identities.leave(tx, topup.id, "balance-full"))
         return False
 
 
@@ -70,7 +71,10 @@ def _is_held(stored: StoredTopup) -> bool:
 def _may_go(tx: Tx, context: Context, topup: Topup, *, asked: str) -> bool:
     if identity.is_unmet(tx, context, topup, asked=asked):
         return False
-    return all(refund.state in LOST_REFUNDS for refund in refunds.of_topup(tx, topup.id))
+    # Money that went back, or that a bank asks back, is not there to be credited: an operator decides.
+    return all(refund.state in LOST_REFUNDS for refund in refunds.of_topup(tx, topup.id)) and all(
+        dispute.state == "won" for dispute in disputes.of_topup(tx, topup.id)
+    )
 
 
 def resolution(topup: Topup) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from attrs import frozen
+from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy import case as when
-from sqlalchemy import func, insert, select, update
 
 from ..core.hashing import canonical_json
 from ..core.identity import OPEN_CASES, CaseState, IdentityCase, Verification, case_sources
@@ -19,6 +19,7 @@ from .database import Tx
 _identity = schema.identity
 _case = schema.identity_case
 _topup = schema.topup
+_invoice = schema.invoice
 _transfer = schema.transfer
 _account = schema.account
 _customer = schema.customer
@@ -133,15 +134,20 @@ def due(tx: Tx, now: datetime, *, limit: int) -> list[StoredCase]:
     return [_from_row(row) for row in tx.execute(wanted.order_by(_case.c.next_look_at, _case.c.id).limit(limit))]
 
 
-def keep_reference(tx: Tx, case_id: str, reference: str) -> bool:
-    """Record what a provider calls an open case; False if it has another reference, or was decided."""
+def keep_reference(tx: Tx, case_id: str, reference: str) -> None:
+    """Record what a provider calls an open case, which waits for its customer then if it was only beginning.
+
+    Nothing changes if it has another reference, or was decided.
+    """
     statement = update(_case).where(
         _case.c.book_id == tx.book_id,
         _case.c.id == case_id,
         _case.c.state.in_(OPEN_CASES),
         _case.c.reference.is_(None) | (_case.c.reference == reference),
     )
-    return bool(tx.execute(statement.values(reference=reference)).rowcount)
+    # What was handed in while the provider was asked stays so.
+    state = when((_case.c.state == "starting", "pending"), else_=_case.c.state)
+    tx.execute(statement.values(reference=reference, state=state))
 
 
 def step(tx: Tx, case_id: str, target: CaseState, **values: Any) -> bool:
@@ -201,7 +207,10 @@ def revoke(tx: Tx, customer: str, at: datetime) -> bool:
 
 
 def credit_bought(tx: Tx, customer: str, currency: str, since: datetime | None) -> Money:
-    """Sum the credit of a customer's credited top-ups in a currency, of those paid after an instant."""
+    """Sum the credit of a customer's credited top-ups in a currency, of those credited after an instant.
+
+    Not of those paid: what waited in review for longer than a period would come all at once at its end.
+    """
     wanted = select(func.sum(_topup.c.credit)).where(
         _topup.c.book_id == tx.book_id,
         _topup.c.customer == customer,
@@ -209,7 +218,9 @@ def credit_bought(tx: Tx, customer: str, currency: str, since: datetime | None) 
         _topup.c.state == "credited",
     )
     if since is not None:
-        wanted = wanted.where(_topup.c.settled_at > since)
+        # Its invoice is issued in the transaction that credits it.
+        issued = and_(_invoice.c.book_id == _topup.c.book_id, _invoice.c.id == _topup.c.invoice_id)
+        wanted = wanted.join(_invoice, issued).where(_invoice.c.issued_at > since)
     return Money(int(tx.execute(wanted).scalar() or 0), currency)
 
 
@@ -253,6 +264,16 @@ def held_topups(tx: Tx, *, customer: str | None = None, after: str = "", limit: 
 
 def release(tx: Tx, topup_id: str, *, resolved: Mapping[str, Any], invoice_id: str) -> bool:
     """Let a held top-up be credited with the figures of its order; False if it is not held any more."""
+    values = {"state": "credited", "failure": "", "invoice_id": invoice_id}
+    return _change_held(tx, topup_id, resolved=canonical_json(dict(resolved)), **values)
+
+
+def leave(tx: Tx, topup_id: str, failure: str) -> bool:
+    """Say of a held top-up why it is left to an operator; False if it is not held any more."""
+    return _change_held(tx, topup_id, failure=failure)
+
+
+def _change_held(tx: Tx, topup_id: str, **values: Any) -> bool:
     statement = update(_topup).where(
         _topup.c.book_id == tx.book_id,
         _topup.c.id == topup_id,
@@ -260,8 +281,7 @@ def release(tx: Tx, topup_id: str, *, resolved: Mapping[str, Any], invoice_id: s
         _topup.c.failure == HELD,
         _topup.c.resolved.is_(None),
     )
-    values = {"state": "credited", "failure": "", "invoice_id": invoice_id}
-    return bool(tx.execute(statement.values(resolved=canonical_json(dict(resolved)), **values)).rowcount)
+    return bool(tx.execute(statement.values(**values)).rowcount)
 
 
 def customer_page(tx: Tx, *, after: str, limit: int) -> list[tuple[str, str]]:

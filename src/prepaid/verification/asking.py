@@ -41,8 +41,8 @@ def preview(context: Context, policies: tuple[object, ...], *, cursor: str | Non
     """Say who would be asked by some policies at their next top-up, however small; writes nothing.
 
     Raises:
-        InvalidRequest: Not `IdentityPolicy`, a currency not in use, a cursor of
-            another list, or a limit out of range.
+        InvalidRequest: Not `IdentityPolicy`, too many of them, a currency not in
+            use, a cursor of another list, or a limit out of range.
     """
     asking = settings_store.check_identity_policies(context, policies)
     size, skipped = page_limit(limit), read_number_cursor("p", cursor) or 0

@@ -15,17 +15,34 @@ from ..core.ids import check_key
 from ..core.money import Money
 from ..core.parties import Customer
 from ..core.schedule import LOOKS
-from ..store import Duplicate, Tx, customers, identities
+from ..core.topups import Topup
+from ..store import Duplicate, Tx, customers, identities, topups
 from ..store.identities import StoredCase
 from . import looking, sessions
 
 MAX_URL: Final = 2000
+MOST_WAITING: Final = 10
 
 
 def status(context: Context, customer: Customer) -> IdentityStatus:
-    """Say what is known of a customer's identity, and whether anything asks for it now; asks nobody."""
-    zero = Money.zero(customer.currency)
-    return context.database.read(lambda tx: identity.assess(tx, context, customer.id, zero))
+    """Say what is known of a customer's identity, and whether anything asks for it now; asks nobody.
+
+    What was paid and waits for a verification asks for it, although nothing more may be wanted.
+    """
+
+    def read(tx: Tx) -> IdentityStatus:
+        now = identity.assess(tx, context, customer.id, Money.zero(customer.currency))
+        found = [now, *(identity.of_payment(tx, context, topup) for topup in _waiting(tx, customer))]
+        return max(found, key=lambda status: (status.required, status.required_level))
+
+    return context.database.read(read)
+
+
+def _waiting(tx: Tx, customer: Customer) -> list[Topup]:
+    """Give what waits for a customer's verification, the oldest few."""
+    held = identities.held_topups(tx, customer=customer.id, limit=MOST_WAITING)
+    found = [topups.find(tx, topup_id) for topup_id, _ in held]
+    return [stored.topup for stored in found if stored is not None]
 
 
 def start(context: Context, customer: Customer, *, return_url: str, level: object = None) -> IdentityCase:
@@ -69,6 +86,7 @@ def _page_url(url: object) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+        usable = usable and " " not in url and parts.port != 0  # one that is out of range is none
     except ValueError:
         usable = False
     if not usable:
@@ -86,14 +104,25 @@ def _level(context: Context, customer: Customer, level: object) -> int:
 
 
 def _is_stale(context: Context, stored: StoredCase, wanted: str) -> bool:
-    """Tell whether a case is not to be gone on with: its provider is gone, has forgotten its key, or is not enough."""
+    """Tell whether a case is not to be gone on with.
+
+    Its provider is gone, has forgotten its key, or is not enough; or a
+    verification was taken back since, so that it would count for nothing.
+    """
     case, provider = stored.case, context.identity_providers.get(stored.case.provider)
     if provider is None or case.state == "submitted":
         return provider is None
     better = context.identity_providers.get(wanted)
     if better is not None and better.level > case.level:
         return True
-    return case.reference is None and sessions.is_forgotten(context, case)
+    if case.reference is None and sessions.is_forgotten(context, case):
+        return True
+    return not sessions.is_decided_here(provider) and _is_revoked_since(context, case)
+
+
+def _is_revoked_since(context: Context, case: IdentityCase) -> bool:
+    known = context.database.read(lambda tx: identities.verification(tx, case.customer))
+    return known is not None and known.revoked_at is not None and known.revoked_at > case.created_at
 
 
 def _keep_intent(context: Context, customer: Customer, return_url: str, name: str) -> StoredCase:

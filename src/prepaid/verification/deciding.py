@@ -10,7 +10,6 @@ from .. import audit, customers, identity
 from ..config import Context
 from ..core.errors import WrongState
 from ..core.identity import IdentityCase, IdentityStatus, check_level
-from ..core.money import Money
 from ..core.parties import Customer
 from ..store import Tx, identities
 from ..store import customers as customer_rows
@@ -50,7 +49,7 @@ def approve(context: Context, customer_id: object, *, reason: object, level: obj
             )
             return
         granted_level = wanted or _highest(tx)
-        if _known(tx, context, customer).level < granted_level:
+        if not looking.is_verified(tx, context, customer.id, granted_level):
             _grant(tx, context, customer, granted_level, actor=actor, reason=why)
 
     context.database.write(work)
@@ -60,10 +59,6 @@ def approve(context: Context, customer_id: object, *, reason: object, level: obj
 
 def _highest(tx: Tx) -> int:
     return max((policy.level for policy in identity.policies(tx)), default=1)
-
-
-def _known(tx: Tx, context: Context, customer: Customer) -> IdentityStatus:
-    return identity.assess(tx, context, customer.id, Money.zero(customer.currency))
 
 
 def _grant(tx: Tx, context: Context, customer: Customer, level: int, *, actor: str, reason: str) -> None:

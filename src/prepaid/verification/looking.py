@@ -11,8 +11,9 @@ from attrs import evolve
 
 from .. import audit, identity, outbox, settlement
 from ..config import Context
-from ..core.errors import GatewayError, PrepaidError
+from ..core.errors import GatewayError, InvalidRequest
 from ..core.identity import OPEN_CASES, CaseState, IdentityCase
+from ..core.instants import check_instant
 from ..core.schedule import LOOKS, next_look
 from ..identity_ports import IdentityEvent, IdentityProvider, IdentityResult, ResultState
 from ..store import Duplicate, Tx, customers, identities
@@ -26,6 +27,9 @@ HELD_AT_ONCE: Final = 100
 
 OPEN_FOR: Final = timedelta(days=7)
 """After what time a case that its customer does not go on with is given up."""
+
+WAITING: Final[tuple[CaseState, ...]] = ("starting", "pending")
+"""Open cases whose customers have not done their part."""
 
 MAX_REASON: Final = 64
 
@@ -52,7 +56,8 @@ def apply(context: Context, case: IdentityCase) -> IdentityCase:
     provider = context.identity_providers.get(case.provider)
     if provider is None or case.reference is None or case.state not in OPEN_CASES or sessions.is_decided_here(provider):
         return case
-    result = provider.fetch(case.reference)
+    reference = case.reference
+    result = sessions.ask(provider, lambda: provider.fetch(reference))
     return take(context, provider, case, result)
 
 
@@ -99,23 +104,26 @@ def _move(context: Context, case: IdentityCase, result: IdentityResult) -> None:
         if words != case.reason:  # a try that failed, after which there may be another
             context.database.write(lambda tx: identities.keep_reason(tx, case.id, words))
         return
-    decided = _instant(result.decided_at, now)
+    decided = _instant(result.decided_at, case, now)
     values = {"submitted_at": now} if target == "submitted" else {}
     if target not in OPEN_CASES:
         values = {"decided_at": decided}
 
     def work(tx: Tx) -> None:
         customers.hold(tx, case.customer)
-        decide(tx, context, case, target, actor=f"provider:{case.provider}", reason=words, **values)
+        decide(tx, context, case, target, actor=decider(case), reason=words, **values)
 
     context.database.write(work)
     if target == "verified":
         release(context, case.customer)
 
 
-def _instant(told: object, now: datetime) -> datetime:
-    """Give when something was decided: as told, but not in the future."""
-    return min(told, now) if isinstance(told, datetime) and told.utcoffset() is not None else now
+def _instant(told: object, case: IdentityCase, now: datetime) -> datetime:
+    """Give when a case was decided: as told, but not before it was begun, nor in the future."""
+    try:
+        return min(max(check_instant(told, field="decided_at"), case.created_at), now)
+    except InvalidRequest:
+        return now
 
 
 def _printable(reason: object) -> str:
@@ -137,8 +145,8 @@ def conclude(tx: Tx, context: Context, case: IdentityCase) -> None:
     """Let a case that was just decided count, with an audit row, and tell it."""
     if case.state not in ("verified", "rejected"):
         return
-    if case.state == "verified" and case.decided_at is not None:
-        _keep(tx, context, case, case.decided_at)
+    if case.state == "verified":
+        _keep(tx, context, case, case.decided_at or context.now())
     audit.record(
         tx,
         context,
@@ -152,22 +160,43 @@ def conclude(tx: Tx, context: Context, case: IdentityCase) -> None:
 
 
 def _keep(tx: Tx, context: Context, case: IdentityCase, decided_at: datetime) -> None:
-    """Let a verification count, unless a higher one still does, or it was taken back after this was decided."""
+    """Let a verification count, unless a higher one still does, or all that was known was taken back since."""
     known = identities.verification(tx, case.customer)
-    if known is not None and (_is_better(tx, context, known, case.level) or _is_revoked_since(known, decided_at)):
+    if known is not None and (_is_better(tx, context, known, case.level) or _is_revoked_since(known, case, decided_at)):
         return
     identities.keep_verification(tx, case.customer, level=case.level, case_id=case.id, verified_at=decided_at)
 
 
 def _is_better(tx: Tx, context: Context, known: StoredVerification, level: int) -> bool:
+    return known.verification.level > level and _counts(tx, context, known)
+
+
+def _counts(tx: Tx, context: Context, known: StoredVerification) -> bool:
+    """Tell whether a verification counts for every policy, however little it lets one live."""
     held, now = known.verification, context.now()
     spans = [policy.valid_for for policy in identity.policies(tx) if policy.valid_for is not None]
-    is_fresh = all(now < held.verified_at + span for span in spans)
-    return not held.revoked and held.level > level and is_fresh
+    return not held.revoked and all(now < held.verified_at + span for span in spans)
 
 
-def _is_revoked_since(known: StoredVerification, decided_at: datetime) -> bool:
-    return known.revoked_at is not None and known.revoked_at > decided_at
+def is_verified(tx: Tx, context: Context, customer: str, level: int) -> bool:
+    """Tell whether a customer is verified at a level so that no policy asks for more but a higher one."""
+    known = identities.verification(tx, customer)
+    return known is not None and known.verification.level >= level and _counts(tx, context, known)
+
+
+def _is_revoked_since(known: StoredVerification, case: IdentityCase, decided_at: datetime) -> bool:
+    """Tell whether what a case came to was taken back before it was heard of.
+
+    Providers need not say when they decided, and tell it late: of theirs only a
+    case counts that was begun after an operator's word.
+    """
+    since = case.created_at if case.actor == decider(case) else decided_at
+    return known.revoked_at is not None and known.revoked_at > since
+
+
+def decider(case: IdentityCase) -> str:
+    """Name a case's provider as who decides."""
+    return f"provider:{case.provider}"
 
 
 def tell(tx: Tx, context: Context, case: IdentityCase, state: str) -> None:
@@ -203,9 +232,9 @@ def _held(context: Context, customer: str | None, after: str) -> list[tuple[str,
 def _released(context: Context, topup_id: str) -> bool:
     try:
         return settlement.release_held(context, topup_id)
-    except PrepaidError as error:
-        # One must not keep the others from being credited; a job comes to it again.
-        log.warning("top-up %s waits on: %s", topup_id, type(error).__name__)
+    except Exception as error:
+        # One must not keep the others from being credited, whatever is wrong with it; a job comes to it again.
+        log.error("top-up %s waits on: %s", topup_id, type(error).__name__)
         return False
 
 
@@ -278,19 +307,35 @@ def look_again(context: Context, stored: StoredCase) -> bool:
     """Look at a case whose time has come, or give it up; False if its provider did not answer."""
     case, now = stored.case, context.now()
     provider = context.identity_providers.get(case.provider)
-    if provider is None or sessions.is_decided_here(provider):
-        _schedule(context, stored, None, polls=stored.polls)  # an operator decides it, or the customer begins anew
+    if provider is not None and sessions.is_decided_here(provider):
+        _schedule(context, stored, None, polls=stored.polls)  # an operator decides it
         return True
-    # The next look is written first: a case that makes its provider fail must not be first for ever.
+    # The next look is written first: a case that makes its provider fail must not be first for ever. One whose
+    # provider is not there is looked at too: it may be back tomorrow, and its webhooks came in vain.
     _schedule(context, stored, now + next_look(stored.polls), polls=stored.polls + 1)
+    is_old = now - case.created_at >= OPEN_FOR
     try:
-        looked = _find(context, provider, stored) if case.reference is None else apply(context, case)
-        if looked.state in ("starting", "pending") and now - case.created_at >= OPEN_FOR:
-            give_up(context, evolve(stored, case=looked))
+        looked = _looked_at(context, provider, stored)
+        if is_old and looked.state in WAITING:
+            _give_up_at_last(context, evolve(stored, case=looked))
     except GatewayError as error:
         log.warning("identity case %s waits for its provider: %s", case.id, type(error).__name__)
+        if is_old and case.state in WAITING and not (error.retryable or error.outcome_unknown):
+            _lapse(context, case, "provider-refuses")
         return not error.retryable
     return True
+
+
+def _looked_at(context: Context, provider: IdentityProvider | None, stored: StoredCase) -> IdentityCase:
+    if provider is None or stored.case.reference is not None:
+        return apply(context, stored.case)
+    return _find(context, provider, stored)
+
+
+def _give_up_at_last(context: Context, stored: StoredCase) -> None:
+    """Give a case up; also one of which its provider says nothing that is about it, which would be open for ever."""
+    if not give_up(context, stored) and _again(context, stored.case).state in WAITING:
+        _lapse(context, stored.case, "not-ours")
 
 
 def _find(context: Context, provider: IdentityProvider, stored: StoredCase) -> IdentityCase:
@@ -314,8 +359,9 @@ def give_up(context: Context, stored: StoredCase) -> bool:
         _lapse(context, case, "provider-gone" if provider is None else "given-up")
         return _again(context, case).state not in OPEN_CASES
     case = apply(context, case)
-    if case.state in ("starting", "pending"):
-        case = take(context, provider, case, provider.cancel(case.reference or ""))
+    if case.state in WAITING:
+        reference = case.reference or ""
+        case = take(context, provider, case, sessions.ask(provider, lambda: provider.cancel(reference)))
     return case.state not in OPEN_CASES
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from attrs import evolve
 
@@ -14,13 +16,36 @@ from ..core.identity import IdentityCase
 from ..core.ids import check_key
 from ..core.parties import Customer
 from ..identity_ports import DecidedByOperator, IdentityProvider, IdentityRequest, IdentitySession
-from ..store import Duplicate, Tx, identities
+from ..store import Duplicate, Tx, customers, identities
 from ..store.identities import StoredCase
 
 log = logging.getLogger("prepaid.identity")
 
+T = TypeVar("T")
+
 RESUMED_FOR: Final = timedelta(hours=20)
 """How long a case whose reference is not known is begun again under its key; providers remember keys for a day."""
+
+MAX_PAGE_URL: Final = 4096
+
+
+def ask(provider: IdentityProvider, question: Callable[[], T]) -> T:
+    """Ask a provider.
+
+    Raises:
+        GatewayError: It refused or did not answer; or it failed in a way of its
+            own, which must not keep others waiting.
+    """
+    try:
+        return question()
+    except GatewayError:
+        raise
+    except Exception as error:
+        # Without its words, which may hold what stands in a document, or a key.
+        log.error("the identity provider %s failed: %s", provider.name, type(error).__name__)
+        raise GatewayError(
+            "The identity provider failed.", retryable=True, outcome_unknown=True, code="provider-failed"
+        ) from None
 
 
 def is_decided_here(provider: IdentityProvider) -> bool:
@@ -53,7 +78,8 @@ def open_session(context: Context, provider: IdentityProvider, stored: StoredCas
     """
     try:
         known = stored.case.reference
-        begun = provider.begin(_request(context, stored, customer)) if known is None else provider.resume(known)
+        request = _request(context, stored, customer)
+        begun = ask(provider, lambda: provider.begin(request) if known is None else provider.resume(known))
         session = _checked(begun, stored)
     except GatewayError as error:
         log.warning("identity case %s cannot be begun now: %s", stored.case.id, type(error).__name__)
@@ -62,8 +88,7 @@ def open_session(context: Context, provider: IdentityProvider, stored: StoredCas
         raise
 
     def work(tx: Tx) -> StoredCase | None:
-        if identities.keep_reference(tx, stored.case.id, session.reference):
-            identities.step(tx, stored.case.id, "pending")
+        identities.keep_reference(tx, stored.case.id, session.reference)
         return identities.find(tx, stored.case.id)
 
     try:
@@ -90,11 +115,24 @@ def _checked(session: object, stored: StoredCase) -> IdentitySession:
     """Return what a provider gave if it can be kept, and is the session that was begun before."""
     if not isinstance(session, IdentitySession) or not is_reference(session.reference):
         raise GatewayError("The provider gave nothing that can be kept.", code="unusable")
-    if not isinstance(session.redirect_url, str | None):
+    if session.redirect_url is not None and not _is_page(session.redirect_url):
         raise GatewayError("The provider gave no page that can be opened.", code="unusable")
     if stored.case.reference not in (None, session.reference):
         raise _another()
     return session
+
+
+def _is_page(url: object) -> bool:
+    """Tell whether a browser may be sent somewhere: to a page of the web, or to one of the host's own."""
+    if not isinstance(url, str) or len(url) > MAX_PAGE_URL or not url.isprintable():
+        return False
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https"):
+            return bool(parts.hostname)
+    except ValueError:
+        return False
+    return url.startswith("/") and not url.startswith(("//", "/\\"))
 
 
 def _another() -> GatewayError:
@@ -105,6 +143,8 @@ def _end_refused(context: Context, stored: StoredCase) -> None:
     """End a case that its provider will not have, unless another worker began it there."""
 
     def work(tx: Tx) -> None:
+        # In its customer's turn: an operator who decides it now must not decide in vain.
+        customers.hold(tx, stored.case.customer)
         found = identities.find(tx, stored.case.id)
         if found is not None and found.case.reference is None:
             identities.step(tx, stored.case.id, "canceled", reason="refused", decided_at=context.now())
