@@ -6,7 +6,18 @@ from datetime import timedelta
 
 import pytest
 
-from prepaid import Bonus, Discount, Fixed, GatewayError, Money, Percent, PromotionRefused, QuoteChanged, WrongState
+from prepaid import (
+    Bonus,
+    Discount,
+    Fixed,
+    GatewayError,
+    Money,
+    Percent,
+    Promotion,
+    PromotionRefused,
+    QuoteChanged,
+    WrongState,
+)
 from tests.use_cases.promotion_steps import TEN, discounting, promote, quote, redemptions, refused, status
 from tests.use_cases.steps import (
     BACK,
@@ -150,7 +161,7 @@ def test_a_top_up_of_nothing_that_was_interrupted_can_be_given_up_or_expires(bil
     monkeypatch.undo()
     clock.advance(minutes=60)
     billing.run_due("promotions")
-    operator(billing).promotions.change(status(billing).promotion.__class__("SAVE10", discounting("100"), uses_total=1))
+    operator(billing).promotions.change(Promotion("SAVE10", discounting("100"), uses_total=1))
     start(billing, "10.00", code="SAVE10", customer=EVE)
     billing.run_due("topups")
     states = {each.state: each.failure for each in ada.topups.list().items}
@@ -248,7 +259,7 @@ def test_an_ended_or_changed_promotion_does_not_change_what_was_started(billing,
     promote(billing, uses_total=5)
     topup = start(billing, code="SAVE10")
     ops = operator(billing)
-    ops.promotions.change(status(billing).promotion.__class__("SAVE10", Bonus(Percent("50")), uses_total=5))
+    ops.promotions.change(Promotion("SAVE10", Bonus(Percent("50")), uses_total=5))
     assert quote(billing, customer=EVE).bonus == eur("25.00")
     ops.promotions.end("SAVE10")
     assert refused(quote, billing, customer=EVE) == "ended"
@@ -261,7 +272,7 @@ def test_an_ended_or_changed_promotion_does_not_change_what_was_started(billing,
 def test_a_rule_that_changes_between_quote_and_start_is_shown_anew(billing, ada):
     promote(billing)
     offered = quote(billing)
-    operator(billing).promotions.change(status(billing).promotion.__class__("SAVE10", Bonus(Percent("5"))))
+    operator(billing).promotions.change(Promotion("SAVE10", Bonus(Percent("5"))))
     with pytest.raises(QuoteChanged) as changed:
         ada.topups.start(offered, return_url=BACK, cancel_url=BILLING, key="k")
     assert changed.value.quote.bonus == eur("2.50")
@@ -269,6 +280,27 @@ def test_a_rule_that_changes_between_quote_and_start_is_shown_anew(billing, ada)
     with pytest.raises(PromotionRefused):
         ada.topups.start(changed.value.quote, return_url=BACK, cancel_url=BILLING, key="k")
     assert ada.topups.list().items == ()
+
+
+def test_a_rule_that_changes_at_the_last_moment_is_not_reserved(billing, ada, monkeypatch):
+    promote(billing)
+    better = Promotion("SAVE10", Bonus(Percent("20")))
+    monkeypatch.setattr("prepaid.topups._give_up_earlier", lambda *_: operator(billing).promotions.change(better))
+    assert refused(start, billing, code="SAVE10") == "changed"
+    assert ada.topups.list().items == ()
+    assert status(billing).reserved == 0
+
+
+def test_an_operator_sees_how_far_a_promotion_is(billing, clock):
+    day = timedelta(days=1)
+    promote(billing, valid_from=clock.now() + day, valid_until=clock.now() + 2 * day, budget=eur("5.00"))
+    seen = [status(billing).state]
+    for _ in range(2):
+        clock.advance(days=1)
+        seen.append(status(billing).state)
+    promote(billing, "SPENT", budget=eur("5.00"))
+    start(billing, code="SPENT")
+    assert (seen, status(billing, "SPENT").state) == (["scheduled", "active", "expired"], "used-up")
 
 
 def test_a_new_start_moves_the_reservation_and_gives_the_earlier_checkout_up(billing, simulated, ada):
