@@ -5,7 +5,6 @@ Electronically supplied services; 22 November 2026 unless a case says otherwise.
 
 from __future__ import annotations
 
-import itertools
 from datetime import date, datetime
 
 import pytest
@@ -13,6 +12,8 @@ from attrs import frozen
 
 from prepaid import (
     Address,
+    Bonus,
+    Fixed,
     InvalidRequest,
     Money,
     Registration,
@@ -22,6 +23,7 @@ from prepaid import (
 )
 from prepaid.core.taxation import TaxDecision
 from prepaid.testing.registers import ScriptedRegister
+from tests.use_cases.promotion_steps import promote
 from tests.use_cases.steps import ADA, SQLITE, checkout_of, operator, rows, seller, start, top_up
 
 pytestmark = SQLITE
@@ -29,7 +31,6 @@ pytestmark = SQLITE
 SINCE = date(2014, 1, 1)
 RATES = {"DE": "19", "FR": "20", "ES": "21", "FI": "25.5", "EE": "24", "PT": "23", "AT": "20", "IT": "22"}
 DIRECTIVE = "2006/112/EC Art. 44, 45, 58, 196"
-_keys = itertools.count(1)
 
 
 def rule(country: str, *components: tuple[str, str], **more: object) -> TaxRule:
@@ -386,10 +387,8 @@ def test_d27_a_number_that_was_taken_by_an_issue_that_failed_is_the_next_ones(sh
 def test_d28_a_bonus_bears_no_tax(shop, simulated):
     """2006/112/EC Art. 79(b): a price reduction, so that the taxable amount is what was paid."""
     billing = shop(GERMAN, EUROPEAN, person("DE"))
-    topup = top_up(billing, simulated, "100.00")
-    operator(billing).customers.grant(
-        ADA, Money.of("20.00", "EUR"), kind="promotional", reason="welcome", key=f"bonus-{next(_keys)}"
-    )
+    promote(billing, effect=Bonus(Fixed(Money.of("20.00", "EUR"))))
+    topup = top_up(billing, simulated, "100.00", code="SAVE10")
 
     assert (topup.tax.lines[0].base, topup.tax.total) == (Money.of("100.00", "EUR"), Money.of("19.00", "EUR"))
     assert billing.customer(ADA).balance().settled == Money.of("120.00", "EUR")
