@@ -163,13 +163,18 @@ class Prepaid:
         """
         return CustomerDoor(self._context, customer_id)
 
-    def operator(self, actor: str, *, permissions: Collection[str]) -> OperatorDoor:
+    def operator(self, actor: str, *, permissions: Collection[str], customer_id: str | None = None) -> OperatorDoor:
         """Open the door of an operator; ``prepaid.permissions`` lists what there is to allow.
 
+        Args:
+            actor: Who acts, as the audit names them.
+            permissions: What they may do.
+            customer_id: Their own account as a customer, if they have one: they approve nothing for it.
+
         Raises:
-            InvalidRequest: No actor, or a permission that does not exist.
+            InvalidRequest: No actor, a permission that does not exist, or not a customer id.
         """
-        return OperatorDoor(self._context, self._plugins, actor, permissions)
+        return OperatorDoor(self._context, self._plugins, actor, granted=permissions, customer_id=customer_id)
 
     def may_start(self, customer_id: str, *, rate: Rate | None = None, hours: int = 1) -> Permission:
         """Say whether a customer may start a resource; see `prepaid.usage.gate.may_start`."""

@@ -80,6 +80,17 @@ ACTS = [
 ]
 
 
+def test_nobody_verifies_themself(billing):
+    alice = billing.operator("alice", permissions=permissions.ALL, customer_id=ADA)
+    with pytest.raises(NotAllowed) as refused:
+        alice.identity.approve(ADA, reason="I know me")
+    assert refused.value.field == "customer"
+    assert alice.identity.approve(EVE, reason="passport seen").state == "verified"
+    assert operator(billing).identity.approve(ADA, reason="passport seen").state == "verified"
+    with pytest.raises(InvalidRequest):
+        billing.operator("alice", permissions=permissions.ALL, customer_id="")
+
+
 def audit(billing):
     return operator(billing).audit.list().items
 

@@ -53,14 +53,17 @@ class OperatorDoor:
         vouchers: Codes that are credit.
     """
 
-    def __init__(self, context: Context, plugins: Plugins, actor: str, granted: Collection[str]) -> None:
+    def __init__(
+        self, context: Context, plugins: Plugins, actor: str, *, granted: Collection[str], customer_id: str | None
+    ) -> None:
         """Open the door.
 
         Raises:
-            InvalidRequest: No actor, or a permission that does not exist.
+            InvalidRequest: No actor, a permission that does not exist, or not a customer id.
         """
         self._context, self._plugins, self._granted = context, plugins, _known(granted)
         self.actor = check_key(actor, field="actor")
+        self._own = None if customer_id is None else check_key(customer_id, field="customer_id")
         self.audit = OperatorAudit(self)
         self.customers = OperatorCustomers(self)
         self.gateways = OperatorGateways(self)
@@ -81,6 +84,17 @@ class OperatorDoor:
         if permission not in self._granted:
             raise NotAllowed(f"This needs the permission {permission}.", field="permissions", permission=permission)
         return self._context
+
+    def approves(self, permission: str, customer_id: str) -> Context:
+        """Give the billing system if the operator may decide in favour of a customer, who is not themself.
+
+        Raises:
+            NotAllowed: They may not.
+        """
+        context = self.allow(permission)
+        if self._own is not None and customer_id == self._own:
+            raise NotAllowed("Nobody decides about their own account.", field="customer")
+        return context
 
     def reconcile(
         self,

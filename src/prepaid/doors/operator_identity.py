@@ -72,9 +72,9 @@ class OperatorIdentity:
         """Let a customer count as verified, and credit what waited; see `prepaid.verification.approve`.
 
         Raises:
-            NotAllowed: Without ``identity.write``.
+            NotAllowed: Without ``identity.write``, or for the operator's own account.
         """
-        context = self._door.allow(permissions.IDENTITY_WRITE)
+        context = self._door.approves(permissions.IDENTITY_WRITE, customer_id)
         return verification.approve(context, customer_id, reason=reason, level=level, actor=self._door.actor)
 
     def reject(self, customer_id: str, *, reason: str) -> IdentityStatus:
