@@ -107,3 +107,35 @@ def test_the_state_says_what_is_known(facts, state):
 def test_an_amount_that_is_none_is_refused(value):
     with pytest.raises(InvalidRequest):
         IdentityPolicy(above=value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"before_first_topup": 1},
+        {"before_first_topup": "yes"},
+        {"above": "100"},
+        {"above": [1]},
+        {"above": {eur(50_000)}},
+        {"above": (eur(50_000), eur(60_000))},
+        {"above": eur(-50_000)},
+        {"basis": "spending"},
+        {"basis": ["topups"]},
+        {"period": 30},
+        {"period": timedelta(0)},
+        {"period": timedelta.max},
+        {"countries": "FR"},
+        {"countries": ()},
+        {"countries": (5,)},
+        {"countries": ("France",)},
+        {"level": 0},
+        {"level": 1.0},
+        {"level": None},
+        {"valid_for": -timedelta(days=1)},
+        {"valid_for": "1y"},
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused_with_its_field(wrong):
+    with pytest.raises(InvalidRequest) as error:
+        IdentityPolicy(**{"before_first_topup": True, **wrong})
+    assert error.value.field == next(iter(wrong)) or error.value.field == "country"

@@ -926,7 +926,7 @@ def test_what_is_no_number_is_found(books, table, column, value):
 
 
 @ON_SERVERS
-@pytest.mark.parametrize("name", list(TAMPERED)[::4])
+@pytest.mark.parametrize("name", list(TAMPERED)[::8])
 def test_one_row_changed_by_hand_is_found_on_a_server(books, name):
     test_one_row_changed_by_hand_is_found(books, name)
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from prepaid import Address, Money, Rate, Seller, TaxProfile, TaxRule, permissions
+from tests.engines import SERVERS
 
 BACK = "https://panel.example/back"
 BILLING = "https://panel.example/billing"
@@ -26,6 +27,11 @@ BOOK_TABLES = (
 
 SQLITE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 """For a test whose subject does not depend on the engine."""
+
+_FULL_SERVERS = [pytest.param(*server.values, marks=(*server.marks, pytest.mark.full)) for server in SERVERS]
+
+SQLITE_FIRST = pytest.mark.parametrize("place", ["sqlite", *_FULL_SERVERS], indirect=True)
+"""For stories whose engine matters little: on servers only when everything is run."""
 
 _numbers = itertools.count(1)
 

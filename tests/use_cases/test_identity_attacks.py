@@ -12,7 +12,7 @@ from prepaid.settlement import releasing
 from tests.use_cases.steps import (
     ADA,
     EVE,
-    SQLITE,
+    SQLITE_FIRST,
     checkout_of,
     deliver,
     eur,
@@ -33,6 +33,8 @@ from tests.use_cases.verifiers import (
     settle,
     verify,
 )
+
+pytestmark = SQLITE_FIRST
 
 
 @pytest.fixture
@@ -209,7 +211,6 @@ def test_an_approval_counts_although_the_last_one_still_does_for_another_policy(
     assert billing.check().ok
 
 
-@SQLITE
 def test_a_provider_that_fails_oddly_keeps_nobody_elses_money(billing, verifier, simulated, clock, caplog):
     waiting = held(billing, simulated)
     for customer in (ADA, EVE):
@@ -226,7 +227,6 @@ def test_a_provider_that_fails_oddly_keeps_nobody_elses_money(billing, verifier,
     assert "ada@example.com" not in caplog.text
 
 
-@SQLITE
 @pytest.mark.parametrize("method", ["begin", "fetch", "resume", "cancel"])
 def test_a_provider_that_fails_oddly_is_a_provider_that_cannot_be_asked(billing, verifier, method, clock):
     if method != "begin":
@@ -247,7 +247,6 @@ def test_a_provider_that_fails_oddly_is_a_provider_that_cannot_be_asked(billing,
     assert error.value.retryable
 
 
-@SQLITE
 def test_one_that_fails_oddly_keeps_no_other_from_being_credited(billing, simulated, ada, monkeypatch):
     first, second = paid(billing, simulated), paid(billing, simulated, "20.00")
     ask(billing, FIRST)
@@ -390,7 +389,6 @@ def test_a_time_that_cannot_be_is_not_kept(billing, verifier, clock, told):
     assert billing.check().ok
 
 
-@SQLITE
 @pytest.mark.parametrize("changed", [None, {"name": "another"}, {"level": 0}])
 def test_a_provider_that_is_none_once_it_is_bound_is_refused_at_once(open_billing, tmp_path, changed):
     class Odd(Verifier):
@@ -460,39 +458,6 @@ def test_what_is_to_go_back_needs_the_gateway_that_it_came_from(billing, open_bi
 # Bad input
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"before_first_topup": 1},
-        {"before_first_topup": "yes"},
-        {"above": "100"},
-        {"above": [1]},
-        {"above": {eur("5")}},
-        {"above": (eur("5"), eur("6"))},
-        {"above": eur("-5")},
-        {"basis": "spending"},
-        {"basis": ["topups"]},
-        {"period": 30},
-        {"period": timedelta(0)},
-        {"period": timedelta.max},
-        {"countries": "FR"},
-        {"countries": ()},
-        {"countries": (5,)},
-        {"countries": ("France",)},
-        {"level": 0},
-        {"level": 1.0},
-        {"level": None},
-        {"valid_for": -timedelta(days=1)},
-        {"valid_for": "1y"},
-    ],
-)
-def test_a_policy_that_cannot_be_is_refused_with_its_field(wrong):
-    with pytest.raises(RequestRefused) as error:
-        IdentityPolicy(**{"before_first_topup": True, **wrong})
-    assert error.value.field == next(iter(wrong)) or error.value.field == "country"
-
-
-@SQLITE
 @pytest.mark.parametrize("events", [None, 5, ["x"], [None], {"a": 1}])
 def test_a_webhook_that_its_provider_reads_oddly_changes_nothing(billing, verifier, monkeypatch, events):
     case = begin(billing)
@@ -504,7 +469,6 @@ def test_a_webhook_that_its_provider_reads_oddly_changes_nothing(billing, verifi
     assert operator(billing).identity.cases().items[0].state == "pending"
 
 
-@SQLITE
 def test_policies_that_a_book_cannot_have_are_not_previewed_either(billing):
     identity = operator(billing).identity
     for act in (identity.preview, identity.policy):
@@ -513,7 +477,6 @@ def test_policies_that_a_book_cannot_have_are_not_previewed_either(billing):
         assert error.value.field == "policies"
 
 
-@SQLITE
 @pytest.mark.parametrize(
     "url",
     [
@@ -535,7 +498,6 @@ def test_a_page_that_no_provider_can_come_back_to_is_refused(billing, verifier, 
     assert verifier.asked == []
 
 
-@SQLITE
 def test_what_goes_back_while_it_is_found_not_to_fit_stays_marked_as_going_back(billing, simulated, monkeypatch):
     waiting = held(billing, simulated)
     ask(billing)

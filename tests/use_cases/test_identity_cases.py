@@ -10,7 +10,7 @@ import pytest
 from prepaid import ConfigurationError, GatewayError, InvalidRequest, NotAllowed, NotFound, WrongState, hookimpl
 from prepaid.gateways import SimulatedGateway
 from prepaid.identity_ports import IdentitySession
-from tests.use_cases.steps import ADA, EVE, SQLITE, alarms, counts, eur, operator, rows, told
+from tests.use_cases.steps import ADA, EVE, SQLITE_FIRST, alarms, counts, eur, operator, rows, told
 from tests.use_cases.verifiers import (
     FIRST,
     RETURN,
@@ -25,6 +25,8 @@ from tests.use_cases.verifiers import (
     verify,
     webhook,
 )
+
+pytestmark = SQLITE_FIRST
 
 DOWN = GatewayError("No answer.", retryable=True, outcome_unknown=True)
 NO = GatewayError("No.", code="no")
@@ -553,7 +555,6 @@ def test_only_what_an_operator_decides_takes_submissions(billing, open_billing, 
 # Wiring
 
 
-@SQLITE
 @pytest.mark.parametrize(
     "providers",
     [
@@ -572,7 +573,6 @@ def test_providers_that_cannot_be_are_refused_at_once(open_billing, tmp_path, pr
         open_billing(identity=providers(tmp_path))
 
 
-@SQLITE
 def test_plugins_contribute_providers(open_billing, tmp_path):
     class Brings:
         def __init__(self, found):

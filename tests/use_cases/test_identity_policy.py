@@ -10,7 +10,7 @@ from prepaid import IdentityPolicy, IdentityRequired, InvalidRequest, Money, hoo
 from tests.use_cases.steps import (
     ADA,
     EVE,
-    SQLITE,
+    SQLITE_FIRST,
     assert_nothing_credited,
     charge,
     counts,
@@ -23,6 +23,8 @@ from tests.use_cases.steps import (
     top_up,
 )
 from tests.use_cases.verifiers import FIRST, UNTIL_100, Verifier, approve, ask, begin, held, paid, settle, verify
+
+pytestmark = SQLITE_FIRST
 
 
 @pytest.fixture
@@ -323,7 +325,6 @@ def test_plugins_are_asked_outside_any_transaction(open_billing, simulated, veri
 # Setting them
 
 
-@SQLITE
 @pytest.mark.parametrize(
     "policy",
     [

@@ -6,8 +6,10 @@ import pytest
 
 from prepaid import Bonus, IdentityRequired, Percent
 from tests.use_cases.promotion_steps import discounting, promote, quote, redemptions
-from tests.use_cases.steps import BACK, BILLING, eur, lines, operator, parts
+from tests.use_cases.steps import BACK, BILLING, SQLITE_FIRST, eur, lines, operator, parts
 from tests.use_cases.verifiers import FIRST, approve, ask, held, paid, settle
+
+pytestmark = SQLITE_FIRST
 
 EVERYTHING = discounting("100")
 

@@ -6,8 +6,10 @@ import pytest
 
 from prepaid import GatewayError
 from prepaid.identity_providers import ManualReview, SimulatedIdentity
-from tests.use_cases.steps import ADA, EVE, alarms, eur, operator
+from tests.use_cases.steps import ADA, EVE, SQLITE_FIRST, alarms, eur, operator
 from tests.use_cases.verifiers import RETURN, approve, held
+
+pytestmark = SQLITE_FIRST
 
 NAME = "simulated-identity"
 

@@ -26,7 +26,7 @@ from tests.use_cases.steps import (
     BACK,
     BILLING,
     EVE,
-    SQLITE,
+    SQLITE_FIRST,
     add_rule,
     change,
     checkout_of,
@@ -42,7 +42,7 @@ from tests.use_cases.steps import (
     value,
 )
 
-pytestmark = SQLITE
+pytestmark = SQLITE_FIRST
 
 
 def usd(amount):

@@ -25,7 +25,7 @@ from prepaid import (
 from prepaid.core.instants import day_start
 from prepaid.gateways import SimulatedGateway
 from tests.use_cases.promotion_steps import TEN, promote, quote, refused
-from tests.use_cases.steps import ADA, EVE, add_rule, counts, eur, live_in, operator, start, top_up, walk
+from tests.use_cases.steps import ADA, EVE, SQLITE_FIRST, add_rule, counts, eur, live_in, operator, start, top_up, walk
 
 SECOND = timedelta(seconds=1)
 
@@ -118,6 +118,7 @@ def test_codes_cannot_be_guessed(billing, clock):
     assert quote(billing).bonus == eur("5.00")
 
 
+@SQLITE_FIRST
 def test_only_what_is_not_known_counts_as_a_guess(billing, clock):
     promote(billing, minimum=eur("40"))
     for _ in range(20):
@@ -125,6 +126,7 @@ def test_only_what_is_not_known_counts_as_a_guess(billing, clock):
     assert quote(billing).bonus == eur("5.00")
 
 
+@SQLITE_FIRST
 def test_a_country_is_that_of_the_tax_profile(billing):
     promote(billing, countries=("FR", "GR"))
     assert refused(quote, billing) == "country"
@@ -134,6 +136,7 @@ def test_a_country_is_that_of_the_tax_profile(billing):
     assert quote(billing).bonus == eur("5.00")
 
 
+@SQLITE_FIRST
 def test_a_promotion_of_some_gateways_chooses_among_them(open_billing, simulated, tmp_path, clock):
     other = SimulatedGateway(state=tmp_path / "other.db", name="other", clock=clock)
     billing = open_billing(gateways=[simulated, other])
@@ -161,6 +164,7 @@ def test_uses_per_customer_are_counted_for_each(billing, simulated):
     assert quote(billing, customer=EVE).bonus == eur("5.00")
 
 
+@SQLITE_FIRST
 def test_a_limit_may_be_raised_and_not_set_below_what_is_used(billing, simulated):
     promote(billing, uses_total=1, budget=eur("10.00"))
     top_up(billing, simulated, code="SAVE10")
@@ -189,6 +193,7 @@ BAD = [
 ]
 
 
+@SQLITE_FIRST
 @pytest.mark.parametrize(("field", "make"), BAD, ids=[field for field, _ in BAD])
 def test_what_does_not_fit_the_book_is_refused_and_nothing_is_kept(billing, field, make):
     before = counts(billing)
@@ -198,6 +203,7 @@ def test_what_does_not_fit_the_book_is_refused_and_nothing_is_kept(billing, fiel
     assert counts(billing) == before
 
 
+@SQLITE_FIRST
 def test_operators_make_list_change_and_end_promotions_with_an_audit(billing, simulated):
     ops, only_read = operator(billing), operator(billing, granted={permissions.PROMOTIONS_READ})
     made = ops.promotions.create(Promotion("ONE", Bonus(TEN)), reason="spring")
@@ -269,6 +275,7 @@ CASES = [
 ]
 
 
+@SQLITE_FIRST
 @pytest.mark.parametrize(("prices", "currency", "percent", "typed", "effect", "figures"), CASES)
 def test_summary_ledger_and_invoice_agree_to_the_unit(
     open_billing, simulated, prices, currency, percent, typed, effect, figures
