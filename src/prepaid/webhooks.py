@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from attrs import field, frozen
 
@@ -95,6 +95,11 @@ class _Sent:
     body: object = field(repr=False)
     headers: object = field(repr=False)
 
+    @property
+    def raw(self) -> bytes:
+        """The body, once it was seen to be bytes."""
+        return cast(bytes, self.body)
+
 
 class _Known:
     """What a webhook that is still being handled is known to be: its event, once a job goes on with it."""
@@ -112,7 +117,7 @@ def _receive(context: Context, gateway_name: object, sent: _Sent, *, known: _Kno
     if len(sent.body) > MAX_WEBHOOK_BYTES:
         return _reject(context, sender, "too-large", status=413)
     try:
-        return _handle(context, sender, sent, sent.body, known=known)
+        return _handle(context, sender, sent, known=known)
     except WebhookRejected as refused:
         log.warning("webhook of %s rejected: %s", sender.name, refused)
         # An event of the other mode came to the wrong address.
@@ -123,13 +128,12 @@ def _receive(context: Context, gateway_name: object, sent: _Sent, *, known: _Kno
         return WebhookResult(status=503, outcome="unavailable")
 
 
-def _handle(
-    context: Context, sender: Gateway | IdentityProvider, sent: _Sent, body: bytes, *, known: _Known
-) -> WebhookResult:
-    headers = _lower(sent.headers)
+def _handle(context: Context, sender: Gateway | IdentityProvider, sent: _Sent, *, known: _Known) -> WebhookResult:
+    # What was sent is named nowhere else: a tracker of errors shows the variables of this frame, too.
     if isinstance(sender, IdentityProvider):
-        return _look(context, sender, sender.parse_webhook(headers, body), known=known)
-    return _settle(context, sender, sender.parse_webhook(headers, body), sha256(body), known=known)
+        return _look(context, sender, sender.parse_webhook(_lower(sent.headers), sent.raw), known=known)
+    events = sender.parse_webhook(_lower(sent.headers), sent.raw)
+    return _settle(context, sender, events, sha256(sent.raw), known=known)
 
 
 def _settle(

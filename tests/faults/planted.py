@@ -176,15 +176,15 @@ def the_number_is_taken_in_a_transaction_of_its_own() -> None:
 def the_gateway_is_called_before_the_intent_is_kept() -> None:
     keep = topups._keep_intent
 
-    def ask_first(context: Any, customer: Any, fresh: Any, **rest: Any) -> Any:
+    def ask_first(context: Any, customer: Any, intent: Any) -> Any:
         add = topup_rows.add
 
         def add_after_asking(tx: Tx, topup: Any, request: Any, **keys: Any) -> None:
-            context.gateway(fresh.gateway).create_checkout(request)
+            context.gateway(intent.quote.gateway).create_checkout(request)
             add(tx, topup, request, **keys)
 
         topup_rows.add = add_after_asking
-        return keep(context, customer, fresh, **rest)
+        return keep(context, customer, intent)
 
     topups._keep_intent = ask_first
 
