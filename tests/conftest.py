@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import settings
@@ -33,9 +34,28 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"PREPAID_REQUIRE asks for engines that are not here: {reasons}.")
 
 
+SLICES = {"tests/use_cases/": 4, "tests/store/": 4, "tests/faults/": 2}
+"""Of how many tests that a server runs one belongs to every run, by the folder; the others are behind ``-m full``.
+
+All of them run on SQLite every time. Which are taken is fixed by their names, so that each stays where it is.
+"""
+
+ALWAYS = ("test_promotion_races", "test_identity_race", "test_voucher_races", "test_credit_races", "test_charge_race")
+"""Races, whose subject is the server."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests of the cluster come first: of several processes one then has them all, and one cluster runs."""
+    """Let a server run a slice of the stories; and the tests of the cluster come first, so that one cluster runs."""
+    for item in items:
+        if any(item.get_closest_marker(name) for name in ("postgresql", "mariadb")) and not _is_in_slice(item.nodeid):
+            item.add_marker(pytest.mark.full)
     items.sort(key=lambda item: item.get_closest_marker("galera") is None)
+
+
+def _is_in_slice(name: str) -> bool:
+    of = next((count for folder, count in SLICES.items() if name.startswith(folder)), 1)
+    return any(race in name for race in ALWAYS) or crc32(name.encode()) % of == 0
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
