@@ -17,7 +17,9 @@ from prepaid import (
     PromotionRefused,
     QuoteChanged,
     WrongState,
+    settlement,
 )
+from prepaid.settlement import free
 from tests.use_cases.promotion_steps import TEN, discounting, promote, quote, redemptions, refused, status
 from tests.use_cases.steps import (
     BACK,
@@ -148,6 +150,15 @@ def test_a_top_up_of_nothing_that_was_interrupted_is_credited_by_whoever_comes_n
         case _:
             ada.topups.confirm(topup.id)
     assert ada.topups.get(topup.id).state == "credited"
+    assert lines(ada) == [("topup", "20.00")]
+    assert billing.check().ok
+
+
+def test_two_who_come_to_a_top_up_of_nothing_at_once_credit_it_once(billing, ada, monkeypatch):
+    topup, _ = interrupted(billing, ada, monkeypatch)
+    context = billing._context
+    stored = settlement.load(context, topup.id)  # both have read it before either credits it
+    assert [free.complete(context, stored, close=None).outcome for _ in range(2)] == ["credited", "duplicate"]
     assert lines(ada) == [("topup", "20.00")]
     assert billing.check().ok
 

@@ -71,7 +71,7 @@ def split_claw_back(clawed_back: int, *, bonus_left: int) -> tuple[int, int]:
     return from_bonus, clawed_back - from_bonus
 
 
-def refundable(bought: Bought, *, paid_left: int, bonus_left: int, unit: int, before: Returned = NOTHING) -> int:
+def refundable(bought: Bought, *, paid_left: int, bonus_left: int, unit: int) -> int:
     """Give the most credit that can be refunded, in whole minor units of ``unit`` ledger units.
 
     Args:
@@ -79,19 +79,11 @@ def refundable(bought: Bought, *, paid_left: int, bonus_left: int, unit: int, be
         paid_left: Unspent credit that was bought.
         bonus_left: Unspent bonus.
         unit: Ledger units of a minor unit.
-        before: What went back already.
     """
+    # What is clawed back is rounded up; the whole of it with the credit still fits, as both are whole ledger units:
+    # of earlier refunds at least as much was taken back, so that no more than this part is taken now.
     limit = min(Fraction(paid_left), Fraction(paid_left + bonus_left) / (1 + bought.rate))
-    amount = floor(limit / unit) * unit
-    # What is clawed back is rounded up, and what was used meanwhile may leave less than earlier refunds count on.
-    while amount > 0 and not _fits(amount, claw_back(bought, amount, before), paid_left, bonus_left):
-        amount -= unit
-    return max(0, amount)
-
-
-def _fits(amount: int, clawed_back: int, paid_left: int, bonus_left: int) -> bool:
-    _, from_paid = split_claw_back(clawed_back, bonus_left=bonus_left)
-    return amount + from_paid <= paid_left
+    return floor(limit / unit) * unit
 
 
 def cash_of(bought: Bought, amount: int, before: Returned = NOTHING) -> tuple[int, int]:

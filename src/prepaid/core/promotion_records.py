@@ -70,13 +70,11 @@ def _effect_record(effect: Bonus | Discount) -> dict[str, Any]:
 
 
 def _value_record(value: Percent | Fixed | Tiers) -> dict[str, Any]:
-    match value:
-        case Percent():
-            return {"percent": str(value.percent)}
-        case Fixed():
-            return {"fixed": _amounts_record(value.amounts)}
-        case Tiers():
-            return {"tiers": [[_amounts_record(start), _value_record(each)] for start, each in value.steps]}
+    if isinstance(value, Tiers):
+        return {"tiers": [[_amounts_record(start), _value_record(each)] for start, each in value.steps]}
+    if isinstance(value, Percent):
+        return {"percent": str(value.percent)}
+    return {"fixed": _amounts_record(value.amounts)}
 
 
 def _effect_from(record: Mapping[str, Any]) -> Bonus | Discount:
