@@ -129,6 +129,7 @@ def test_the_verification_and_the_policy_need_no_script(visit: Any, money: Any) 
     assert "Nobody has to be verified any more." in page.inner_text(".notes")
 
 
+@pytest.mark.full
 def test_being_verified_needs_no_pointer(visit: Any) -> None:
     page = visit("/identity")
     tab_to(page, "main button.primary")

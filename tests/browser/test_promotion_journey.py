@@ -74,6 +74,7 @@ def test_a_code_that_is_over_is_refused_before_any_payment_and_corrected(visit: 
     assert page.is_enabled("button:has-text('Pay €53.55')")
 
 
+@pytest.mark.full
 def test_a_code_typed_slowly_is_not_guessed_letter_by_letter(visit: Any) -> None:
     page = visit("/add-funds?amount=50.00")
     asked: list[str] = []
@@ -206,6 +207,7 @@ def test_vouchers_are_made_kept_redeemed_and_ended(visit: Any, money: Any) -> No
     assert page.locator("tr[data-state=ended]").count() == 2
 
 
+@pytest.mark.full
 def test_making_a_promotion_and_redeeming_need_no_pointer(visit: Any) -> None:
     page = visit("/")
     code = page.inner_text("form:has(#voucher) .code-like")

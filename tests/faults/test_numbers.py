@@ -50,7 +50,7 @@ def settle_many(world: World, gate: Any, *, process: int, count: int) -> tuple[i
     return failures, numbers
 
 
-@pytest.mark.parametrize("count", [50, pytest.param(500, marks=pytest.mark.full)])
+@pytest.mark.parametrize("count", [20, pytest.param(500, marks=pytest.mark.full)])
 def test_numbers_are_dense_and_unique_over_processes_and_rollbacks(world, count, caplog):
     gate = barrier(PROCESSES)
     world.close()

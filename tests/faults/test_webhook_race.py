@@ -112,7 +112,7 @@ def test_sixteen_processes_credit_once(world, paid):
     assert_settled_once(world, [paid])
 
 
-@pytest.mark.parametrize("rounds", [100, pytest.param(1000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("rounds", [30, pytest.param(1000, marks=pytest.mark.full)])
 def test_the_return_page_and_the_webhook_at_the_same_moment_credit_once(world, rounds):
     host, gate = Host(world), barrier(2)
     topups = []
