@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from attrs import evolve, frozen
@@ -24,7 +23,6 @@ from .core.errors import (
     CustomerFrozen,
     GatewayError,
     GatewayUnavailable,
-    InvalidRequest,
     KeyConflict,
     NotFound,
     PromotionRefused,
@@ -46,6 +44,7 @@ from .core.quotes import Quote, QuoteClaim, claim_of
 from .core.states import PAID_STATES
 from .core.taxation import discounted
 from .core.topups import NO_GATEWAY, Topup
+from .core.urls import page_url
 from .core.usage import Balance
 from .offering import GatewayOffer
 from .ports import CheckoutRequest, PaymentRef, ReturnHint
@@ -54,8 +53,6 @@ from .store import customers as customer_rows
 from .store.allowances import Allowance
 from .store.topups import StoredTopup
 from .tax import deciding
-
-MAX_URL: Final = 2000
 
 
 def offers(context: Context, customer: Customer, amount: Money) -> tuple[GatewayOffer, ...]:
@@ -222,7 +219,7 @@ def start(
     known = context.database.read(lambda tx: topups.find_by_key(tx, hashed))
     if known is None:
         fresh, version = _reprice(context, customer, claim)
-        urls = (_page_url(return_url, "return_url"), _page_url(cancel_url, "cancel_url"))
+        urls = (page_url(return_url, field="return_url"), page_url(cancel_url, field="cancel_url"))
         intent = _Intent(
             quote=fresh,
             profile_version=version,
@@ -311,19 +308,6 @@ def _give_up_earlier(context: Context, customer: Customer, code: str) -> None:
         # Re-reads first: what was paid is credited. What cannot be asked is in use, unless its reservation has lapsed.
         with suppress(GatewayError):
             settlement.settle(context, topup_id, close="cancel")
-
-
-def _page_url(url: object, field: str) -> str:
-    if not isinstance(url, str) or len(url) > MAX_URL or not url.isprintable():
-        raise InvalidRequest(f"{field} is a URL of at most {MAX_URL} characters.", field=field)
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
-    except ValueError:
-        usable = False
-    if not usable:
-        raise InvalidRequest(f"{field} is an absolute http or https URL.", field=field)
-    return url
 
 
 def _with_topup(url: str, topup_id: str) -> str:

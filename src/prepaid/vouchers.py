@@ -18,6 +18,7 @@ from .core.ids import check_text, looks_like_id
 from .core.instants import check_instant, local_day, to_micros
 from .core.money import MAX_UNITS, Money, require_whole_minor
 from .core.pages import Page, make_cursor, read_cursor
+from .core.redemption import unknown
 from .core.transfers import PROMOTION, given_lines
 from .core.vouchers import (
     ALPHABET,
@@ -205,9 +206,9 @@ def redeem(context: Context, customer_id: str, code: str) -> RedeemedVoucher:
     except PromotionRefused as refused:
         if refused.reason != "unknown":
             raise
-        unknown = refused
+        vain = refused
     attempts.missed(context, customer, code)
-    raise unknown
+    raise vain
 
 
 def _hash_of(context: Context, code: str) -> str:
@@ -237,7 +238,7 @@ def _not_refused(context: Context, customer: str, found: StoredVoucher | None) -
         PromotionRefused: It is neither.
     """
     if found is None or found.voucher.state == "ended":
-        raise PromotionRefused("This code is not known or does not apply to you.", reason="unknown")
+        raise unknown()
     voucher = found.voucher
     if voucher.state == "expired" and voucher.expires_at is not None:
         day = local_day(voucher.expires_at, context.seller.timezone).isoformat()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prepaid import IdentityPolicy, InvalidRequest, Money
+from prepaid import IdentityPolicy, InvalidAmount, InvalidRequest, Money
+from prepaid.core.hashing import canonical_json
 from prepaid.core.identity import CASE_STEPS, OPEN_CASES, Verification, case_sources, policies_from_record
 from prepaid.core.identity_status import IdentityFacts, status_of
 
@@ -37,7 +39,9 @@ policies = st.builds(
 
 @given(st.lists(policies, max_size=4).map(tuple))
 def test_policies_are_read_back_as_they_were_kept(several):
-    assert policies_from_record({"policies": [policy.record() for policy in several]}) == several
+    kept = canonical_json({"policies": [policy.record() for policy in several]})
+
+    assert policies_from_record(json.loads(kept)) == several
 
 
 def test_without_a_setting_there_is_no_policy():
@@ -101,6 +105,12 @@ def test_the_state_says_what_is_known(facts, state):
     policy = IdentityPolicy(before_first_topup=True, valid_for=DAY)
 
     assert status_of([policy], facts, totals=[eur(0)], now=NOW).state == state
+
+
+def test_an_amount_finer_than_a_minor_unit_is_refused_with_its_field():
+    with pytest.raises(InvalidAmount) as error:
+        IdentityPolicy(above=eur(5))
+    assert error.value.field == "above"
 
 
 @pytest.mark.parametrize("value", ["100", [1], 5, ("100",)])

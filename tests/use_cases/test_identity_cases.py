@@ -164,7 +164,19 @@ def test_an_old_case_that_turns_out_verified_is_kept(billing, verifier, clock):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "ftp://x", "/back", 5, None, "https://u:p@x/", "https://" + "x" * 2000, "http://[x"]
+    "url",
+    [
+        "",
+        "ftp://x",
+        "/back",
+        5,
+        None,
+        "https://u:p@x/",
+        "https://" + "x" * 2000,
+        "http://[x",
+        "http://x/a b",
+        "http://x:0/",
+    ],
 )
 def test_the_page_to_come_back_to_is_a_page(ada, url):
     with pytest.raises(InvalidRequest) as error:

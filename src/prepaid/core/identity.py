@@ -12,9 +12,10 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
+from .amounts import Amounts, of_currency, one_per_currency
 from .countries import country_code
 from .errors import InvalidRequest
-from .money import Money, require_whole_minor
+from .money import Money
 
 IDENTITY_SETTING: Final = "identity"
 """Name of the setting that keeps a book's policies."""
@@ -50,15 +51,8 @@ def case_sources(target: CaseState) -> tuple[CaseState, ...]:
     return tuple(sorted(source for source, targets in CASE_STEPS.items() if target in targets))
 
 
-def _amounts(value: Money | Sequence[Money] | None) -> tuple[Money, ...]:
-    listed = [value] if isinstance(value, Money) else value or ()
-    if not isinstance(listed, (list, tuple)) or not all(isinstance(amount, Money) for amount in listed):
-        raise InvalidRequest("above is a Money, or one Money per currency.", field="above")
-    if len({amount.currency for amount in listed}) != len(listed):
-        raise InvalidRequest("above names a currency twice.", field="above")
-    if any(amount.units < 0 for amount in listed):
-        raise InvalidRequest("above is not below zero.", field="above")
-    return tuple(require_whole_minor(amount) if amount else amount for amount in listed)
+def _amounts(value: Money | Sequence[Money] | None) -> Amounts:
+    return one_per_currency(value, field="above", zero=True)
 
 
 def _countries(value: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -100,7 +94,7 @@ class IdentityPolicy:
     """
 
     before_first_topup: bool = False
-    above: tuple[Money, ...] = field(default=(), converter=_amounts)
+    above: Amounts = field(default=(), converter=_amounts)
     basis: Basis = "topups"
     period: timedelta | None = None
     countries: tuple[str, ...] | None = field(default=None, converter=_countries)
@@ -128,7 +122,7 @@ class IdentityPolicy:
         """Tell whether a sum is more than may be had without being verified."""
         if not self.above:
             return False
-        limit = next((amount for amount in self.above if amount.currency == total.currency), None)
+        limit = of_currency(self.above, total.currency)
         return limit is None or total > limit
 
     def record(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ..core.money import Money
 from ..core.promotion_records import promotion_record
 from ..core.promotions import Promotion
 from ..core.redemption import COUNTED_STATES, Redemption, RedemptionState, RedemptionTerms
-from ..core.states import OPEN_STATES
+from ..core.states import PAID_STATES
 from . import schema
 from .database import Tx
 
@@ -203,6 +203,4 @@ def _of_book(tx: Tx) -> Any:
 
 def _is_paid() -> ColumnElement[bool]:
     its = and_(_topup.c.book_id == _redemption.c.book_id, _topup.c.id == _redemption.c.topup_id)
-    return (
-        select(literal(1)).where(its, _topup.c.state.not_in((*OPEN_STATES, "failed", "expired", "canceled"))).exists()
-    )
+    return select(literal(1)).where(its, _topup.c.state.in_(PAID_STATES)).exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from attrs import evolve
 
@@ -16,11 +15,11 @@ from ..core.money import Money
 from ..core.parties import Customer
 from ..core.schedule import LOOKS
 from ..core.topups import Topup
+from ..core.urls import page_url
 from ..store import Duplicate, Tx, customers, identities, topups
 from ..store.identities import StoredCase
 from . import looking, sessions
 
-MAX_URL: Final = 2000
 MOST_WAITING: Final = 10
 
 
@@ -63,7 +62,7 @@ def start(context: Context, customer: Customer, *, return_url: str, level: objec
         InvalidRequest: No provider is set up, a level that is none, or a URL of the wrong form.
         GatewayError: The provider refused, or did not answer: ``retryable``; the same call goes on.
     """
-    url = _page_url(return_url)
+    url = page_url(return_url, field="return_url")
     opened = context.database.read(lambda tx: identities.find_open(tx, customer.id))
     name = identity.provider_for(context, _level(context, customer, level))
     if opened is not None and _is_stale(context, opened, name) and looking.give_up(context, opened):
@@ -78,20 +77,6 @@ def start(context: Context, customer: Customer, *, return_url: str, level: objec
     if provider is None or stored.case.state == "submitted":
         return stored.case
     return sessions.open_session(context, provider, stored, customer)
-
-
-def _page_url(url: object) -> str:
-    if not isinstance(url, str) or len(url) > MAX_URL or not url.isprintable():
-        raise InvalidRequest(f"return_url is a URL of at most {MAX_URL} characters.", field="return_url")
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
-        usable = usable and " " not in url and parts.port != 0  # one that is out of range is none
-    except ValueError:
-        usable = False
-    if not usable:
-        raise InvalidRequest("return_url is an absolute http or https URL.", field="return_url")
-    return url
 
 
 def _level(context: Context, customer: Customer, level: object) -> int:
