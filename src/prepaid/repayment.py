@@ -290,7 +290,7 @@ def _move(
     identity, now = keys.refunded(context.database.book_id, step, refund.id), context.now()
     header = Header(
         transaction_id=context.ids.new("txn"),
-        kind="refund",
+        kind="suspense-refund",
         cause_type="refund",
         cause_id=refund.id,
         key_hash=identity.key_hash,

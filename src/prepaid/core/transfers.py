@@ -58,6 +58,9 @@ TransactionKind = Literal[
 
 TRANSACTION_KINDS: Final[tuple[str, ...]] = TransactionKind.__args__  # type: ignore[attr-defined]
 
+SystemKind = Literal["fee", "suspense-refund"]
+"""Kinds of what moves between the book's own accounts alone, so that no customer reads of it."""
+
 
 @frozen
 class AccountRef:
@@ -84,6 +87,7 @@ PROMOTION: Final = AccountRef("promotion")
 GOODWILL: Final = AccountRef("goodwill")
 SUSPENSE: Final = AccountRef("suspense")
 IN_TRANSIT: Final = AccountRef("refunds_in_transit")
+FEES: Final = AccountRef("fees")
 BREAKAGE: Final = AccountRef("breakage")
 MIGRATION: Final = AccountRef("migration")
 
@@ -91,6 +95,11 @@ MIGRATION: Final = AccountRef("migration")
 def clearing(gateway: str) -> AccountRef:
     """Name the account of money that a gateway holds for the seller."""
     return AccountRef("clearing", gateway)
+
+
+def disputed(gateway: str) -> AccountRef:
+    """Name the account of money that a gateway took back because its customers dispute what they paid."""
+    return AccountRef("disputes", gateway)
 
 
 def external(system: str) -> AccountRef:

@@ -7,7 +7,6 @@ from datetime import date, datetime
 
 from .. import (
     adjustments,
-    audit,
     customers,
     gateway_status,
     permissions,
@@ -28,12 +27,10 @@ from ..core.topups import Topup
 from ..gateway_facts import TopupFacts
 from ..plugins import PluginInfo, Plugins
 from ..reconciliation import ReconciliationReport
-from ..reporting.summary import Summary, summarise
-from ..reporting.taxes import TaxSum, sum_taxes
-from ..store.operations import AuditEntry
 from ..tax import approvals
 from .operator_identity import OperatorIdentity
 from .operator_promotions import OperatorPromotions, OperatorVouchers
+from .operator_reports import OperatorAudit, OperatorReports
 from .operator_tax import OperatorTax
 
 
@@ -130,23 +127,6 @@ def _known(granted: object) -> frozenset[str]:
     if unknown:
         raise InvalidRequest(f"There is no permission {', '.join(unknown)}.", field="permissions")
     return frozenset(names)
-
-
-class OperatorAudit:
-    """Who did what, and why."""
-
-    def __init__(self, door: OperatorDoor) -> None:
-        """Bind the operator."""
-        self._door = door
-
-    def list(self, *, cursor: str | None = None, limit: int = 50) -> Page[AuditEntry]:
-        """List audit rows, newest first.
-
-        Raises:
-            NotAllowed: Without ``audit.read``.
-            InvalidRequest: A foreign cursor, or a limit out of range.
-        """
-        return audit.entries(self._door.allow(permissions.AUDIT_READ), cursor=cursor, limit=limit)
 
 
 class OperatorCustomers:
@@ -313,30 +293,6 @@ class OperatorGateways:
         """
         context = self._door.allow(permissions.GATEWAYS_WRITE)
         settings_store.limit_gateway(context, name, countries, actor=self._door.actor)
-
-
-class OperatorReports:
-    """Figures."""
-
-    def __init__(self, door: OperatorDoor) -> None:
-        """Bind the operator."""
-        self._door = door
-
-    def summary(self, since: date, until: date, *, currency: str | None = None) -> Summary:
-        """Sum ``[since, until)``; see `prepaid.reporting.summary.summarise`.
-
-        Raises:
-            NotAllowed: Without ``reports.read``.
-        """
-        return summarise(self._door.allow(permissions.REPORTS_READ), since, until, currency=currency)
-
-    def tax(self, since: date, until: date) -> tuple[TaxSum, ...]:
-        """Sum what documents bear of each tax; see `prepaid.reporting.taxes.sum_taxes`.
-
-        Raises:
-            NotAllowed: Without ``reports.read``.
-        """
-        return sum_taxes(self._door.allow(permissions.REPORTS_READ), since, until)
 
 
 class OperatorSettings:
