@@ -79,6 +79,9 @@ from .offering import GatewayOffer
 from .plugins import PluginInfo
 from .promoting import PromotionStatus
 from .reconciliation import ReconciliationItem, ReconciliationReport
+from .reporting.daily import Day
+from .reporting.forward import RollForward
+from .reporting.gateways import GatewayFigures
 from .reporting.summary import Summary
 from .reporting.taxes import TaxSum
 from .store import configure_sqlite
@@ -106,6 +109,7 @@ __all__ = [
     "Customer",
     "CustomerFrozen",
     "CustomerTax",
+    "Day",
     "Discount",
     "Dispute",
     "Event",
@@ -113,6 +117,7 @@ __all__ = [
     "Finding",
     "Fixed",
     "GatewayError",
+    "GatewayFigures",
     "GatewayOffer",
     "GatewayStatus",
     "GatewayUnavailable",
@@ -161,6 +166,7 @@ __all__ = [
     "Registration",
     "RequestRefused",
     "ReturnResult",
+    "RollForward",
     "RuleDiff",
     "Seller",
     "SmtpMailer",
