@@ -37,6 +37,11 @@ class Days:
         """Take the days from ``first`` to before ``after``, of which there must be one, in a time zone."""
         return cls(first, tuple(day_start(first + _DAY * n, timezone) for n in range((after - first).days + 1)))
 
+    @classmethod
+    def of_one(cls, day: date, timezone: str) -> Days:
+        """Take one day."""
+        return cls.of(day, day + _DAY, timezone)
+
     @property
     def start(self) -> datetime:
         """When the first of them begins."""

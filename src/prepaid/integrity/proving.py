@@ -26,6 +26,7 @@ from .meters import meters
 from .promotions import promotions
 from .refunds import refunds
 from .reversals import reversals
+from .rollups import rollups
 from .taxes import taxes
 from .topups import topups
 from .vouchers import vouchers
@@ -110,4 +111,5 @@ PROOFS: Final[dict[str, Proof]] = {
     "taxes": taxes,
     "identity": identities,
     "acts": audits,
+    "rollups": rollups,
 }

@@ -99,7 +99,7 @@ def _to_mark(tx: Tx, kept: Rollups) -> _Step | None:
     posted = rollups.first_posted(tx, kept.through, kept.mark)
     if posted is None:
         return None
-    day = _days(local_day(posted, kept.zone), kept.zone)
+    day = Days.of_one(local_day(posted, kept.zone), kept.zone)
     through = rollups.last_number_of_day(tx, day.start, day.end, through=kept.mark)
     others = rollups.other_days(tx, kept.through, through, start=day.start, end=day.end)
     touched = {day.first, *(local_day(other, kept.zone) for other in others)}
@@ -117,17 +117,13 @@ def _onward(tx: Tx, kept: Rollups, now: datetime) -> _Step:
 
 
 def _grew(tx: Tx, kept: Rollups, day: date) -> bool:
-    times = _days(day, kept.zone)
+    times = Days.of_one(day, kept.zone)
     return rollups.count_posted(tx, times.start, times.end, through=kept.mark) != rollups.count_kept(tx, day)
 
 
 def _summed(tx: Tx, zone: str, days: Iterable[date], *, through: int) -> dict[date, list[DayFlow]]:
-    times = {day: _days(day, zone) for day in days}
+    times = {day: Days.of_one(day, zone) for day in days}
     return {day: rollups.sums_of_day(tx, time.start, time.end, through=through) for day, time in times.items()}
-
-
-def _days(day: date, zone: str) -> Days:
-    return Days.of(day, day + _DAY, zone)
 
 
 def _write(context: Context, kept: Rollups, step: _Step) -> bool:
