@@ -29,7 +29,9 @@ from prepaid.core.transfers import (
     disputed,
     external,
 )
+from prepaid.integrity.rollups import rollups
 from prepaid.store import accounts, schema
+from prepaid.store.proofs.scope import read_place
 from tests.use_cases.steps import database
 
 CUSTOMERS = ("ada", "bob", "eve", "zoe")
@@ -145,6 +147,11 @@ LINES = {
     "disputes": "t.kind IN ('dispute', 'dispute-reversal')",
 }
 """The lines of the roll-forward, of what moves into wallets and out of them."""
+
+
+def unproved(billing, place=None):
+    """Give what the proof of the sums by day finds; the others would find that no grant stands behind movements."""
+    return database(billing).read(lambda tx: list(rollups(tx, read_place(tx, place))))
 
 
 def micros(instant):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -12,10 +13,11 @@ from sqlalchemy import create_engine
 from prepaid import InvalidRequest, NotAllowed, permissions
 from prepaid.reporting import rolling
 from prepaid.reporting.rolling import COUNTED_AGAIN, SETTLED_AFTER
-from prepaid.store import Duplicate, rollups
+from prepaid.store import Duplicate, rollups, schema
+from prepaid.store.proofs.scope import place_of
 from tests.engines import SERVERS
 from tests.use_cases.movements import RULES as SQL
-from tests.use_cases.movements import Facts, Movements, start_of
+from tests.use_cases.movements import Facts, Movements, start_of, unproved
 from tests.use_cases.steps import ADA, SQLITE, at, change, charge, database, eur, give, operator, rows, seller, value
 
 ON_SERVERS = pytest.mark.parametrize("place", SERVERS, indirect=True)
@@ -60,10 +62,6 @@ def assert_right(billing, zone=ZONE):
         assert found == {name: expected[name] for name in found}, day.day
         assert day.closing.units == closing, day.day
     assert unproved(billing) == []
-
-
-def unproved(billing):
-    return [finding for finding in billing.check().findings if finding.invariant == "B11"]
 
 
 @pytest.fixture
@@ -570,6 +568,85 @@ def test_a_worker_whose_sums_were_forgotten_under_its_hands_stops(month, monkeyp
     assert state(billing) is None
     assert run(billing) == 22
     assert_right(billing)
+
+
+# Proved
+
+
+@SQLITE
+def test_a_check_of_what_is_new_proves_the_days_of_that_and_no_other(month, clock):
+    billing, moves = month
+    run(billing)
+    clock.advance(hours=2)
+    place = database(billing).read(lambda tx: place_of(tx, clock.now()))
+    moves.write(5, clock.now() - timedelta(hours=1), clock.now())
+    for _ in range(2):
+        clock.advance(hours=2)
+        run(billing)
+    assert kept(billing, LAST) == 5
+    assert unproved(billing, place) == unproved(billing) == []
+
+    raise_sum(billing, "2026-11-05")
+    assert unproved(billing, place) == []
+    assert {finding.keys[1] for finding in unproved(billing)} == {"2026-11-05"}
+    raise_sum(billing, "2026-11-23")
+    assert {finding.keys[1] for finding in unproved(billing, place)} == {"2026-11-23"}
+
+
+def raise_sum(billing, day):
+    change(billing, "UPDATE prepaid_rollup_day SET amount = amount + 1 WHERE day = :day", day=day)
+
+
+CHANGES = (
+    "amount = amount + 1",
+    "amount = amount + 1000000000",
+    "transfers = transfers + 1",
+    "kind = 'gift'",
+    "debit_kind = 'rounding'",
+    "credit_owner = 'nobody'",
+    "day = '2026-10-30'",
+    "day = '2026-11-31'",
+    None,
+)
+
+
+def assert_every_change_of_a_sum_is_found(billing, seed, count):
+    """Change or remove one row of the sums at a time, and put it right again."""
+    chance, names = random.Random(seed), [column.name for column in schema.rollup_day.c]
+    for _ in range(count):
+        row, how = chance.choice(table(billing)), chance.choice(CHANGES)
+        where = " AND ".join(f"{name} = :{name}" for name in names)
+        values = dict(zip(names, row, strict=True))
+        what = "DELETE FROM prepaid_rollup_day" if how is None else f"UPDATE prepaid_rollup_day SET {how}"
+        before = table(billing)
+        change(billing, f"{what} WHERE {where}", **values)
+
+        assert unproved(billing), (row, how)
+        changed = set(table(billing)) - set(before)
+        for other in changed:
+            change(billing, f"DELETE FROM prepaid_rollup_day WHERE {where}", **dict(zip(names, other, strict=True)))
+        marks = ", ".join(f":{name}" for name in names)
+        change(billing, f"INSERT INTO prepaid_rollup_day VALUES ({marks})", **values)
+        assert table(billing) == before
+    assert unproved(billing) == []
+
+
+@SQLITE
+def test_random_changes_of_sums_are_found(month):
+    billing, _ = month
+    run(billing)
+
+    assert_every_change_of_a_sum_is_found(billing, 1, 40)
+
+
+@pytest.mark.full
+@SQLITE
+@pytest.mark.parametrize("seed", range(2, 7))
+def test_random_changes_of_sums_are_found_in_full(month, seed):
+    billing, _ = month
+    run(billing)
+
+    assert_every_change_of_a_sum_is_found(billing, seed, 200)
 
 
 # A real life
