@@ -207,6 +207,15 @@ def test_a_span_that_is_none_is_refused(billing, field, since, until):
 
 
 @SQLITE
+@pytest.mark.parametrize("name", ["summary", "daily", "by_gateway", "roll_forward"])
+@pytest.mark.parametrize("until", [date(2026, 11, 23), date(2026, 11, 22)])
+def test_a_span_that_ends_before_it_begins_is_refused_by_every_report(billing, name, until):
+    with pytest.raises(RequestRefused) as refused:
+        getattr(operator(billing).reports, name)(date(2026, 11, 23), until)
+    assert refused.value.field == "until"
+
+
+@SQLITE
 @pytest.mark.parametrize("currency", ["GBP", "eur", "", 5, b"EUR"])
 def test_a_currency_not_in_use_is_refused(billing, currency):
     with pytest.raises(RequestRefused) as refused:

@@ -363,8 +363,22 @@ def test_a_transaction_that_was_open_for_hours_is_found_and_its_day_summed_again
     clock.advance(hours=2)
 
     assert run(billing) == 1
-    assert "2026-11-20 were committed hours after" in caplog.text
+    assert "the sums of 2026-11-20 hold another number of transfers" in caplog.text
     assert kept(billing, day) == before + 1
+    assert_right(billing)
+
+
+@SQLITE
+def test_sums_of_a_quiet_day_that_somebody_made_up_go_with_the_next_run(month, clock):
+    billing, _ = month
+    run(billing)
+    made = table(billing)
+    change(billing, "UPDATE prepaid_rollup_day SET day = '2026-11-23' WHERE day = '2026-11-20'")
+    assert {finding.keys[1] for finding in unproved(billing)} == {"2026-11-20", "2026-11-23"}
+    clock.advance(hours=2)
+
+    assert run(billing) == 2
+    assert table(billing) == made
     assert_right(billing)
 
 

@@ -109,14 +109,14 @@ def _to_mark(tx: Tx, kept: Rollups) -> _Step | None:
 def _onward(tx: Tx, kept: Rollups, now: datetime) -> _Step:
     """Set a new mark, and write again what of the last days was committed too late to be seen."""
     today = local_day(now, kept.zone)
-    late = {day for day in (today - _DAY * n for n in range(COUNTED_AGAIN + 1)) if _grew(tx, kept, day)}
-    for day in sorted(late):
-        log.warning("transfers of %s were committed hours after they were written; it is summed again", day)
+    wrong = {day for day in (today - _DAY * n for n in range(COUNTED_AGAIN + 1)) if _is_wrong(tx, kept, day)}
+    for day in sorted(wrong):
+        log.warning("the sums of %s hold another number of transfers than there are; they are made again", day)
     after = evolve(kept, through=kept.mark, mark=max(kept.mark, rollups.last_number(tx)), made_at=now)
-    return _Step(after, _summed(tx, kept.zone, late, through=kept.mark), is_last=True)
+    return _Step(after, _summed(tx, kept.zone, wrong, through=kept.mark), is_last=True)
 
 
-def _grew(tx: Tx, kept: Rollups, day: date) -> bool:
+def _is_wrong(tx: Tx, kept: Rollups, day: date) -> bool:
     times = Days.of_one(day, kept.zone)
     return rollups.count_posted(tx, times.start, times.end, through=kept.mark) != rollups.count_kept(tx, day)
 
