@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from prepaid import InvalidRequest
 from prepaid.integrity import proving
+from tests.engines import SERVERS
 from tests.use_cases.steps import ADA, EVE, SQLITE, change, charge, database, eur, give, start, top_up, value
 
 
@@ -65,6 +66,25 @@ def test_the_place_moves_on_with_the_book(aged, clock):
     clock.advance(hours=2)
 
     assert billing.check(since=place).place != place
+
+
+@pytest.mark.parametrize("place", SERVERS, indirect=True)
+def test_what_was_written_first_and_committed_last_is_new(aged, clock):
+    """Its row has the lower number of two in the last hour; the place must lie before it."""
+    billing, _ = aged
+    engine = create_engine(database(billing).engine.url, isolation_level="READ COMMITTED")
+    with engine.connect() as connection:
+        with billing.joined(connection) as joined:
+            joined.usage.charge(ADA, eur("1"), key="slow")
+        charge(billing, "1", key="fast", customer=EVE)
+        place = billing.check().place
+        connection.commit()
+    engine.dispose()
+    number = value(billing, "SELECT id FROM prepaid_transfer WHERE book_id = :book AND cause_id = 'slow'")
+    assert number < value(billing, "SELECT id FROM prepaid_transfer WHERE book_id = :book AND cause_id = 'fast'")
+
+    assert int(place.split(".")[1]) < number
+    assert billing.check(since=place).ok
 
 
 def test_nothing_new_is_clean(aged):
