@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 
 import click
+import pytest
 
 from prepaid import hookspecs
 from prepaid.cli import main
 from prepaid.core.events import EVENT_NAMES
+from prepaid.core.refund_requests import REQUEST_STEPS
+from prepaid.core.refunds import REFUND_STEPS
 from prepaid.core.states import TOPUP_STEPS
 from prepaid.jobs import JOBS
 from prepaid.store import schema
@@ -35,15 +38,24 @@ def test_every_event_is_documented_and_no_other():
     assert sorted(first_column) == sorted(EVENT_NAMES)
 
 
-def test_every_state_is_documented_with_where_it_may_go():
+@pytest.mark.parametrize(
+    ("title", "steps"),
+    [
+        ("States of a top-up", TOPUP_STEPS),
+        ("States of a refund request", REQUEST_STEPS),
+        ("States of a refund", REFUND_STEPS),
+    ],
+)
+def test_every_state_is_documented_with_where_it_may_go(title, steps):
     page = (DOCS / "reference/states.md").read_text()
-    rows = re.findall(r"^\| (`.*?) \| .*? \|(.*)\|$", page, re.MULTILINE)
+    [section] = [part for part in re.split(r"^# ", page, flags=re.MULTILINE) if part.startswith(f"{title}\n")]
+    rows = re.findall(r"^\| (`.*?) \| .*? \|(.*)\|$", section, re.MULTILINE)
     documented = {}
     for names, targets in rows:
         for name in re.findall(r"`([a-z]+)`", names):
-            documented[name] = frozenset(word for word in re.findall(r"[a-z]+", targets) if word in TOPUP_STEPS)
+            documented[name] = frozenset(word for word in re.findall(r"[a-z]+", targets.split(":")[0]) if word in steps)
 
-    assert documented == TOPUP_STEPS
+    assert documented == steps
 
 
 def commands(group: click.Group, prefix: str) -> dict[str, click.Command]:

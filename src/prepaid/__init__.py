@@ -30,6 +30,7 @@ from .core.errors import (
     PromotionRefused,
     QuoteChanged,
     QuoteExpired,
+    RefundRefused,
     RequestRefused,
     TaxProfileInvalid,
     TaxUndecided,
@@ -50,6 +51,7 @@ from .core.promotions import Bonus, Discount, Fixed, Percent, Promotion, Tiers
 from .core.quotes import Quote
 from .core.rates import Rate
 from .core.redemption import Redemption
+from .core.refund_requests import EligibleRefund, RequestedRefund
 from .core.refunds import Dispute, Refund
 from .core.tax_rules import TaxComponent, TaxRule
 from .core.taxation import TaxDecision, TaxLine
@@ -79,6 +81,7 @@ from .offering import GatewayOffer
 from .plugins import PluginInfo
 from .promoting import PromotionStatus
 from .reconciliation import ReconciliationItem, ReconciliationReport
+from .refund_desk import RefundCase
 from .reporting.summary import Summary
 from .reporting.taxes import TaxSum
 from .store import configure_sqlite
@@ -108,6 +111,7 @@ __all__ = [
     "CustomerTax",
     "Discount",
     "Dispute",
+    "EligibleRefund",
     "Event",
     "Evidence",
     "Finding",
@@ -158,8 +162,11 @@ __all__ = [
     "RedeemedVoucher",
     "Redemption",
     "Refund",
+    "RefundCase",
+    "RefundRefused",
     "Registration",
     "RequestRefused",
+    "RequestedRefund",
     "ReturnResult",
     "RuleDiff",
     "Seller",

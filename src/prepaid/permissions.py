@@ -14,6 +14,8 @@ IDENTITY_WRITE: Final = "identity.write"
 PLUGINS_READ: Final = "plugins.read"
 PROMOTIONS_READ: Final = "promotions.read"
 PROMOTIONS_WRITE: Final = "promotions.write"
+REFUNDS_READ: Final = "refunds.read"
+REFUNDS_WRITE: Final = "refunds.write"
 REPORTS_READ: Final = "reports.read"
 SETTINGS_WRITE: Final = "settings.write"
 TAX_READ: Final = "tax.read"
@@ -33,6 +35,8 @@ ALL: Final = frozenset(
         PLUGINS_READ,
         PROMOTIONS_READ,
         PROMOTIONS_WRITE,
+        REFUNDS_READ,
+        REFUNDS_WRITE,
         REPORTS_READ,
         SETTINGS_WRITE,
         TAX_READ,

@@ -12,6 +12,13 @@ from .core.errors import InvalidRequest
 from .core.grants import BURN_ORDER_SETTING, BurnOrder
 from .core.identity import IDENTITY_SETTING, MAX_POLICIES, IdentityPolicy
 from .core.limits import LIMITS_SETTING, TopupLimits
+from .core.refund_requests import (
+    APPROVALS_SETTING,
+    DISPUTES_SETTING,
+    REFUNDS_SETTING,
+    Approvals,
+    RefundPolicy,
+)
 from .core.thresholds import SETTING, Thresholds, currencies_of
 from .offering import GATEWAYS_SETTING
 from .store import Duplicate, Tx, accounts, operations
@@ -80,6 +87,39 @@ def check_identity_policies(context: Context, policies: tuple[object, ...]) -> t
         for amount in policy.above:
             context.currency_or_default(amount.currency)
     return checked
+
+
+def set_approvals(context: Context, two_person_above: object, *, actor: str) -> None:
+    """Set above which amounts of credit two operators approve a refund; None if never.
+
+    Raises:
+        InvalidRequest: Not `Money`, one per currency, or a currency not in use.
+    """
+    rule = Approvals(two_person_above)
+    for amount in rule.two_person_above:
+        context.currency_or_default(amount.currency)
+    _set(context, APPROVALS_SETTING, rule.record(), actor=actor, then=lambda tx: None)
+
+
+def set_refund_policy(context: Context, *, topups_within: object, charges_within: object, actor: str) -> None:
+    """Set until when customers may ask for a refund; always if None.
+
+    Raises:
+        InvalidRequest: Not a timedelta above zero and at most ten years.
+    """
+    policy = RefundPolicy(topups_within, charges_within)  # type: ignore[arg-type]
+    _set(context, REFUNDS_SETTING, policy.record(), actor=actor, then=lambda tx: None)
+
+
+def set_dispute_policy(context: Context, *, freeze: object, actor: str) -> None:
+    """Say whether a customer who disputes a payment is frozen; an operator ends that.
+
+    Raises:
+        InvalidRequest: Neither True nor False.
+    """
+    if not isinstance(freeze, bool):
+        raise InvalidRequest("freeze is True or False.", field="freeze")
+    _set(context, DISPUTES_SETTING, {"freeze": freeze}, actor=actor, then=lambda tx: None)
 
 
 def enable_gateway(context: Context, name: object, *, on: bool, actor: str) -> None:

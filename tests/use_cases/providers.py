@@ -44,6 +44,8 @@ class LyingGateway(SimulatedGateway):
     """
 
     lies: dict[str, Any] = attrs.field(factory=dict)
+    disputes: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+    further_refunds: list[Any] = attrs.field(factory=list)
     asked: list[str] = attrs.field(factory=list)
     on_create: list[Callable[[Any], Any]] = attrs.field(factory=list)
     on_fetch: list[Callable[[], Any]] = attrs.field(factory=list)
@@ -58,6 +60,12 @@ class LyingGateway(SimulatedGateway):
         if self.on_fetch:
             self.on_fetch.pop()()
         return payment
+
+    def refunds_of(self, ref):
+        return (*super().refunds_of(ref), *self.further_refunds)
+
+    def disputes_of(self, ref):
+        return tuple(attrs.evolve(told, **self.disputes.get(told.dispute_id, {})) for told in super().disputes_of(ref))
 
     def check_credentials(self):
         if "credentials" in self.asked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from .. import (
     adjustments,
@@ -30,6 +30,7 @@ from ..reconciliation import ReconciliationReport
 from ..tax import approvals
 from .operator_identity import OperatorIdentity
 from .operator_promotions import OperatorPromotions, OperatorVouchers
+from .operator_refunds import OperatorDisputes, OperatorRefunds
 from .operator_reports import OperatorAudit, OperatorReports
 from .operator_tax import OperatorTax
 
@@ -39,10 +40,12 @@ class OperatorDoor:
 
     Attributes:
         audit: Who did what.
+        disputes: Payments that their customers dispute at their bank.
         customers: Customers and what an operator changes on their wallets.
         gateways: How the gateways are, and who may pay there.
         identity: When customers have to be verified, and who is.
         promotions: Promotions and what they gave.
+        refunds: Refunds that customers ask for.
         reports: Figures.
         settings: Thresholds, the burn order and the limits of top-ups.
         tax: Tax rules, tax ids and what may have to be corrected.
@@ -63,9 +66,11 @@ class OperatorDoor:
         self._own = None if customer_id is None else check_key(customer_id, field="customer_id")
         self.audit = OperatorAudit(self)
         self.customers = OperatorCustomers(self)
+        self.disputes = OperatorDisputes(self)
         self.gateways = OperatorGateways(self)
         self.identity = OperatorIdentity(self)
         self.promotions = OperatorPromotions(self)
+        self.refunds = OperatorRefunds(self)
         self.reports = OperatorReports(self)
         self.settings = OperatorSettings(self)
         self.tax = OperatorTax(self)
@@ -338,6 +343,35 @@ class OperatorSettings:
             pending=pending,
         )
         settings_store.set_topup_limits(context, limits, actor=self._door.actor)
+
+    def approvals(self, *, two_person_above: Money | Sequence[Money] | None) -> None:
+        """Set above which amounts two operators approve a refund; see `prepaid.settings_store.set_approvals`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_approvals(context, two_person_above, actor=self._door.actor)
+
+    def refunds(self, *, topups_within: timedelta | None = None, charges_within: timedelta | None = None) -> None:
+        """Set until when customers may ask for a refund; see `prepaid.settings_store.set_refund_policy`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_refund_policy(
+            context, topups_within=topups_within, charges_within=charges_within, actor=self._door.actor
+        )
+
+    def disputes(self, *, freeze: bool) -> None:
+        """Say whether a customer who disputes is frozen; see `prepaid.settings_store.set_dispute_policy`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_dispute_policy(context, freeze=freeze, actor=self._door.actor)
 
     def burn_order(self, order: BurnOrder) -> None:
         """Set the burn priorities of new credit by its kind.

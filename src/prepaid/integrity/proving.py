@@ -15,6 +15,7 @@ from ..store.proofs.reading import count
 from ..store.proofs.scope import Scope, place_of, read_place
 from .audits import audits
 from .chains import chains, numbers, transfers
+from .disputes import disputes
 from .documents import documents
 from .findings import Finding, IntegrityReport
 from .grants import grants
@@ -25,6 +26,7 @@ from .levels import levels
 from .meters import meters
 from .promotions import promotions
 from .refunds import refunds
+from .requests import requests
 from .reversals import reversals
 from .taxes import taxes
 from .topups import topups
@@ -105,6 +107,8 @@ PROOFS: Final[dict[str, Proof]] = {
     "top-ups": topups,
     "promotions": promotions,
     "refunds": refunds,
+    "refund requests": requests,
+    "disputes": disputes,
     "vouchers": vouchers,
     "documents": documents,
     "taxes": taxes,

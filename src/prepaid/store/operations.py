@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -56,26 +57,30 @@ def add_audit(tx: Tx, entry: AuditEntry) -> None:
     tx.execute(insert(_audit).values(row))
 
 
+def audit_of(tx: Tx, targets: Sequence[str]) -> list[AuditEntry]:
+    """Read what was done to some objects, oldest first."""
+    wanted = select(_audit).where(_audit.c.book_id == tx.book_id, _audit.c.target.in_(list(targets)))
+    return [_entry(row) for row in tx.execute(wanted.order_by(_audit.c.id))]
+
+
+def _entry(row: Any) -> AuditEntry:
+    return AuditEntry(
+        at=row.at,
+        actor=row.actor,
+        action=row.action,
+        target=row.target,
+        reason=row.reason,
+        before=json.loads(row.state_before),
+        after=json.loads(row.state_after),
+    )
+
+
 def audit_page(tx: Tx, *, before_id: int | None, limit: int) -> list[tuple[int, AuditEntry]]:
     """Read audit rows, newest first, below a row id."""
     wanted = select(_audit).where(_audit.c.book_id == tx.book_id)
     if before_id is not None:
         wanted = wanted.where(_audit.c.id < before_id)
-    return [
-        (
-            int(row.id),
-            AuditEntry(
-                at=row.at,
-                actor=row.actor,
-                action=row.action,
-                target=row.target,
-                reason=row.reason,
-                before=json.loads(row.state_before),
-                after=json.loads(row.state_after),
-            ),
-        )
-        for row in tx.execute(wanted.order_by(_audit.c.id.desc()).limit(limit))
-    ]
+    return [(int(row.id), _entry(row)) for row in tx.execute(wanted.order_by(_audit.c.id.desc()).limit(limit))]
 
 
 def read_setting(tx: Tx, name: str, *, hold: bool = False) -> dict[str, Any] | None:
