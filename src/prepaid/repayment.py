@@ -282,25 +282,13 @@ class _OfCredit:
         returning.follow(tx, refund, "failed")
 
 
-class _NothingPosted:
-    """A refund that was made at the gateway of a payment that was not credited: a fact alone."""
-
-    def settle(self, tx: Tx, context: Context, refund: Refund) -> None:
-        """Post nothing."""
-
-    def lose(self, tx: Tx, context: Context, refund: Refund) -> None:
-        """Post nothing."""
-
-
-def _books_of(context: Context, refund: Refund) -> _OfSuspense | _OfCredit | _NothingPosted:
+def _books_of(context: Context, refund: Refund) -> _OfSuspense | _OfCredit:
     if refund.is_of_credit:
         stored = context.database.read(lambda tx: topups.find(tx, refund.topup_id))
         assert stored is not None  # noqa: S101 - a refund is of a top-up
         prepared = returning.prepare(context, refund.gateway, refund.amount.currency)
         return _OfCredit(stored.topup.customer, prepared)
-    if refund.origin == "review":
-        return _OfSuspense(open_accounts(context, refund.gateway, refund.amount.currency))
-    return _NothingPosted()
+    return _OfSuspense(open_accounts(context, refund.gateway, refund.amount.currency))
 
 
 def adopt(tx: Tx, context: Context, refund: Refund, *, system: wallets.Accounts) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, cast
 
 from attrs import frozen
@@ -125,11 +124,6 @@ def follow(tx: Tx, refund_id: str, target: RequestState) -> None:
         _request.c.state.in_(request_sources(target)),
     )
     tx.execute(statement.values(state=target))
-
-
-def decided(request: RequestedRefund, *, by: str, note: str, now: datetime) -> dict[str, Any]:
-    """Give the columns that say who decided a request and what its customer is told."""
-    return {"decided_by": by, "note": note, "decided_at": now}
 
 
 def _from_row(row: Any) -> StoredRequest:
