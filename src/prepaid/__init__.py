@@ -82,6 +82,9 @@ from .plugins import PluginInfo
 from .promoting import PromotionStatus
 from .reconciliation import ReconciliationItem, ReconciliationReport
 from .refund_desk import RefundCase
+from .reporting.daily import Day
+from .reporting.forward import RollForward
+from .reporting.gateways import GatewayFigures
 from .reporting.summary import Summary
 from .reporting.taxes import TaxSum
 from .store import configure_sqlite
@@ -109,6 +112,7 @@ __all__ = [
     "Customer",
     "CustomerFrozen",
     "CustomerTax",
+    "Day",
     "Discount",
     "Dispute",
     "EligibleRefund",
@@ -117,6 +121,7 @@ __all__ = [
     "Finding",
     "Fixed",
     "GatewayError",
+    "GatewayFigures",
     "GatewayOffer",
     "GatewayStatus",
     "GatewayUnavailable",
@@ -168,6 +173,7 @@ __all__ = [
     "RequestRefused",
     "RequestedRefund",
     "ReturnResult",
+    "RollForward",
     "RuleDiff",
     "Seller",
     "SmtpMailer",

@@ -170,6 +170,8 @@ def durable(world: World) -> str:
         "received": "SELECT event_id, outcome FROM prepaid_webhook_event",
         "leases": "SELECT name, expires_at, token FROM prepaid_job_lease",
         "effects": "SELECT topic, state, attempts, next_at, progress FROM prepaid_outbox",
+        "sums": "SELECT day, debit_kind, kind, amount, transfers FROM prepaid_rollup_day",
+        "reach": "SELECT through, mark, coalesce(made_at, 0) FROM prepaid_rollup",
     }
     found = census(world) | {name: sorted(world.rows(query)) for name, query in queries.items()}
     found["lines"] = Counter(words[:2] if words[0] == "event" else words[:1] for words in world.diary.told().elements())

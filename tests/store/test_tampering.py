@@ -380,6 +380,8 @@ TAKEN, SETTLED_NET, CLAWED = (
 )
 LOST_NET = one("transfer", f"cause_id = {LOST_DISPUTE} AND kind = 'dispute' AND wallet_id IS NOT NULL")
 OF_ADA = one("promotion_customer", f"customer = '{ADA}'", pick="min(promotion_id)")
+SORT = "day || currency || debit_kind || debit_owner || credit_kind || credit_owner || kind"
+CHARGED, BOUGHT = (one("rollup_day", f"kind = '{kind}'", pick=f"min({SORT})") for kind in ("charge", "topup"))
 BIG = 2**63 - 1
 
 
@@ -976,6 +978,25 @@ TAMPERED = {
         "B8",
         change("topup", "resolved = replace(resolved, 'identity_met', 'credit_quoted')", RELEASED),
     ),
+    # Sums by day
+    "sum of a day raised": ("B11", change("rollup_day", "amount = amount + 1", CHARGED, column=SORT)),
+    "sum of a day below zero": ("B11", change("rollup_day", "amount = -amount", BOUGHT, column=SORT)),
+    "sum of a day too large to add": ("B11", change("rollup_day", f"amount = {BIG}", BOUGHT, column=SORT)),
+    "transfers of a day miscounted": ("B11", change("rollup_day", "transfers = transfers + 1", CHARGED, column=SORT)),
+    "sum of another kind": ("B11", change("rollup_day", "kind = 'gift'", CHARGED, column=SORT)),
+    "sum of another account": ("B11", change("rollup_day", "credit_kind = 'breakage'", CHARGED, column=SORT)),
+    "sum of another gateway": ("B11", change("rollup_day", "debit_owner = 'other'", BOUGHT, column=SORT)),
+    "sum in another currency": ("B11", change("rollup_day", "currency = 'JPY'", CHARGED, column=SORT)),
+    "sum of another day": ("B11", change("rollup_day", "day = '2026-01-01'", CHARGED, column=SORT)),
+    "sum of no day": ("B11", change("rollup_day", "day = '2026-13-45'", CHARGED, column=SORT)),
+    "sum of the last day of all": ("B11", change("rollup_day", "day = '9999-12-31'", CHARGED, column=SORT)),
+    "sum that vanished": ("B11", remove("rollup_day", CHARGED, column=SORT)),
+    "sums of another zone": ("B11", change("rollup", "zone = 'Pacific/Kiritimati'", BOOK, column="book_id")),
+    "sums of no zone": ("B11", change("rollup", "zone = 'Europe/Atlantis'", BOOK, column="book_id")),
+    "sums that reach less far": ("B11", change("rollup", "through = through - 3", BOOK, column="book_id")),
+    "sums that reach nowhere": ("B11", change("rollup", "through = -1", BOOK, column="book_id")),
+    "sums to reach further than all": ("B11", change("rollup", "mark = mark + 1000000", BOOK, column="book_id")),
+    "sums whose reach vanished": ("B11", remove("rollup", BOOK, column="book_id")),
     # Numbers
     "another scale": ("L7", change("currency", "scale = 2", "'EUR'", column="code")),
     "a currency of no list": ("L7", change("currency", "code = 'XXX'", "'USD'", column="code")),

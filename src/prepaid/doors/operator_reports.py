@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 from .. import audit, permissions
 from ..core.pages import Page
+from ..reporting import rolling
+from ..reporting.daily import Day, daily
+from ..reporting.forward import RollForward, roll_forward
+from ..reporting.gateways import GatewayFigures, by_gateway
 from ..reporting.summary import Summary, summarise
 from ..reporting.taxes import TaxSum, sum_taxes
 from ..store.operations import AuditEntry
@@ -39,13 +43,46 @@ class OperatorReports:
         """Bind the operator."""
         self._door = door
 
-    def summary(self, since: date, until: date, *, currency: str | None = None) -> Summary:
+    def summary(self, since: date, until: date, *, currency: str | None = None, compare: bool = False) -> Summary:
         """Sum ``[since, until)``; see `prepaid.reporting.summary.summarise`.
 
         Raises:
             NotAllowed: Without ``reports.read``.
         """
-        return summarise(self._door.allow(permissions.REPORTS_READ), since, until, currency=currency)
+        context = self._door.allow(permissions.REPORTS_READ)
+        return summarise(context, since, until, currency=currency, compare=compare)
+
+    def daily(self, since: date, until: date, *, currency: str | None = None) -> tuple[Day, ...]:
+        """Give the figures of each day of ``[since, until)``; see `prepaid.reporting.daily.daily`.
+
+        Raises:
+            NotAllowed: Without ``reports.read``.
+        """
+        return daily(self._door.allow(permissions.REPORTS_READ), since, until, currency=currency)
+
+    def by_gateway(self, since: date, until: date, *, currency: str | None = None) -> tuple[GatewayFigures, ...]:
+        """Sum ``[since, until)`` gateway by gateway; see `prepaid.reporting.gateways.by_gateway`.
+
+        Raises:
+            NotAllowed: Without ``reports.read``.
+        """
+        return by_gateway(self._door.allow(permissions.REPORTS_READ), since, until, currency=currency)
+
+    def roll_forward(self, since: date, until: date, *, currency: str | None = None) -> RollForward:
+        """Roll all customers' balances forward; see `prepaid.reporting.forward.roll_forward`.
+
+        Raises:
+            NotAllowed: Without ``reports.read``.
+        """
+        return roll_forward(self._door.allow(permissions.REPORTS_READ), since, until, currency=currency)
+
+    def rebuild(self, *, reason: str) -> None:
+        """Forget the sums by day, so that the job makes them anew; see `prepaid.reporting.rolling.rebuild`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        rolling.rebuild(self._door.allow(permissions.SETTINGS_WRITE), reason=reason, actor=self._door.actor)
 
     def tax(self, since: date, until: date) -> tuple[TaxSum, ...]:
         """Sum what documents bear of each tax; see `prepaid.reporting.taxes.sum_taxes`.

@@ -28,6 +28,7 @@ from .promotions import promotions
 from .refunds import refunds
 from .requests import requests
 from .reversals import reversals
+from .rollups import rollups
 from .taxes import taxes
 from .topups import topups
 from .vouchers import vouchers
@@ -114,4 +115,5 @@ PROOFS: Final[dict[str, Proof]] = {
     "taxes": taxes,
     "identity": identities,
     "acts": audits,
+    "rollups": rollups,
 }

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, SmallInteger, String, UniqueConstraint, text
 
-from . import columns, schema_identity, schema_payments, schema_promotions, schema_tax
+from . import columns, schema_identity, schema_payments, schema_promotions, schema_rollups, schema_tax
 from .columns import (
     BINARY,
     HASH,
@@ -49,6 +49,9 @@ voucher = schema_promotions.voucher
 
 identity = schema_identity.identity
 identity_case = schema_identity.identity_case
+
+rollup = schema_rollups.rollup
+rollup_day = schema_rollups.rollup_day
 
 tax_profile = schema_tax.tax_profile
 tax_rule = schema_tax.tax_rule

@@ -10,6 +10,7 @@ from prepaid.store.migrations import (
     foundation_ledger,
     foundation_payments,
     foundation_promotions,
+    foundation_rollups,
     foundation_tax,
 )
 from prepaid.store.migrations.building import (
@@ -326,4 +327,6 @@ TABLES = (
     _audit,
     _job_lease,
     _setting,
+    foundation_rollups.rollup,
+    foundation_rollups.rollup_day,
 )
