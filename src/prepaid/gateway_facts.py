@@ -92,7 +92,7 @@ def _record_refund(context: Context, topup: Topup, told: RefundSnapshot) -> None
     if ours and ours.refund.origin != "gateway":
         repayment.apply(context, ours.refund, told)
     elif ours:
-        context.database.write(lambda tx: _change_refund(tx, context, ours.refund, told))
+        context.database.write(lambda tx: _change_refund(tx, context, topup, ours.refund, told=told))
     else:
         with suppress(Duplicate):  # recorded by another worker at the same moment
             context.database.write(lambda tx: _add_refund(tx, context, topup, told))
@@ -116,19 +116,19 @@ def _add_refund(tx: Tx, context: Context, topup: Topup, told: RefundSnapshot) ->
         settled_at=now if told.state == "succeeded" else None,
     )
     refunds.add(tx, refund, gateway_key="", next_look_at=None)
-    _audit(tx, context, refund, "refund-at-gateway")
+    _audit(tx, context, refund, "refund-at-gateway", customer=topup.customer)
 
 
-def _change_refund(tx: Tx, context: Context, refund: Refund, told: RefundSnapshot) -> None:
+def _change_refund(tx: Tx, context: Context, topup: Topup, refund: Refund, *, told: RefundSnapshot) -> None:
     values = {"failure": told.failure[:32]}
     settled = {"settled_at": context.now()} if told.state == "succeeded" else {}
     if told.state != refund.state and refunds.step(tx, refund.id, told.state, **values, **settled):
-        _audit(tx, context, refund, f"refund-{told.state}")
+        _audit(tx, context, refund, f"refund-{told.state}", customer=topup.customer)
 
 
-def _audit(tx: Tx, context: Context, about: Refund | Dispute, action: str) -> None:
-    after = {"amount": str(about.amount), "topup": about.topup_id}
-    audit.record(tx, context, actor=f"gateway:{about.gateway}", action=action, target=about.id, after=after)
+def _audit(tx: Tx, context: Context, about: Refund | Dispute, action: str, *, customer: str) -> None:
+    actor, after = f"gateway:{about.gateway}", {"amount": str(about.amount), "topup": about.topup_id}
+    audit.record(tx, context, actor=actor, action=action, target=about.id, customer=customer, after=after)
 
 
 def _record_dispute(context: Context, topup: Topup, told: DisputeSnapshot, *, known: Dispute | None) -> None:
@@ -168,7 +168,7 @@ def _change_dispute(tx: Tx, context: Context, known: Dispute, told: DisputeSnaps
 
 
 def _tell(tx: Tx, context: Context, dispute: Dispute, event: str, *, customer: str) -> None:
-    _audit(tx, context, dispute, event)
+    _audit(tx, context, dispute, event, customer=customer)
     outbox.emit(
         tx,
         context,

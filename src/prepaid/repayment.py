@@ -276,7 +276,13 @@ def _lose(
         _move(tx, context, refund, "lost", way=(IN_TRANSIT, SUSPENSE), system=system)
         topups.mark_paid(tx, refund.topup_id, "refund-failed")
         audit.record(
-            tx, context, actor=f"gateway:{refund.gateway}", action="refund-failed", target=refund.id, reason=failure
+            tx,
+            context,
+            actor=f"gateway:{refund.gateway}",
+            action="refund-failed",
+            target=refund.id,
+            customer=_customer_of(tx, refund),
+            reason=failure,
         )
         _tell(tx, context, refund, "refund-failed", failure=failure[:32])
 
@@ -304,15 +310,19 @@ def _move(
 
 
 def _tell(tx: Tx, context: Context, refund: Refund, event: str, **details: str) -> None:
-    stored = topups.find(tx, refund.topup_id)
     outbox.emit(
         tx,
         context,
         event,
         about=refund.id,
-        customer=None if stored is None else stored.topup.customer,
+        customer=_customer_of(tx, refund),
         amount=refund.amount,
         refund=refund.id,
         topup=refund.topup_id,
         **details,
     )
+
+
+def _customer_of(tx: Tx, refund: Refund) -> str | None:
+    stored = topups.find(tx, refund.topup_id)
+    return None if stored is None else stored.topup.customer

@@ -54,25 +54,28 @@ def facts(context: Context, topup_id: object) -> TopupFacts:
     return facts_of(context, object_id(topup_id, field="topup"))
 
 
-def recheck(context: Context, topup_id: object, *, actor: str) -> Topup:
+def recheck(context: Context, topup_id: object, *, actor: str, reason: object = "") -> Topup:
     """Ask the gateway about a top-up again and settle it, with its refunds and disputes.
 
     Raises:
         NotFound: There is none of that id.
+        InvalidRequest: A reason that is no text, or too long.
         GatewayError: The gateway cannot be asked.
     """
-    stored = _load(context, topup_id)
-    wanted, now = stored.topup.id, context.now()
+    why, stored = audit.optional_reason(reason), _load(context, topup_id)
+    wanted, customer, now = stored.topup.id, stored.topup.customer, context.now()
 
     def work(tx: Tx) -> None:
-        audit.record(tx, context, actor=actor, action="recheck", target=wanted)
+        audit.record(tx, context, actor=actor, action="recheck", target=wanted, customer=customer, reason=why)
         topups.schedule_facts(tx, wanted, now, stored.polls)
 
     context.database.write(work)
     return settlement.settle(context, wanted).topup
 
 
-def confirm_transfer(context: Context, topup_id: object, *, received: object, reference: object, actor: str) -> Topup:
+def confirm_transfer(
+    context: Context, topup_id: object, *, received: object, reference: object, actor: str, reason: object = ""
+) -> Topup:
     """Say what came in for a top-up that nobody can ask about, and settle it.
 
     Args:
@@ -81,14 +84,16 @@ def confirm_transfer(context: Context, topup_id: object, *, received: object, re
         received: What came in, in whole minor units; it may differ from what was asked for.
         reference: The line of the bank statement, which settles one top-up only.
         actor: The operator.
+        reason: Why, for the audit.
 
     Raises:
         NotFound: There is none of that id.
-        InvalidRequest: Its gateway is asked, not told; or the reference settled another top-up.
+        InvalidRequest: Its gateway is asked, not told; the reference settled another top-up; or a reason that is
+            no text, or too long.
         InvalidAmount: Not positive whole minor units.
         KeyConflict: Something else was confirmed, and settled.
     """
-    amount = require_whole_minor(received)
+    amount, why = require_whole_minor(received), audit.optional_reason(reason)
     evidence = check_text(reference, field="reference", longest=MAX_EVIDENCE, empty=False)
     stored = _load(context, topup_id)
     if stored.topup.gateway == NO_GATEWAY:
@@ -103,7 +108,7 @@ def confirm_transfer(context: Context, topup_id: object, *, received: object, re
             raise KeyConflict("Another receipt was confirmed for this top-up.", field="received")
         return stored.topup
     if told != content:
-        _keep_confirmation(context, gateway, stored, content, received=amount, actor=actor)
+        _keep_confirmation(context, gateway, stored, content, received=amount, actor=actor, reason=why)
     return settlement.settle(context, stored.topup.id).topup
 
 
@@ -115,6 +120,7 @@ def _keep_confirmation(
     *,
     received: Money,
     actor: str,
+    reason: str,
 ) -> None:
     topup, now = stored.topup, context.now()
     ref = PaymentRef(topup_id=topup.id, checkout_id=stored.checkout_id or "")
@@ -132,6 +138,8 @@ def _keep_confirmation(
             actor=actor,
             action="confirm-transfer",
             target=topup.id,
+            customer=topup.customer,
+            reason=reason,
             before=dict(stored.confirmation or {}),
             after=after,
         )
@@ -322,7 +330,16 @@ def _end(
             became = topup.promotion and ("redeemed" if action == "credit_quoted" else "released")
             said = evolve(sold, promotion=became)
             selling.post(tx, context, said, prepared, actor=actor, payment_id=stored.payment_id or "")
-        audit.record(tx, context, actor=actor, action=f"resolve-{action}", target=topup.id, reason=reason, after=record)
+        audit.record(
+            tx,
+            context,
+            actor=actor,
+            action=f"resolve-{action}",
+            target=topup.id,
+            customer=topup.customer,
+            reason=reason,
+            after=record,
+        )
         if not all(repayment.adopt(tx, context, refund, system=back) for refund in made):
             raise WrongState("A refund at the gateway changed just now; look again.", field="topup")
         if not resolution.refund:

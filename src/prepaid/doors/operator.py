@@ -28,6 +28,7 @@ from ..gateway_facts import TopupFacts
 from ..plugins import PluginInfo, Plugins
 from ..reconciliation import ReconciliationReport
 from ..tax import approvals
+from .operator_digest import OperatorDigest
 from .operator_identity import OperatorIdentity
 from .operator_promotions import OperatorPromotions, OperatorVouchers
 from .operator_reports import OperatorAudit, OperatorReports
@@ -40,6 +41,7 @@ class OperatorDoor:
     Attributes:
         audit: Who did what.
         customers: Customers and what an operator changes on their wallets.
+        digest: A mail of each day's figures.
         gateways: How the gateways are, and who may pay there.
         identity: When customers have to be verified, and who is.
         promotions: Promotions and what they gave.
@@ -63,6 +65,7 @@ class OperatorDoor:
         self._own = None if customer_id is None else check_key(customer_id, field="customer_id")
         self.audit = OperatorAudit(self)
         self.customers = OperatorCustomers(self)
+        self.digest = OperatorDigest(self)
         self.gateways = OperatorGateways(self)
         self.identity = OperatorIdentity(self)
         self.promotions = OperatorPromotions(self)
@@ -267,32 +270,32 @@ class OperatorGateways:
         """
         return gateway_status.statuses(self._door.allow(permissions.GATEWAYS_READ))
 
-    def enable(self, name: str) -> None:
+    def enable(self, name: str, *, reason: str = "") -> None:
         """Offer a gateway; see `prepaid.settings_store.enable_gateway`.
 
         Raises:
             NotAllowed: Without ``gateways.write``.
         """
         context = self._door.allow(permissions.GATEWAYS_WRITE)
-        settings_store.enable_gateway(context, name, on=True, actor=self._door.actor)
+        settings_store.enable_gateway(context, name, on=True, actor=self._door.actor, reason=reason)
 
-    def disable(self, name: str) -> None:
+    def disable(self, name: str, *, reason: str = "") -> None:
         """Offer a gateway no more; what is open there is settled all the same.
 
         Raises:
             NotAllowed: Without ``gateways.write``.
         """
         context = self._door.allow(permissions.GATEWAYS_WRITE)
-        settings_store.enable_gateway(context, name, on=False, actor=self._door.actor)
+        settings_store.enable_gateway(context, name, on=False, actor=self._door.actor, reason=reason)
 
-    def countries(self, name: str, countries: Collection[str] | None) -> None:
+    def countries(self, name: str, countries: Collection[str] | None, *, reason: str = "") -> None:
         """Offer a gateway in some countries only, or everywhere; see `prepaid.settings_store.limit_gateway`.
 
         Raises:
             NotAllowed: Without ``gateways.write``.
         """
         context = self._door.allow(permissions.GATEWAYS_WRITE)
-        settings_store.limit_gateway(context, name, countries, actor=self._door.actor)
+        settings_store.limit_gateway(context, name, countries, actor=self._door.actor, reason=reason)
 
 
 class OperatorSettings:
@@ -302,7 +305,7 @@ class OperatorSettings:
         """Bind the operator."""
         self._door = door
 
-    def thresholds(self, thresholds: Thresholds) -> None:
+    def thresholds(self, thresholds: Thresholds, *, reason: str = "") -> None:
         """Set the levels of balances that emit events.
 
         Raises:
@@ -310,7 +313,7 @@ class OperatorSettings:
             InvalidRequest: Levels that cannot be.
         """
         context = self._door.allow(permissions.SETTINGS_WRITE)
-        settings_store.set_thresholds(context, thresholds, actor=self._door.actor)
+        settings_store.set_thresholds(context, thresholds, actor=self._door.actor, reason=reason)
 
     def topup_limits(
         self,
@@ -321,6 +324,7 @@ class OperatorSettings:
         maximum_balance: Money | Sequence[Money] | None = None,
         daily: Money | Sequence[Money] | None = None,
         pending: Money | Sequence[Money] | None = None,
+        reason: str = "",
     ) -> None:
         """Set the limits of top-ups, all anew; each is a `Money`, or one per currency. See `TopupLimits`.
 
@@ -337,9 +341,9 @@ class OperatorSettings:
             daily=daily,
             pending=pending,
         )
-        settings_store.set_topup_limits(context, limits, actor=self._door.actor)
+        settings_store.set_topup_limits(context, limits, actor=self._door.actor, reason=reason)
 
-    def burn_order(self, order: BurnOrder) -> None:
+    def burn_order(self, order: BurnOrder, *, reason: str = "") -> None:
         """Set the burn priorities of new credit by its kind.
 
         Raises:
@@ -347,7 +351,7 @@ class OperatorSettings:
             InvalidRequest: Not a `BurnOrder`.
         """
         context = self._door.allow(permissions.SETTINGS_WRITE)
-        settings_store.set_burn_order(context, order, actor=self._door.actor)
+        settings_store.set_burn_order(context, order, actor=self._door.actor, reason=reason)
 
 
 class OperatorTopups:
@@ -374,13 +378,14 @@ class OperatorTopups:
         """
         return reviewing.facts(self._door.allow(permissions.TOPUPS_READ), topup_id)
 
-    def recheck(self, topup_id: str) -> Topup:
+    def recheck(self, topup_id: str, *, reason: str = "") -> Topup:
         """Ask the gateway about a top-up again and settle it; see `prepaid.reviewing.recheck`.
 
         Raises:
             NotAllowed: Without ``topups.write``.
         """
-        return reviewing.recheck(self._door.allow(permissions.TOPUPS_WRITE), topup_id, actor=self._door.actor)
+        context = self._door.allow(permissions.TOPUPS_WRITE)
+        return reviewing.recheck(context, topup_id, actor=self._door.actor, reason=reason)
 
     def resolve(self, topup_id: str, *, action: str, reason: str, key: str) -> Topup:
         """End the review of a payment; see `prepaid.reviewing.resolve`.
@@ -391,7 +396,7 @@ class OperatorTopups:
         context = self._door.allow(permissions.TOPUPS_WRITE)
         return reviewing.resolve(context, topup_id, action=action, reason=reason, key=key, actor=self._door.actor)
 
-    def confirm_bank_transfer(self, topup_id: str, *, received: Money, reference: str) -> Topup:
+    def confirm_bank_transfer(self, topup_id: str, *, received: Money, reference: str, reason: str = "") -> Topup:
         """Say what came in for a top-up, and settle it; see `prepaid.reviewing.confirm_transfer`.
 
         Raises:
@@ -399,5 +404,5 @@ class OperatorTopups:
         """
         context = self._door.allow(permissions.TOPUPS_WRITE)
         return reviewing.confirm_transfer(
-            context, topup_id, received=received, reference=reference, actor=self._door.actor
+            context, topup_id, received=received, reference=reference, actor=self._door.actor, reason=reason
         )

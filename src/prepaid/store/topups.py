@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from attrs import frozen
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 
 from ..core.hashing import canonical_json
 from ..core.instants import from_micros, to_micros
@@ -228,13 +228,20 @@ def for_review(tx: Tx, *, after: str | None, limit: int) -> list[Topup]:
     Paid top-ups that wait in review, open ones with something wrong, and settled
     ones of which a part could not be given back.
     """
-    odd = and_(_topup.c.state != "review", _topup.c.state.in_((*OPEN_STATES, "credited", "refunded")))
-    wanted = _select().where(
-        _topup.c.book_id == tx.book_id, or_(_topup.c.state == "review", and_(odd, _topup.c.failure != ""))
-    )
+    wanted = _select().where(*_needs_a_look(tx))
     if after is not None:
         wanted = wanted.where(_topup.c.id > after)
     return [_from_row(row).topup for row in tx.execute(wanted.order_by(_topup.c.id).limit(limit))]
+
+
+def count_for_review(tx: Tx) -> int:
+    """Count what an operator should look at."""
+    return int(tx.execute(select(func.count()).select_from(_topup).where(*_needs_a_look(tx))).scalar_one())
+
+
+def _needs_a_look(tx: Tx) -> tuple[ColumnElement[bool], ...]:
+    odd = and_(_topup.c.state.in_((*OPEN_STATES, "credited", "refunded")), _topup.c.failure != "")
+    return _topup.c.book_id == tx.book_id, or_(_topup.c.state == "review", odd)
 
 
 def unpaid_between(

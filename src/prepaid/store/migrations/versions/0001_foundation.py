@@ -7,6 +7,7 @@ compares the two.
 import sqlalchemy as sa
 
 from prepaid.store.migrations import (
+    foundation_digest,
     foundation_ledger,
     foundation_payments,
     foundation_promotions,
@@ -44,6 +45,7 @@ APPEND_ONLY = (
     "tax_id_check",
     "location_evidence",
     "tax_entry",
+    "digest",
 )
 
 
@@ -247,6 +249,7 @@ def _audit() -> None:
         sa.Column("actor", KEY, nullable=False),
         sa.Column("action", WORD, nullable=False),
         sa.Column("target", KEY, nullable=False),
+        sa.Column("customer", KEY),
         sa.Column("reason", PROSE, nullable=False),
         sa.Column("state_before", PROSE, nullable=False),
         sa.Column("state_after", PROSE, nullable=False),
@@ -254,6 +257,8 @@ def _audit() -> None:
         refers("book"),
     )
     index("audit", "book_id", "at")
+    for column in ("actor", "action", "target", "customer"):
+        index("audit", "book_id", column, "id")
 
 
 def _job_lease() -> None:
@@ -322,4 +327,5 @@ TABLES = (
     _audit,
     _job_lease,
     _setting,
+    foundation_digest.digest,
 )
