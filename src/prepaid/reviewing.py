@@ -107,8 +107,10 @@ def confirm_transfer(
         if told != content:
             raise KeyConflict("Another receipt was confirmed for this top-up.", field="received")
         return stored.topup
-    if told != content:
-        _keep_confirmation(context, gateway, stored, content, received=amount, actor=actor, reason=why)
+    if told != content and not _keep_confirmation(
+        context, gateway, stored, content, received=amount, actor=actor, reason=why
+    ):  # somebody else confirmed something at the same moment: look again
+        return confirm_transfer(context, topup_id, received=received, reference=reference, actor=actor, reason=reason)
     return settlement.settle(context, stored.topup.id).topup
 
 
@@ -121,7 +123,12 @@ def _keep_confirmation(
     received: Money,
     actor: str,
     reason: str,
-) -> None:
+) -> bool:
+    """Keep what came in; False if the top-up is not as it was any more.
+
+    Raises:
+        InvalidRequest: It settled another top-up.
+    """
     topup, now = stored.topup, context.now()
     ref = PaymentRef(topup_id=topup.id, checkout_id=stored.checkout_id or "")
     payment = gateway.confirmed(ref, received=received, evidence=content["evidence"], at=now)
@@ -129,9 +136,10 @@ def _keep_confirmation(
     def work(tx: Tx) -> bool:
         owner = payments.owner(tx, topup.gateway, payment.payment_id or "")
         if owner is not None and owner != topup.id:
+            raise InvalidRequest("This reference settled another top-up.", field="reference")
+        told = {**content, "at": to_micros(now), "actor": actor}
+        if not topups.confirm(tx, topup.id, told, before=stored.confirmation):
             return False
-        topups.confirm(tx, topup.id, {**content, "at": to_micros(now), "actor": actor})
-        after = {**content, "received": str(received)}
         audit.record(
             tx,
             context,
@@ -141,12 +149,11 @@ def _keep_confirmation(
             customer=topup.customer,
             reason=reason,
             before=dict(stored.confirmation or {}),
-            after=after,
+            after={**content, "received": str(received)},
         )
         return True
 
-    if not context.database.write(work):
-        raise InvalidRequest("This reference settled another top-up.", field="reference")
+    return context.database.write(work)
 
 
 def resolve(context: Context, topup_id: object, *, action: object, reason: object, key: object, actor: str) -> Topup:

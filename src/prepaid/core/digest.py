@@ -137,8 +137,7 @@ def missing_days(
     if settings.first_day is None:
         return ()
     today, zone = local_day(now, seller_zone), settings.zone(seller_zone)
-    # Switched on while the clock ran ahead, it begins now.
-    first = max(min(settings.first_day, today - _DAY), today - CATCH_UP_DAYS * _DAY)
+    first = max(settings.first_day, today - CATCH_UP_DAYS * _DAY)
     days = (first + count * _DAY for count in range((today - first).days))
     return tuple(
         day

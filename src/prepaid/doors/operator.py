@@ -58,10 +58,11 @@ class OperatorDoor:
         """Open the door.
 
         Raises:
-            InvalidRequest: No actor, a permission that does not exist, or not a customer id.
+            InvalidRequest: No actor, one that the audit would take for another, a permission that does not exist,
+                or not a customer id.
         """
         self._context, self._plugins, self._granted = context, plugins, _known(granted)
-        self.actor = check_key(actor, field="actor")
+        self.actor = _operator(actor)
         self._own = None if customer_id is None else check_key(customer_id, field="customer_id")
         self.audit = OperatorAudit(self)
         self.customers = OperatorCustomers(self)
@@ -120,6 +121,14 @@ class OperatorDoor:
         """
         self.allow(permissions.PLUGINS_READ)
         return self._plugins.listing()
+
+
+def _operator(actor: object) -> str:
+    """Return an operator's name; what names a machine or a customer in the audit is none."""
+    name = check_key(actor, field="actor")
+    if name in ("system", "host") or name.startswith(("gateway:", "customer:")):
+        raise InvalidRequest("This name is not an operator's.", field="actor")
+    return name
 
 
 def _known(granted: object) -> frozenset[str]:

@@ -211,9 +211,9 @@ def _keep(tx: Tx, *, context: Context, facts: DigestFacts, seen: int, then: Call
     if digests.count(tx) != seen:
         return None
     digest = StoredDigest(id=context.ids.new("dig"), facts=facts, created_at=context.now())
-    digests.add(tx, digest)
     key = facts.day.isoformat()
-    outbox.add(tx, context, outbox.DIGEST_MAIL, dedupe_key=key, payload={"day": key, "digest": digest.id})
+    payload = {"day": key, "digest": digest.id, "sha256": digests.add(tx, digest)}
+    outbox.add(tx, context, outbox.DIGEST_MAIL, dedupe_key=key, payload=payload)
     then(tx)
     return True
 

@@ -10,7 +10,7 @@ from attrs import frozen
 from sqlalchemy import func, insert, select
 
 from ..core.digest import DigestFacts, facts_from_record
-from ..core.hashing import canonical_json
+from ..core.hashing import canonical_json, sha256
 from . import schema
 from .database import Tx
 
@@ -35,21 +35,23 @@ class StoredDigest:
     created_at: datetime
 
 
-def add(tx: Tx, digest: StoredDigest) -> None:
-    """Keep a digest.
+def add(tx: Tx, digest: StoredDigest) -> str:
+    """Keep a digest, and give the hash of its facts.
 
     Raises:
         sqlalchemy.exc.IntegrityError: The day has one.
     """
+    facts = canonical_json(digest.facts.record())
     row = {
         "id": digest.id,
         "book_id": tx.book_id,
         "day": digest.facts.day.isoformat(),
         "form": FORM,
-        "facts": canonical_json(digest.facts.record()),
+        "facts": facts,
         "created_at": digest.created_at,
     }
     tx.execute(insert(_digest).values(row))
+    return sha256(facts)
 
 
 def find(tx: Tx, day: date) -> StoredDigest | None:

@@ -386,12 +386,19 @@ def mark_paid(tx: Tx, topup_id: str, failure: str) -> None:
     tx.execute(statement.values(failure=failure[:32]))
 
 
-def confirm(tx: Tx, topup_id: str, confirmation: Mapping[str, Any]) -> None:
-    """Keep what an operator confirmed to have received for an unpaid top-up."""
+def confirm(tx: Tx, topup_id: str, confirmation: Mapping[str, Any], *, before: Mapping[str, Any] | None) -> bool:
+    """Keep what an operator confirmed to have received for an unpaid top-up.
+
+    False if it was paid, or something else confirmed, since ``before``.
+    """
+    told = _topup.c.confirmation
     statement = update(_topup).where(
-        _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state.not_in(PAID_STATES)
+        _topup.c.book_id == tx.book_id,
+        _topup.c.id == topup_id,
+        _topup.c.state.not_in(PAID_STATES),
+        told.is_(None) if before is None else told == canonical_json(dict(before)),
     )
-    tx.execute(statement.values(confirmation=canonical_json(dict(confirmation))))
+    return bool(tx.execute(statement.values(confirmation=canonical_json(dict(confirmation)))).rowcount)
 
 
 def pending_credit(tx: Tx, topup_ids: Collection[str], currency: str) -> Money:
