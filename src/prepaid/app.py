@@ -173,7 +173,7 @@ class Prepaid:
 
         Raises:
             InvalidRequest: No actor, one that is not an operator (``system``, ``host``, ``gateway:…``,
-                ``customer:…``), a permission that does not exist, or not a customer id.
+                ``provider:…``, ``customer:…``), a permission that does not exist, or not a customer id.
         """
         return OperatorDoor(self._context, self._plugins, actor, granted=permissions, customer_id=customer_id)
 

@@ -126,7 +126,7 @@ class OperatorDoor:
 def _operator(actor: object) -> str:
     """Return an operator's name; what names a machine or a customer in the audit is none."""
     name = check_key(actor, field="actor")
-    if name in ("system", "host") or name.startswith(("gateway:", "customer:")):
+    if name in ("system", "host") or name.startswith(("gateway:", "provider:", "customer:")):
         raise InvalidRequest("This name is not an operator's.", field="actor")
     return name
 
