@@ -427,15 +427,15 @@ def test_an_act_without_its_permission_writes_no_row_and_changes_nothing(shop, n
 
 @SQLITE
 @every_act
-@pytest.mark.parametrize("reason", ["x" * 501, "a\nb", "a\x00b", None, 5])
-def test_an_act_with_a_reason_that_cannot_be_kept_is_not_done(shop, name, reason):
+def test_an_act_with_a_reason_that_cannot_be_kept_is_not_done(shop, name):
     act, made = ACTS[name], ACTS[name].made(shop)
     before = everything(shop)
 
-    with pytest.raises(InvalidRequest) as refused:
-        act.do(operator(shop.billing, ACTOR), made, reason=reason)
+    for reason in ("x" * 501, "a\nb", "a\x00b", None, 5):
+        with pytest.raises(InvalidRequest) as refused:
+            act.do(operator(shop.billing, ACTOR), made, reason=reason)
+        assert refused.value.field == "reason"
 
-    assert refused.value.field == "reason"
     assert everything(shop) == before
 
 
