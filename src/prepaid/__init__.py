@@ -10,6 +10,7 @@ tree of refusals.
 
 from . import permissions
 from .app import Prepaid
+from .core.digest import DigestSettings
 from .core.documents import Invoice, InvoiceLine, Party
 from .core.errors import (
     AmountOutOfRange,
@@ -79,9 +80,11 @@ from .offering import GatewayOffer
 from .plugins import PluginInfo
 from .promoting import PromotionStatus
 from .reconciliation import ReconciliationItem, ReconciliationReport
+from .reporting.digest_letter import DigestLetter
 from .reporting.summary import Summary
 from .reporting.taxes import TaxSum
 from .store import configure_sqlite
+from .store.audits import AuditEntry
 from .store.tax_entries import TaxCorrection
 from .tax.importing import RuleDiff
 from .tax.records import CustomerTax, TaxIdStatus
@@ -93,6 +96,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Address",
     "AmountOutOfRange",
+    "AuditEntry",
     "Balance",
     "BillingRun",
     "Bonus",
@@ -106,6 +110,8 @@ __all__ = [
     "Customer",
     "CustomerFrozen",
     "CustomerTax",
+    "DigestLetter",
+    "DigestSettings",
     "Discount",
     "Dispute",
     "Event",

@@ -44,6 +44,11 @@ def record(
     )
 
 
+def of_customer(tx: Tx, context: Context, customer: str, **row: Any) -> None:
+    """Write one audit row of what was done to a customer; see `record`."""
+    record(tx, context, target=customer, customer=customer, **row)
+
+
 def security(
     tx: Tx, context: Context, *, gateway: str, reason: str, target: str, about: str, customer: str | None = None
 ) -> None:

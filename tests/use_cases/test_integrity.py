@@ -145,8 +145,8 @@ def test_progress_is_told_proof_by_proof(billing):
 
     billing.check(on_progress=lambda name, done, of: steps.append((name, done, of)))
 
-    assert [done for _, done, _ in steps] == list(range(17))
-    assert {of for _, _, of in steps} == {17}
+    assert [done for _, done, _ in steps] == list(range(18))
+    assert {of for _, _, of in steps} == {18}
     assert [name for name, _, _ in steps][:3] == ["numbers", "transfers", "wallet chains"]
 
 

@@ -119,16 +119,7 @@ def revoke(context: Context, customer_id: object, *, reason: object, actor: str)
         if not identities.revoke(tx, customer.id, context.now()):
             return
         after = {"case": known.case_id, "level": known.verification.level}
-        audit.record(
-            tx,
-            context,
-            actor=actor,
-            action="identity-revoked",
-            target=customer.id,
-            customer=customer.id,
-            reason=why,
-            after=after,
-        )
+        audit.of_customer(tx, context, customer.id, actor=actor, action="identity-revoked", reason=why, after=after)
         rested = identities.find(tx, known.case_id)
         if rested is not None:
             looking.tell(tx, context, rested.case, "revoked")
@@ -148,8 +139,7 @@ def recheck(context: Context, customer_id: object, *, actor: str, reason: object
     why, customer = audit.optional_reason(reason), customers.require(context, customer_id)
 
     def work(tx: Tx) -> IdentityCase | None:
-        whose, action = customer.id, "identity-recheck"
-        audit.record(tx, context, actor=actor, action=action, target=whose, customer=whose, reason=why)
+        audit.of_customer(tx, context, customer.id, actor=actor, action="identity-recheck", reason=why)
         opened = identities.find_open(tx, customer.id)
         return None if opened is None else opened.case
 

@@ -153,13 +153,12 @@ def conclude(tx: Tx, context: Context, case: IdentityCase) -> None:
         return
     if case.state == "verified":
         _keep(tx, context, case, case.decided_at or context.now())
-    audit.record(
+    audit.of_customer(
         tx,
         context,
+        case.customer,
         actor=case.actor,
         action=f"identity-{case.state}",
-        target=case.customer,
-        customer=case.customer,
         reason=case.reason,
         after={"case": case.id, "level": case.level, "provider": case.provider},
     )
