@@ -9,6 +9,7 @@ import pytest
 
 from prepaid import InvalidRequest, NotAllowed, RequestRefused, Thresholds, WrongState, permissions
 from prepaid.core.figures import FIGURES
+from prepaid.reporting.open_work import open_work
 from prepaid.testing.mail import RecordingMailer
 from tests.engines import SERVERS
 from tests.use_cases.steps import (
@@ -308,6 +309,7 @@ def test_what_waits_for_an_operator_is_counted(billing, simulated, clock, mailer
         "parked_events": 1,
         "parked_effects": parked_effects,
     }
+    assert open_work(billing._context) == facts(billing, SUNDAY)["work"]
     text = mailer.sent[-1].text
     assert (
         "Waits for an operator\nTop-ups to look at: 2\nRefunds of unknown outcome: 1\nWebhooks handled in vain: 1\n"
@@ -521,6 +523,22 @@ def test_days_that_are_caught_up_with_tell_what_is_late_once(billing, clock):
 
     late = [facts(billing, day)["late"] for day in (MONDAY, TUESDAY, WEDNESDAY)]
     assert late == [[["2026-11-22", "EUR", "credit_consumed", "5000000"]], [], []]
+
+
+@SQLITE
+def test_a_seller_who_moves_to_another_zone_makes_nothing_late(open_billing, billing, clock):
+    give(billing, "100")
+    clock.set(at(2026, 11, 23, 22, 30))
+    charge(billing, "1")
+    switch_on(billing)
+    clock.advance(days=1)
+    run(billing)
+    moved = open_billing(seller=seller(timezone="Asia/Tokyo"))
+    clock.advance(days=2)
+    run(moved)
+
+    late = [each for day in days(billing) for each in facts(billing, date.fromisoformat(day))["late"]]
+    assert late == []
 
 
 @SQLITE

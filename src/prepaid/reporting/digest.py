@@ -115,9 +115,8 @@ def _settings(tx: Tx, *, hold: bool = False) -> DigestSettings:
 # Facts
 
 
-def figures_of_day(tx: Tx, context: Context, day: date, currency: str) -> Figures:
-    """Sum every figure of one day of the seller's, in ledger units."""
-    zone = context.seller.timezone
+def figures_of_day(tx: Tx, day: date, currency: str, *, zone: str) -> Figures:
+    """Sum every figure of one day of the seller's zone, in ledger units."""
     return figures(flows.flows(tx, currency, day_start(day, zone), day_start(day + _DAY, zone)))
 
 
@@ -136,7 +135,9 @@ def _facts(tx: Tx, context: Context, day: date, *, tells_late: bool = True) -> D
 
 
 def _of_currency(tx: Tx, context: Context, day: date, currency: str) -> CurrencyFacts:
-    of_day, day_before, week_before = (figures_of_day(tx, context, day - back * _DAY, currency) for back in (0, 1, 7))
+    of_day, day_before, week_before = (
+        figures_of_day(tx, day - back * _DAY, currency, zone=context.seller.timezone) for back in (0, 1, 7)
+    )
     liability, debts = flows.liability(tx, currency)
     return CurrencyFacts(
         currency=currency,
@@ -154,8 +155,9 @@ def _late(tx: Tx, context: Context, day: date) -> tuple[LateEntry, ...]:
     if not recent:
         return ()
     told = told_figures(digests.from_day(tx, recent[0].day))
+    # By the zone of then: a seller who moves makes nothing late.
     found = {
-        (digest.day, each.currency): figures_of_day(tx, context, digest.day, each.currency)
+        (digest.day, each.currency): figures_of_day(tx, digest.day, each.currency, zone=digest.seller_zone)
         for digest in recent
         for each in digest.currencies
     }
