@@ -84,6 +84,21 @@ def test_every_job_is_documented():
     assert words_in_code("how-to/jobs.md") >= set(JOBS)
 
 
+def test_every_action_of_the_audit_is_documented():
+    table = re.findall(r"^\| (`.*?) \| ", (DOCS / "how-to/audit.md").read_text(), re.MULTILINE)
+    documented = {name for cell in table for name in re.findall(r"`([a-z_-]+)`", cell)}
+    written = {
+        name
+        for path in (DOCS.parent / "src" / "prepaid").rglob("*.py")
+        for name in re.findall(r'\baction ?= ?f?"([a-z_{}.-]+)"', path.read_text())
+    }
+
+    assert len(written) > 20
+    for name in written:
+        form = re.compile(re.sub(r"\\{.*?\\}", "[a-z_-]+", re.escape(name)))
+        assert any(form.fullmatch(known) for known in documented), name
+
+
 def test_every_table_is_documented_and_those_that_never_change_are_said_to():
     page = (DOCS / "reference/schema.md").read_text()
     rows = re.findall(r"^\| (`.*?) \| .*? \| (.*?) ?\|$", page, re.MULTILINE)

@@ -10,6 +10,7 @@ tree of refusals.
 
 from . import permissions
 from .app import Prepaid
+from .core.digest import DigestSettings
 from .core.documents import Invoice, InvoiceLine, Party
 from .core.errors import (
     AmountOutOfRange,
@@ -83,11 +84,13 @@ from .promoting import PromotionStatus
 from .reconciliation import ReconciliationItem, ReconciliationReport
 from .refund_desk import RefundCase
 from .reporting.daily import Day
+from .reporting.digest_letter import DigestLetter
 from .reporting.forward import RollForward
 from .reporting.gateways import GatewayFigures
 from .reporting.summary import Summary
 from .reporting.taxes import TaxSum
 from .store import configure_sqlite
+from .store.audits import AuditEntry
 from .store.tax_entries import TaxCorrection
 from .tax.importing import RuleDiff
 from .tax.records import CustomerTax, TaxIdStatus
@@ -99,6 +102,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Address",
     "AmountOutOfRange",
+    "AuditEntry",
     "Balance",
     "BillingRun",
     "Bonus",
@@ -113,6 +117,8 @@ __all__ = [
     "CustomerFrozen",
     "CustomerTax",
     "Day",
+    "DigestLetter",
+    "DigestSettings",
     "Discount",
     "Dispute",
     "EligibleRefund",

@@ -172,7 +172,8 @@ class Prepaid:
             customer_id: Their own account as a customer, if they have one: they approve nothing for it.
 
         Raises:
-            InvalidRequest: No actor, a permission that does not exist, or not a customer id.
+            InvalidRequest: No actor, one that is not an operator (``system``, ``host``, ``gateway:…``,
+                ``provider:…``, ``customer:…``), a permission that does not exist, or not a customer id.
         """
         return OperatorDoor(self._context, self._plugins, actor, granted=permissions, customer_id=customer_id)
 

@@ -109,7 +109,15 @@ def _compare(context: Context, topup: Topup, refunded: Money | None) -> None:
     def work(tx: Tx) -> None:
         if not audit.is_told(tx, about):
             topups.mark_paid(tx, topup.id, reason)
-            audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=about)
+            audit.security(
+                tx,
+                context,
+                gateway=topup.gateway,
+                reason=reason,
+                target=topup.id,
+                about=about,
+                customer=topup.customer,
+            )
 
     with suppress(Duplicate):  # told by another worker at the same moment
         context.database.write(work)
@@ -121,7 +129,7 @@ def _record_refund(context: Context, topup: Topup, told: RefundSnapshot) -> None
     if ours and (ours.refund.origin != "gateway" or ours.refund.is_of_credit):
         repayment.apply(context, ours.refund, told)
     elif ours:
-        context.database.write(lambda tx: _change_refund(tx, context, ours.refund, told))
+        context.database.write(lambda tx: _change_refund(tx, context, topup, ours.refund, told=told))
     else:
         prepared = returning.prepare(context, topup.gateway, told.amount.currency)
         with suppress(Duplicate):  # recorded by another worker at the same moment
@@ -152,7 +160,7 @@ def _add_refund(tx: Tx, context: Context, topup: Topup, told: RefundSnapshot, *,
         part = by_gross(held.sold.bought, told.amount.minor, held.sold.before)
         refund = evolve(refund, is_of_credit=True, **money_of(part, told.amount.currency))
     refunds.add(tx, refund, gateway_key="", next_look_at=None)
-    _audit(tx, context, refund, "refund-at-gateway")
+    _audit(tx, context, refund, "refund-at-gateway", customer=topup.customer)
     if held is not None:
         _book_refund(tx, context, refund, held=held, prepared=prepared)
     elif told.state not in LOST_REFUNDS and stored.topup.state == "credited":
@@ -177,16 +185,16 @@ def _look_into(tx: Tx, context: Context, refund: Refund, reason: str) -> None:
     audit.security(tx, context, gateway=refund.gateway, reason=reason, target=refund.id, about=f"{refund.id}/{reason}")
 
 
-def _change_refund(tx: Tx, context: Context, refund: Refund, told: RefundSnapshot) -> None:
+def _change_refund(tx: Tx, context: Context, topup: Topup, refund: Refund, *, told: RefundSnapshot) -> None:
     values = {"failure": told.failure[:32]}
     settled = {"settled_at": context.now()} if told.state == "succeeded" else {}
     if told.state != refund.state and refunds.step(tx, refund.id, told.state, **values, **settled):
-        _audit(tx, context, refund, f"refund-{told.state}")
+        _audit(tx, context, refund, f"refund-{told.state}", customer=topup.customer)
 
 
-def _audit(tx: Tx, context: Context, about: Refund | Dispute, action: str) -> None:
-    after = {"amount": str(about.amount), "topup": about.topup_id}
-    audit.record(tx, context, actor=f"gateway:{about.gateway}", action=action, target=about.id, after=after)
+def _audit(tx: Tx, context: Context, about: Refund | Dispute, action: str, *, customer: str) -> None:
+    actor, after = f"gateway:{about.gateway}", {"amount": str(about.amount), "topup": about.topup_id}
+    audit.record(tx, context, actor=actor, action=action, target=about.id, customer=customer, after=after)
 
 
 def _record_dispute(context: Context, topup: Topup, told: DisputeSnapshot, *, known: Dispute | None) -> None:
@@ -263,7 +271,7 @@ def book_disputes(context: Context, topup: Topup) -> None:
 
 
 def _tell(tx: Tx, context: Context, dispute: Dispute, event: str, *, customer: str) -> None:
-    _audit(tx, context, dispute, event)
+    _audit(tx, context, dispute, event, customer=customer)
     outbox.emit(
         tx,
         context,

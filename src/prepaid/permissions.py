@@ -7,6 +7,8 @@ from typing import Final
 AUDIT_READ: Final = "audit.read"
 CUSTOMERS_READ: Final = "customers.read"
 CUSTOMERS_WRITE: Final = "customers.write"
+DIGEST_READ: Final = "digest.read"
+DIGEST_WRITE: Final = "digest.write"
 GATEWAYS_READ: Final = "gateways.read"
 GATEWAYS_WRITE: Final = "gateways.write"
 IDENTITY_READ: Final = "identity.read"
@@ -28,6 +30,8 @@ ALL: Final = frozenset(
         AUDIT_READ,
         CUSTOMERS_READ,
         CUSTOMERS_WRITE,
+        DIGEST_READ,
+        DIGEST_WRITE,
         GATEWAYS_READ,
         GATEWAYS_WRITE,
         IDENTITY_READ,

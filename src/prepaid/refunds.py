@@ -278,4 +278,4 @@ def _words(text: object, *, field: str) -> str:
 def _note(tx: Tx, context: Context, request: RequestedRefund, action: str) -> None:
     after = {"subject": request.subject_id, "amount": str(request.amount)}
     actor = f"customer:{request.customer}"[:191]
-    audit.record(tx, context, actor=actor, action=action, target=request.id, after=after)
+    audit.record(tx, context, actor=actor, action=action, target=request.id, customer=request.customer, after=after)

@@ -331,7 +331,13 @@ def _lose(
         held = refunds.find(tx, refund.id)
         books.lose(tx, context, refund if held is None else held.refund)
         audit.record(
-            tx, context, actor=f"gateway:{refund.gateway}", action="refund-failed", target=refund.id, reason=failure
+            tx,
+            context,
+            actor=f"gateway:{refund.gateway}",
+            action="refund-failed",
+            target=refund.id,
+            customer=_customer_of(tx, refund),
+            reason=failure,
         )
         tell(tx, context, refund, "refund-failed", failure=failure[:32])
 
@@ -360,15 +366,19 @@ def _move(
 
 def tell(tx: Tx, context: Context, refund: Refund, event: str, **details: str) -> None:
     """Tell what became of a refund, after commit."""
-    stored = topups.find(tx, refund.topup_id)
     outbox.emit(
         tx,
         context,
         event,
         about=refund.id,
-        customer=None if stored is None else stored.topup.customer,
+        customer=_customer_of(tx, refund),
         amount=refund.amount,
         refund=refund.id,
         topup=refund.topup_id,
         **details,
     )
+
+
+def _customer_of(tx: Tx, refund: Refund) -> str | None:
+    stored = topups.find(tx, refund.topup_id)
+    return None if stored is None else stored.topup.customer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from .. import audit, permissions
@@ -13,7 +13,7 @@ from ..reporting.forward import RollForward, roll_forward
 from ..reporting.gateways import GatewayFigures, by_gateway
 from ..reporting.summary import Summary, summarise
 from ..reporting.taxes import TaxSum, sum_taxes
-from ..store.operations import AuditEntry
+from ..store.audits import AuditEntry
 
 if TYPE_CHECKING:
     from .operator import OperatorDoor
@@ -26,14 +26,36 @@ class OperatorAudit:
         """Bind the operator."""
         self._door = door
 
-    def list(self, *, cursor: str | None = None, limit: int = 50) -> Page[AuditEntry]:
-        """List audit rows, newest first.
+    def list(
+        self,
+        *,
+        actor: str | None = None,
+        action: str | None = None,
+        target: str | None = None,
+        customer: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        words: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[AuditEntry]:
+        """List audit rows, newest first, all or those that meet what is given; see `prepaid.audit.entries`.
 
         Raises:
             NotAllowed: Without ``audit.read``.
-            InvalidRequest: A foreign cursor, or a limit out of range.
         """
-        return audit.entries(self._door.allow(permissions.AUDIT_READ), cursor=cursor, limit=limit)
+        return audit.entries(
+            self._door.allow(permissions.AUDIT_READ),
+            actor=actor,
+            action=action,
+            target=target,
+            customer=customer,
+            since=since,
+            until=until,
+            words=words,
+            cursor=cursor,
+            limit=limit,
+        )
 
 
 class OperatorReports:

@@ -15,6 +15,7 @@ from ..store.proofs.reading import count
 from ..store.proofs.scope import Scope, place_of, read_place
 from .audits import audits
 from .chains import chains, numbers, transfers
+from .digests import digests
 from .disputes import disputes
 from .documents import documents
 from .findings import Finding, IntegrityReport
@@ -114,6 +115,7 @@ PROOFS: Final[dict[str, Proof]] = {
     "documents": documents,
     "taxes": taxes,
     "identity": identities,
+    "digests": digests,
     "acts": audits,
     "rollups": rollups,
 }

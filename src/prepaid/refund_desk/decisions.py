@@ -171,7 +171,16 @@ def decided(tx: Tx, context: Context, act: Decision, target: RequestState, **ans
 
 def _note(tx: Tx, context: Context, act: Decision, action: str, **answer: str) -> None:
     after = {"amount": str(act.amount), "customer": act.request.customer, "subject": act.request.subject_id, **answer}
-    audit.record(tx, context, actor=act.actor, action=action, target=act.request.id, reason=act.reason, after=after)
+    audit.record(
+        tx,
+        context,
+        actor=act.actor,
+        action=action,
+        target=act.request.id,
+        customer=act.request.customer,
+        reason=act.reason,
+        after=after,
+    )
 
 
 def refund_of(

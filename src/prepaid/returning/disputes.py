@@ -252,7 +252,7 @@ def _freeze(tx: Tx, context: Context, act: _Act) -> None:
     policy = operations.read_setting(tx, DISPUTES_SETTING) or {}
     customer = act.held.stored.topup.customer
     if policy.get("freeze") and customer_rows.set_frozen(tx, customer, context.now()):
-        audit.record(tx, context, actor="system", action="freeze", target=customer, reason=f"dispute {act.dispute.id}")
+        audit.of_customer(tx, context, customer, actor="system", action="freeze", reason=f"dispute {act.dispute.id}")
 
 
 def _let_go(tx: Tx, context: Context, act: _Act, before: _State) -> None:
