@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from attrs import frozen
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import and_, insert, select, update
 
 from ..core.money import Money
 from ..core.refund_requests import OPEN_REQUESTS, RequestedRefund, RequestState, Subject, request_sources
@@ -96,14 +96,6 @@ def of_states(tx: Tx, states: tuple[RequestState, ...], *, after: str | None, li
     if after is not None:
         wanted = wanted.where(_request.c.id > after)
     return [_from_row(row).request for row in tx.execute(wanted.order_by(_request.c.id).limit(limit))]
-
-
-def count_open(tx: Tx) -> int:
-    """Count the requests that wait for an operator."""
-    wanted = select(func.count(_request.c.id)).where(
-        _request.c.book_id == tx.book_id, _request.c.state.in_(OPEN_REQUESTS)
-    )
-    return int(tx.execute(wanted).scalar_one())
 
 
 def step(tx: Tx, request_id: str, target: RequestState, **values: Any) -> bool:
