@@ -79,6 +79,7 @@ from .offering import GatewayOffer
 from .plugins import PluginInfo
 from .promoting import PromotionStatus
 from .reconciliation import ReconciliationItem, ReconciliationReport
+from .reporting.exports import Exported, ExportFormat
 from .reporting.summary import Summary
 from .reporting.taxes import TaxSum
 from .store import configure_sqlite
@@ -110,6 +111,8 @@ __all__ = [
     "Dispute",
     "Event",
     "Evidence",
+    "ExportFormat",
+    "Exported",
     "Finding",
     "Fixed",
     "GatewayError",

@@ -14,6 +14,7 @@ IDENTITY_WRITE: Final = "identity.write"
 PLUGINS_READ: Final = "plugins.read"
 PROMOTIONS_READ: Final = "promotions.read"
 PROMOTIONS_WRITE: Final = "promotions.write"
+REPORTS_EXPORT: Final = "reports.export"
 REPORTS_READ: Final = "reports.read"
 SETTINGS_WRITE: Final = "settings.write"
 TAX_READ: Final = "tax.read"
@@ -33,6 +34,7 @@ ALL: Final = frozenset(
         PLUGINS_READ,
         PROMOTIONS_READ,
         PROMOTIONS_WRITE,
+        REPORTS_EXPORT,
         REPORTS_READ,
         SETTINGS_WRITE,
         TAX_READ,

@@ -23,6 +23,7 @@ from .core.hashing import canonical_json
 from .core.ids import check_text
 from .core.money import require_whole_minor
 from .core.taxation import NOT_SOLD, TaxDecision, decision_from_record, decision_record
+from .export_ports import Exporter
 from .hookspecs import PROJECT, PluginSetup
 from .identity_ports import IdentityProvider, IdentityQuestion
 from .ports import Gateway, TaxIdRegister, TaxRequest
@@ -120,6 +121,18 @@ class Plugins:
         hook = "prepaid_tax_id_registers"
         return [
             (name, _checked(item, isinstance(item, TaxIdRegister), plugin=name, hook=hook, noun="register"))
+            for name, item in self._contributed(hook, setup)
+        ]
+
+    def exporters(self, setup: PluginSetup) -> list[tuple[str, Exporter]]:
+        """Collect the formats of exports that plugins contribute, with the plugin's name.
+
+        Raises:
+            ConfigurationError: A plugin failed or returned something else.
+        """
+        hook = "prepaid_exporters"
+        return [
+            (name, _checked(item, isinstance(item, Exporter), plugin=name, hook=hook, noun="exporter"))
             for name, item in self._contributed(hook, setup)
         ]
 

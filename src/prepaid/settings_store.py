@@ -7,6 +7,7 @@ from typing import Any
 
 from . import audit
 from .config import Context
+from .core.account_map import ACCOUNT_MAP_SETTING, AccountMap
 from .core.countries import country_code
 from .core.errors import InvalidRequest
 from .core.grants import BURN_ORDER_SETTING, BurnOrder
@@ -40,6 +41,21 @@ def set_burn_order(context: Context, order: object, *, actor: str) -> None:
     if not isinstance(order, BurnOrder):
         raise InvalidRequest("order is a BurnOrder.", field="order")
     _set(context, BURN_ORDER_SETTING, order.record(), actor=actor, then=lambda tx: None)
+
+
+def set_account_map(context: Context, names: object, *, actor: str) -> None:
+    """Name the accounts of the journal, all anew; those that are not named have their default names.
+
+    Args:
+        context: The billing system.
+        names: By sort (``"wallet"``), or by sort and owner (``"clearing:acme"``): see `prepaid.core.account_map`.
+        actor: The operator.
+
+    Raises:
+        InvalidRequest: Not a mapping, a sort that there is not, or a name that an account cannot have.
+    """
+    record = AccountMap(names).record()
+    _set(context, ACCOUNT_MAP_SETTING, record, actor=actor, then=lambda tx: None)
 
 
 def set_topup_limits(context: Context, limits: object, *, actor: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 
 from .. import (
@@ -44,7 +44,7 @@ class OperatorDoor:
         identity: When customers have to be verified, and who is.
         promotions: Promotions and what they gave.
         reports: Figures.
-        settings: Thresholds, the burn order and the limits of top-ups.
+        settings: Thresholds, the burn order, the limits of top-ups and the accounts of the journal.
         tax: Tax rules, tax ids and what may have to be corrected.
         topups: Top-ups that need a look.
         vouchers: Codes that are credit.
@@ -348,6 +348,15 @@ class OperatorSettings:
         """
         context = self._door.allow(permissions.SETTINGS_WRITE)
         settings_store.set_burn_order(context, order, actor=self._door.actor)
+
+    def account_map(self, names: Mapping[str, str]) -> None:
+        """Name the accounts of the exported journal, all anew; see `prepaid.settings_store.set_account_map`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_account_map(context, names, actor=self._door.actor)
 
 
 class OperatorTopups:
