@@ -291,7 +291,7 @@ def _exporters(found: Sequence[tuple[str, Exporter]]) -> dict[str, Exporter]:
 
 
 def _are_exports(names: object) -> bool:
-    return isinstance(names, tuple) and bool(names) and all(name in exports.COLUMNS for name in names)
+    return isinstance(names, tuple) and bool(names) and all(name in tuple(exports.COLUMNS) for name in names)
 
 
 def _bind(found: Sequence[tuple[str, Gateway]], mode: Mode, clock: Clock) -> dict[str, Gateway]:

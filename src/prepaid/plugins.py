@@ -132,7 +132,7 @@ class Plugins:
         """
         hook = "prepaid_exporters"
         return [
-            (name, _checked(item, isinstance(item, Exporter), plugin=name, hook=hook, noun="exporter"))
+            (name, _checked(item, _is_exporter(item), plugin=name, hook=hook, noun="exporter"))
             for name, item in self._contributed(hook, setup)
         ]
 
@@ -242,6 +242,11 @@ def _checked(item: Any, is_one: bool, *, plugin: str, hook: str, noun: str) -> A
     if not is_one:
         raise ConfigurationError(f"The plugin {plugin!r} returned {type(item).__name__} from {hook}, not a {noun}.")
     return item
+
+
+def _is_exporter(item: object) -> bool:
+    # Its attributes may be those of its class, which is then no exporter all the same.
+    return isinstance(item, Exporter) and not isinstance(item, type)
 
 
 def _fitting(decision: object, request: TaxRequest) -> TaxDecision:

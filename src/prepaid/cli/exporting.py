@@ -34,7 +34,7 @@ def export(
         raise click.UsageError("Give --to FILE: xlsx is nothing to read on a terminal.")
     with opened(target) as billing, progress_bar(f"exporting {name}") as show:
         reports = billing.operator("cli", permissions=[REPORTS_EXPORT]).reports
-        to = click.get_binary_stream("stdout") if file is None else file
+        to = sys.stdout.buffer if file is None else file
         try:
             done = reports.export(name, to=to, on_progress=show, **how)
         except OSError as error:

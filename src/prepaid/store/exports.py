@@ -111,6 +111,7 @@ def _all_pages(tx: Tx, wanted: Select[Any], since: datetime) -> Iterator[Any]:
         if len(rows) < AT_ONCE:
             return
         at, after = rows[-1].posted_at, rows[-1].id
+        del rows  # or two pages would be held at once
 
 
 def wallet_transfers(tx: Tx, span: Span, currency: str | None) -> Iterator[Any]:

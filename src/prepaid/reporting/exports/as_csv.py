@@ -29,12 +29,15 @@ _UNSEEN: Final = r"\s\x00-\x1f\x7f-\x9f\u00ad\u180e\u200b-\u200f\u2028-\u202f\u2
 # Blanks, what no one sees, and then a sign; or what could end the cell before its text begins.
 _BEGINS: Final = re.compile(rf"[{_UNSEEN}]*[{_SIGNS}]|[\t\r\n\x00]")
 _GOES_ON: Final = re.compile(rf"([;\t\r\n][{_UNSEEN}\"]*)(?=[{_SIGNS}])")
+_SUSPECT: Final = re.compile(rf"[{_SIGNS}\t\r\n\x00]")
 
 
 def harmless(text: str) -> str:
     """Return a text, with an apostrophe before all that a spreadsheet could take for more than a text."""
-    text = _GOES_ON.sub(r"\1'", text)
-    return f"'{text}" if _BEGINS.match(text) else text
+    if _SUSPECT.search(text) is None:
+        return text  # as most are
+    begins = _BEGINS.match(text)
+    return ("'" if begins else "") + _GOES_ON.sub(r"\1'", text)
 
 
 class CsvFormat:
@@ -47,13 +50,11 @@ class CsvFormat:
     def write(self, columns: tuple[Column, ...], rows: Iterator[Row], to: IO[bytes]) -> None:
         """Write a header and a line for each row."""
         text = io.TextIOWrapper(to, encoding="utf-8", newline="")
-        try:
-            writer: Any = csv.writer(text, lineterminator="\r\n")
-            writer.writerow(column.name for column in columns)
-            written = [_writing(column) for column in columns]
-            writer.writerows([write(cell) for write, cell in zip(written, row, strict=True)] for row in rows)
-        finally:
-            text.detach()  # it would close what it writes to
+        writer: Any = csv.writer(text, lineterminator="\r\n")
+        writer.writerow(column.name for column in columns)
+        written = [_writing(column) for column in columns]
+        writer.writerows([write(cell) for write, cell in zip(written, row, strict=True)] for row in rows)
+        text.detach()
 
 
 def _writing(column: Column) -> Callable[[Cell], str]:
@@ -61,4 +62,4 @@ def _writing(column: Column) -> Callable[[Cell], str]:
 
 
 def _text(cell: Cell) -> str:
-    return harmless(plain(cell))
+    return "" if cell is None else harmless(plain(cell))

@@ -8,9 +8,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from ...core.errors import InvalidRequest, TransactionAborted
+
+BUFFER_BYTES: Final = 64 * 1024
 
 
 class _Output(io.RawIOBase):
@@ -18,19 +20,26 @@ class _Output(io.RawIOBase):
 
     def __init__(self, sink: Any) -> None:
         self._sink = sink
-        self.passed, self.is_live = 0, True
+        self.has_passed, self.is_live = False, True
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
-        left = memoryview(bytes(data))
+        left = bytes(data)
         while left and self.is_live:
-            # A raw file may take less than it is given, and say how much; others take all and say nothing.
-            taken = self._sink.write(bytes(left))
-            left = left[len(left) if taken is None else taken :]
-            self.passed += 1
+            self.has_passed = True
+            left = left[self._taken(left) :]
         return len(data)
+
+    def _taken(self, data: bytes) -> int:
+        """Let the file take what it will; a raw one may take less than it is given."""
+        taken = self._sink.write(data)
+        if taken is None and not isinstance(self._sink, io.RawIOBase):
+            return len(data)  # it says nothing, and has taken all
+        if not taken:
+            raise BlockingIOError("The file takes nothing now.")
+        return int(taken)
 
 
 class Destination:
@@ -40,34 +49,29 @@ class Destination:
         """Write to ``sink``; ``rewind`` takes back what was written, None if nobody can."""
         self._sink, self._rewind = sink, rewind
         self._output: _Output | None = None
-        self._buffer: io.BufferedWriter | None = None
 
-    def begin(self) -> IO[bytes]:
-        """Give a file to write to, from the beginning.
+    @contextmanager
+    def begun(self) -> Iterator[IO[bytes]]:
+        """Give a file to write to, from the beginning; what was written is passed on when the block ends.
 
         Raises:
-            TransactionAborted: Something was written already that cannot be taken back.
+            TransactionAborted: Something was passed on already that cannot be taken back.
         """
-        self.drop()
         if self._rewind is not None:
             self._rewind()
-        elif self._output is not None and self._output.passed:
+        elif self._output is not None and self._output.has_passed:
             raise TransactionAborted(
                 "The database was lost while the export was written: run it again, from its start."
             )
-        self._output = _Output(self._sink)
-        self._buffer = io.BufferedWriter(self._output)
-        return self._buffer
-
-    def finish(self) -> None:
-        """Pass on what is still to be written."""
-        if self._buffer is not None and not self._buffer.closed:
-            self._buffer.flush()
-
-    def drop(self) -> None:
-        """Pass nothing on any more."""
-        if self._output is not None:
-            self._output.is_live = False
+        self._output = output = _Output(self._sink)
+        buffer = io.BufferedWriter(output, BUFFER_BYTES)
+        try:
+            yield buffer
+            if not buffer.closed:
+                buffer.flush()
+        finally:
+            # Whoever still holds the buffer, and lets it go later, passes nothing on any more.
+            output.is_live = False
 
 
 @contextmanager
@@ -85,12 +89,7 @@ def opened(to: object, *, overwrite: object) -> Iterator[Destination]:
         with _beside(_path(to, overwrite=overwrite), overwrite=overwrite) as destination:
             yield destination
         return
-    destination = Destination(_checked_file(to), None)
-    try:
-        yield destination
-        destination.finish()
-    finally:
-        destination.drop()
+    yield Destination(_checked_file(to), None)
 
 
 def _checked_file(to: Any) -> Any:
@@ -124,12 +123,7 @@ def _beside(path: Path, *, overwrite: bool) -> Iterator[Destination]:
         raise InvalidRequest(f"No file can be written there: {error.strerror}.", field="to") from None
     try:
         with open(handle, "r+b", buffering=0) as file:
-            destination = Destination(file, lambda: (file.seek(0), file.truncate()))
-            try:
-                yield destination
-                destination.finish()
-            finally:
-                destination.drop()
+            yield Destination(file, lambda: (file.seek(0), file.truncate()))
             os.fsync(file.fileno())
         _put(name, path, overwrite=overwrite)
     finally:

@@ -146,9 +146,10 @@ def _write(tx: Tx, work: _Work, destination: Destination) -> int:
     source = SOURCES[work.name]
     told = None if work.on_progress is None else _Told(work.on_progress, source.count(tx, asked))
     counted = _Counted(source.rows(tx, asked), told)
-    work.exporter.write(COLUMNS[work.name], iter(counted), destination.begin())
-    if next(counted.rows, None) is not None:
-        raise ConfigurationError(f"The exporter {work.exporter.name!r} left rows unwritten.")
+    with destination.begun() as file:
+        work.exporter.write(COLUMNS[work.name], iter(counted), file)
+        if next(counted.rows, None) is not None:
+            raise ConfigurationError(f"The exporter {work.exporter.name!r} left rows unwritten.")
     if told is not None:
         told.function(counted.count, told.of)
     return counted.count
