@@ -9,7 +9,7 @@ from attrs import frozen
 from ..engines import ENGINES, Engine
 from ..figures import TARGETS, Figure
 from ..stage import Stage
-from . import charges, connections, history, hordak, imports, invoices, meters, taxes, topups
+from . import charges, connections, exports, history, hordak, imports, invoices, meters, taxes, topups
 
 
 @frozen
@@ -56,6 +56,7 @@ SECTIONS: Mapping[str, Section] = {
     **_OnEngine(topups.topups, ("pg", "sqlite"), ("quote", "settle")).sections("topups"),
     "pg-connections": Section(connections.connections, _CROWD),
     "hordak": Section(hordak.hordak, ("hordak-single", "hordak-batch")),
+    **_OnEngine(exports.exports, ("pg", "sqlite"), ("export", "export-memory")).sections("exports"),
     **_OnEngine(history.history, ("pg", "sqlite"), _GROWTH).sections("history"),
 }
 """What can be run, in the order in which it is: the longest last."""

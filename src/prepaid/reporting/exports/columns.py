@@ -12,7 +12,7 @@ from ...core.figures import FIGURES
 from ...export_ports import Column
 
 ALL_GATEWAYS: Final = "*"
-"""Stands where a row is about all gateways, and what none has to do with."""
+"""Stands for a gateway in the rows of all that moved; no gateway can have that name."""
 
 _TRANSACTIONS: Final = (
     Column("id", "number", "number of the transfer, unique in its database"),
@@ -40,11 +40,27 @@ _TRANSACTIONS: Final = (
     Column("actor", "text", "who did it: an operator, `gateway:` and its name, or `system`"),
 )
 
+_FIGURES: Final = {
+    "funds_in": "paid for top-ups that were credited, tax included",
+    "credit_consumed": "usage charged, less what was given back",
+    "tax_collected": "tax of top-ups, less that of refunds and lost disputes",
+    "refunds_issued": "given back for credited top-ups, tax included",
+    "bonus_granted": "bonus credit, less what was taken back",
+    "discount": "credit that discounts gave, less what was taken back",
+    "vouchers": "credit of vouchers that were redeemed",
+    "goodwill": "credit that operators gave away",
+    "breakage": "credit that expired",
+    "fees": "what gateways kept",
+    "disputed": "taken back by gateways for disputes, less what they returned",
+    "suspense_in": "payments that began to wait for an operator",
+    "suspense_out": "payments that waited no longer",
+}
+
 _REVENUE: Final = (
     Column("day", "day", "the day"),
     Column("currency", "text", "currency of the amounts"),
     Column("gateway", "text", f"a gateway, or `{ALL_GATEWAYS}` for all that moved on that day"),
-    *(Column(name, "amount", f"the figure `{name}`") for name in FIGURES),
+    *(Column(name, "amount", _FIGURES[name]) for name in FIGURES),
 )
 
 _INVOICES: Final = (
