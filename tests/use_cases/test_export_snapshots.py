@@ -130,9 +130,9 @@ def somebody_charging(billing, customer):
 
 def test_pages_of_1_to_100_lose_nothing_and_double_nothing_while_others_write(open_billing, billing):
     give(billing, "50")
-    known = [charge(billing, "0.1").transaction_id for _ in range(150)]
+    known = [charge(billing, "0.1").transaction_id for _ in range(100)]
     with closing(open_billing()) as writing, somebody_charging(writing, ADA) as posted:
-        for limit in (1, 2, 3, 7, 10, 33, 50, 99, 100):
+        for limit in (1, 2, 7, 33, 100):
             seen = pages(billing.customer(ADA), limit)
             assert len(seen) == len(set(seen))
             missing = set(known) - set(seen)

@@ -7,7 +7,7 @@ same moment.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from attrs import frozen
@@ -17,6 +17,7 @@ from . import schema
 from .database import Tx
 
 AT_ONCE: Final = 1000
+_DAY: Final = timedelta(days=1)
 
 _transfer = schema.transfer
 _account = schema.account
@@ -67,15 +68,15 @@ def gateways(tx: Tx, currency: str) -> list[str]:
 
 def count_transfers(tx: Tx, span: Span, currency: str | None, *, of_wallets: bool) -> int:
     """Count the transfers that `wallet_transfers` or `journal` would give."""
-    wanted = select(func.count()).where(*_posted(tx, span, currency, of_wallets=of_wallets))
-    return int(tx.execute(wanted, {"at": span.since}).scalar_one())
+    wanted = select(func.count()).where(*_posted(tx, currency, of_wallets=of_wallets))
+    return int(tx.execute(wanted, {"at": span.since, "before": span.until}).scalar_one())
 
 
-def _posted(tx: Tx, span: Span, currency: str | None, *, of_wallets: bool) -> list[ColumnElement[bool]]:
+def _posted(tx: Tx, currency: str | None, *, of_wallets: bool) -> list[ColumnElement[bool]]:
     conditions = [
         _transfer.c.book_id == tx.book_id,
         _transfer.c.posted_at >= bindparam("at"),
-        _transfer.c.posted_at < span.until,
+        _transfer.c.posted_at < bindparam("before"),
     ]
     if currency is not None:
         conditions.append(_transfer.c.currency == currency)
@@ -90,33 +91,39 @@ _MOVED: Final = (
 ).split()
 
 
-def _page(tx: Tx, span: Span, currency: str | None, *, of_wallets: bool) -> Any:
+def _page(tx: Tx, currency: str | None, *, of_wallets: bool) -> Any:
     """Choose the next transfers after a place by themselves, so that nothing joined to them changes their order."""
     # The index finds what was posted from then on; of what was posted at that very instant, some was there before.
     beyond = or_(_transfer.c.posted_at > bindparam("at"), _transfer.c.id > bindparam("after"))
     return (
         select(*(_transfer.c[name] for name in _MOVED))
-        .where(*_posted(tx, span, currency, of_wallets=of_wallets), beyond)
+        .where(*_posted(tx, currency, of_wallets=of_wallets), beyond)
         .order_by(_transfer.c.posted_at, _transfer.c.id)
         .limit(AT_ONCE)
         .subquery("page")
     )
 
 
-def _all_pages(tx: Tx, wanted: Select[Any], since: datetime) -> Iterator[Any]:
-    at, after = since, 0
-    while True:
-        rows = tx.execute(wanted, {"at": at, "after": after}).all()
+def _all_pages(tx: Tx, wanted: Select[Any], span: Span) -> Iterator[Any]:
+    """Give the rows of page after page, each from a day, or of more days where there are few.
+
+    Of a long span without an end nearby, MariaDB would read all that was before the page as well.
+    """
+    at, after, width = span.since, 0, _DAY
+    while at < span.until:
+        before = span.until if span.until - at <= width else at + width
+        rows = tx.execute(wanted, {"at": at, "after": after, "before": before}).all()
         yield from rows
-        if len(rows) < AT_ONCE:
-            return
-        at, after = rows[-1].posted_at, rows[-1].id
+        if len(rows) == AT_ONCE:
+            at, after, width = rows[-1].posted_at, rows[-1].id, _DAY
+        else:
+            at, after, width = before, 0, 2 * width
         del rows  # or two pages would be held at once
 
 
 def wallet_transfers(tx: Tx, span: Span, currency: str | None) -> Iterator[Any]:
     """Give every transfer that a wallet takes part in, by the time of posting, with its label, grant and gateway."""
-    page = _page(tx, span, currency, of_wallets=True)
+    page = _page(tx, currency, of_wallets=True)
     head, wallet = _transfer.alias("head"), _account.alias("wallet")
     topup_id = case(
         (page.c.cause_type == "topup", page.c.cause_id), else_=func.coalesce(_refund.c.topup_id, _dispute.c.topup_id)
@@ -139,7 +146,7 @@ def wallet_transfers(tx: Tx, span: Span, currency: str | None) -> Iterator[Any]:
         _topup.c.id.label("topup_id"),
         _topup.c.gateway,
     ).select_from(joined)
-    return _all_pages(tx, wanted.order_by(page.c.posted_at, page.c.id), span.since)
+    return _all_pages(tx, wanted.order_by(page.c.posted_at, page.c.id), span)
 
 
 def _is_cause(page: Any, table: Any, cause: str) -> ColumnElement[bool]:
@@ -148,7 +155,7 @@ def _is_cause(page: Any, table: Any, cause: str) -> ColumnElement[bool]:
 
 def journal(tx: Tx, span: Span, currency: str | None) -> Iterator[Any]:
     """Give every transfer by the time of posting, with its two accounts."""
-    page = _page(tx, span, currency, of_wallets=False)
+    page = _page(tx, currency, of_wallets=False)
     head, debit, credit = _transfer.alias("head"), _account.alias("debit"), _account.alias("credit")
     joined = (
         page.join(debit, debit.c.id == page.c.debit_id)
@@ -163,7 +170,7 @@ def journal(tx: Tx, span: Span, currency: str | None) -> Iterator[Any]:
         credit.c.kind.label("credit_kind"),
         credit.c.owner.label("credit_owner"),
     ).select_from(joined)
-    return _all_pages(tx, wanted.order_by(page.c.posted_at, page.c.id), span.since)
+    return _all_pages(tx, wanted.order_by(page.c.posted_at, page.c.id), span)
 
 
 # Documents
