@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from prepaid import NotAllowed, RequestRefused, permissions
+from prepaid import RequestRefused
 from tests.use_cases.export_steps import EVERYTHING, exported
 from tests.use_cases.steps import SQLITE, counts, give, operator, rows
 
@@ -49,17 +49,6 @@ def test_what_cannot_be_exported_is_refused_with_its_field(billing, tmp_path, fi
 
     assert (path.exists(), stream.getvalue(), counts(billing)) == (False, b"", before)
     assert [entry for entry in tmp_path.iterdir() if entry.name.startswith(".export")] == []
-
-
-def test_exporting_needs_its_permission(billing):
-    granted = permissions.ALL - {"reports.export"}
-    reports = operator(billing, granted=granted).reports
-
-    for act in (lambda: reports.export("tax", to=io.BytesIO(), **EVERYTHING), reports.export_formats):
-        with pytest.raises(NotAllowed) as refused:
-            act()
-        assert refused.value.params["permission"] == "reports.export"
-    assert operator(billing, granted={"reports.export"}).reports.export("tax", to=io.BytesIO(), **EVERYTHING).rows == 0
 
 
 def test_an_export_changes_nothing(billing, tmp_path):
@@ -104,8 +93,3 @@ def test_names_that_cannot_be_change_nothing(billing, names):
     assert refused.value.field == "account_map"
     assert counts(billing) == before
     assert rows(billing, "SELECT * FROM prepaid_setting WHERE book_id = :book AND name = 'account-map'") == []
-
-
-def test_naming_accounts_needs_the_permission_of_settings(billing):
-    with pytest.raises(NotAllowed):
-        operator(billing, granted={"reports.export"}).settings.account_map({})

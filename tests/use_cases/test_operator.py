@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 
 import pytest
 
@@ -65,9 +66,12 @@ ACTS = [
     ("promotions.write", lambda ops: ops.promotions.end("SAVE10")),
     ("promotions.write", lambda ops: ops.vouchers.create(eur("1"))),
     ("promotions.write", lambda ops: ops.vouchers.end("vou_01m82v7m000000000000000000", reason="x")),
+    ("reports.export", lambda ops: ops.reports.export("tax", since=DAY[0], until=DAY[1], to=BytesIO())),
+    ("reports.export", lambda ops: ops.reports.export_formats()),
     ("reports.read", lambda ops: ops.reports.summary(*DAY)),
     ("settings.write", lambda ops: ops.settings.thresholds(Thresholds(low=eur("5")))),
     ("settings.write", lambda ops: ops.settings.topup_limits(minimum=eur("5"))),
+    ("settings.write", lambda ops: ops.settings.account_map({})),
     ("tax.read", lambda ops: ops.tax.list()),
     ("tax.read", lambda ops: ops.tax.explain(None, eur("50"))),
     ("tax.write", lambda ops: ops.tax.add(RULE)),
