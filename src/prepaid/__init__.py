@@ -85,6 +85,7 @@ from .reconciliation import ReconciliationItem, ReconciliationReport
 from .refund_desk import RefundCase
 from .reporting.daily import Day
 from .reporting.digest_letter import DigestLetter
+from .reporting.exports import Exported, ExportFormat
 from .reporting.forward import RollForward
 from .reporting.gateways import GatewayFigures
 from .reporting.summary import Summary
@@ -124,6 +125,8 @@ __all__ = [
     "EligibleRefund",
     "Event",
     "Evidence",
+    "ExportFormat",
+    "Exported",
     "Finding",
     "Fixed",
     "GatewayError",

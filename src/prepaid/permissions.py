@@ -18,6 +18,7 @@ PROMOTIONS_READ: Final = "promotions.read"
 PROMOTIONS_WRITE: Final = "promotions.write"
 REFUNDS_READ: Final = "refunds.read"
 REFUNDS_WRITE: Final = "refunds.write"
+REPORTS_EXPORT: Final = "reports.export"
 REPORTS_READ: Final = "reports.read"
 SETTINGS_WRITE: Final = "settings.write"
 TAX_READ: Final = "tax.read"
@@ -41,6 +42,7 @@ ALL: Final = frozenset(
         PROMOTIONS_WRITE,
         REFUNDS_READ,
         REFUNDS_WRITE,
+        REPORTS_EXPORT,
         REPORTS_READ,
         SETTINGS_WRITE,
         TAX_READ,

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import audit
 from .config import Context
+from .core.account_map import ACCOUNT_MAP_SETTING, AccountMap
 from .core.countries import country_code
 from .core.digest import DIGEST_SETTING, DigestSettings, settings_from_record
 from .core.errors import InvalidRequest
@@ -50,6 +51,21 @@ def set_burn_order(context: Context, order: object, *, actor: str, reason: objec
     if not isinstance(order, BurnOrder):
         raise InvalidRequest("order is a BurnOrder.", field="order")
     _set(context, BURN_ORDER_SETTING, order.record(), actor=actor, reason=reason)
+
+
+def set_account_map(context: Context, names: object, *, actor: str, reason: object = "") -> None:
+    """Name the accounts of the journal, all anew; those that are not named have their default names.
+
+    Args:
+        context: The billing system.
+        names: By sort (``"wallet"``), or by sort and owner (``"clearing:acme"``): see `prepaid.core.account_map`.
+        actor: The operator.
+        reason: Why, or empty.
+
+    Raises:
+        InvalidRequest: Not a mapping, a sort that there is not, or a name that an account cannot have.
+    """
+    _set(context, ACCOUNT_MAP_SETTING, AccountMap(names).record(), actor=actor, reason=reason)
 
 
 def set_topup_limits(context: Context, limits: object, *, actor: str, reason: object = "") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from .. import (
@@ -49,7 +49,7 @@ class OperatorDoor:
         promotions: Promotions and what they gave.
         refunds: Refunds that customers ask for.
         reports: Figures.
-        settings: Thresholds, the burn order and the limits of top-ups.
+        settings: Thresholds, the burn order, the limits of top-ups and the accounts of the journal.
         tax: Tax rules, tax ids and what may have to be corrected.
         topups: Top-ups that need a look.
         vouchers: Codes that are credit.
@@ -405,6 +405,15 @@ class OperatorSettings:
         """
         context = self._door.allow(permissions.SETTINGS_WRITE)
         settings_store.set_burn_order(context, order, actor=self._door.actor, reason=reason)
+
+    def account_map(self, names: Mapping[str, str], *, reason: str = "") -> None:
+        """Name the accounts of the exported journal, all anew; see `prepaid.settings_store.set_account_map`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_account_map(context, names, actor=self._door.actor, reason=reason)
 
 
 class OperatorTopups:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from .. import audit, permissions
 from ..core.pages import Page
-from ..reporting import rolling
+from ..reporting import exports, rolling
 from ..reporting.daily import Day, daily
+from ..reporting.exports import Exported, ExportFormat
 from ..reporting.forward import RollForward, roll_forward
 from ..reporting.gateways import GatewayFigures, by_gateway
 from ..reporting.summary import Summary, summarise
@@ -113,3 +116,40 @@ class OperatorReports:
             NotAllowed: Without ``reports.read``.
         """
         return sum_taxes(self._door.allow(permissions.REPORTS_READ), since, until)
+
+    def export(
+        self,
+        name: str,
+        *,
+        since: date,
+        until: date,
+        to: str | os.PathLike[str] | IO[bytes],
+        format: str = "csv",
+        currency: str | None = None,
+        overwrite: bool = False,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> Exported:
+        """Write transactions, revenue, invoices, tax or the journal; see `prepaid.reporting.exports.export`.
+
+        Raises:
+            NotAllowed: Without ``reports.export``.
+        """
+        return exports.export(
+            self._door.allow(permissions.REPORTS_EXPORT),
+            name,
+            since=since,
+            until=until,
+            to=to,
+            format=format,
+            currency=currency,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
+
+    def export_formats(self) -> tuple[ExportFormat, ...]:
+        """List the formats of exports, those of plugins last.
+
+        Raises:
+            NotAllowed: Without ``reports.export``.
+        """
+        return exports.formats(self._door.allow(permissions.REPORTS_EXPORT))
