@@ -82,6 +82,7 @@ from .offering import GatewayOffer
 from .plugins import PluginInfo
 from .promoting import PromotionStatus
 from .reconciliation import ReconciliationItem, ReconciliationReport
+from .reconciling import KeptReconciliation
 from .refund_desk import RefundCase
 from .reporting.daily import Day
 from .reporting.digest_letter import DigestLetter
@@ -149,6 +150,7 @@ __all__ = [
     "Invoice",
     "InvoiceLine",
     "JobRun",
+    "KeptReconciliation",
     "KeyConflict",
     "Meter",
     "Money",

@@ -10,7 +10,7 @@ from .. import (
     customers,
     gateway_status,
     permissions,
-    reconciliation,
+    reconciling,
     reviewing,
     settings_store,
 )
@@ -27,6 +27,7 @@ from ..core.topups import Topup
 from ..gateway_facts import TopupFacts
 from ..plugins import PluginInfo, Plugins
 from ..reconciliation import ReconciliationReport
+from ..reconciling import KeptReconciliation
 from ..tax import approvals
 from .operator_digest import OperatorDigest
 from .operator_identity import OperatorIdentity
@@ -110,13 +111,26 @@ class OperatorDoor:
         *,
         on_progress: Callable[[str, int], object] | None = None,
     ) -> ReconciliationReport:
-        """Compare a gateway's payments and refunds with ours; see `prepaid.reconciliation.reconcile`.
+        """Compare a gateway's payments and refunds with ours, and keep what was found.
+
+        See `prepaid.reconciliation.reconcile`.
 
         Raises:
             NotAllowed: Without ``gateways.read``.
         """
         context = self.allow(permissions.GATEWAYS_READ)
-        return reconciliation.reconcile(context, gateway, since, until, on_progress=on_progress)
+        return reconciling.reconcile_and_keep(context, gateway, since, until, actor=self.actor, on_progress=on_progress)
+
+    def reconciliations(
+        self, *, gateway: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[KeptReconciliation]:
+        """List comparisons that were made, newest first; see `prepaid.reconciling.list_of`.
+
+        Raises:
+            NotAllowed: Without ``gateways.read``.
+        """
+        context = self.allow(permissions.GATEWAYS_READ)
+        return reconciling.list_of(context, gateway=gateway, cursor=cursor, limit=limit)
 
     def plugins(self) -> tuple[PluginInfo, ...]:
         """List the loaded plugins.

@@ -73,6 +73,7 @@ def known_between(tx: Tx, gateway: str, since: datetime, until: datetime, *, aft
         _refund.c.created_at >= since,
         _refund.c.created_at < until,
         _refund.c.gateway_refund_id.is_not(None),
+        _refund.c.origin != "outside",
         _refund.c.id > after,
     )
     return [_from_row(row).refund for row in tx.execute(wanted.order_by(_refund.c.id).limit(limit))]

@@ -39,6 +39,7 @@ topup_allowance = schema_payments.topup_allowance
 refund = schema_payments.refund
 refund_request = schema_payments.refund_request
 dispute = schema_payments.dispute
+reconciliation = schema_payments.reconciliation
 webhook_event = schema_payments.webhook_event
 
 promotion = schema_promotions.promotion
@@ -420,6 +421,7 @@ APPEND_ONLY: tuple[str, ...] = tuple(
         "tax_profile",
         "tax_id_check",
         "location_evidence",
+        "reconciliation",
         "tax_entry",
         "digest",
     )

@@ -194,6 +194,20 @@ dispute = table(
     to("topup", "topup_id", remote=("id",)),
 )
 
+reconciliation = table(
+    "reconciliation",
+    Column("id", ID, primary_key=True),
+    book_column(),
+    Column("gateway", WORD, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("actor", KEY, nullable=False),
+    Column("report", PROSE, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("book_id", "id"),
+    to_book(),
+)
+
 webhook_event = table(
     "webhook_event",
     Column("id", SERIAL, primary_key=True, autoincrement=True),

@@ -233,6 +233,24 @@ def dispute() -> None:
     index("dispute", "book_id", "topup_id")
 
 
+def reconciliation() -> None:
+    """Make the table of comparisons with gateways."""
+    table(
+        "reconciliation",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("book_id", sa.Integer(), nullable=False),
+        sa.Column("gateway", WORD, nullable=False),
+        sa.Column("since", INSTANT, nullable=False),
+        sa.Column("until", INSTANT, nullable=False),
+        sa.Column("actor", KEY, nullable=False),
+        sa.Column("report", PROSE, nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("book_id", "id"),
+        refers("book"),
+    )
+
+
 def webhook_event() -> None:
     """Make the table of verified webhooks."""
     table(

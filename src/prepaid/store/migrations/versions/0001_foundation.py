@@ -45,6 +45,7 @@ APPEND_ONLY = (
     "tax_profile",
     "tax_id_check",
     "location_evidence",
+    "reconciliation",
     "tax_entry",
     "digest",
 )
@@ -313,6 +314,7 @@ TABLES = (
     foundation_payments.refund,
     foundation_payments.refund_request,
     foundation_payments.dispute,
+    foundation_payments.reconciliation,
     foundation_payments.webhook_event,
     foundation_tax.tax_rule,
     foundation_tax.tax_identity,
