@@ -295,10 +295,12 @@ def test_what_waits_for_an_operator_is_counted(billing, simulated, clock, mailer
     change(billing, "UPDATE prepaid_outbox SET state = 'dead' WHERE topic = 'event'")
     insert = (
         "INSERT INTO prepaid_webhook_event (book_id, gateway, event_id, kind, type, body_sha256, outcome, attempts,"
-        " received_at) SELECT id, 'simulated', 'evt_1', 'payment', 'x', '', 'parked', 32, 0 FROM prepaid_book"
-        " WHERE name = :name"
+        " next_at, received_at) SELECT id, 'simulated', :event, 'payment', 'x', '', :outcome, 32, :next_at, 0"
+        " FROM prepaid_book WHERE name = :name"
     )
-    change(billing, insert, name=billing._context.book)
+    for number, (outcome, next_at) in enumerate([("parked", None), ("parked", 10**18), ("credited", None)]):
+        event = {"event": f"evt_{number}", "outcome": outcome, "next_at": next_at}
+        change(billing, insert, name=billing._context.book, **event)
     parked_effects = value(billing, "SELECT count(*) FROM prepaid_outbox WHERE book_id = :book AND state = 'dead'")
 
     run(billing)
