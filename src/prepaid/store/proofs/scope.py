@@ -123,7 +123,7 @@ def new_or_caused(tx: Tx, scope: Scope, column: ColumnElement[Any], *, kind: str
 
 
 def all_of_caused(tx: Tx, scope: Scope, cause: str) -> Conditions:
-    """Limit transfers to those of a sort of cause: of each cause that something new belongs to all, for they are summed.
+    """Limit transfers to those of a sort of cause: all of what something new belongs to, for they are summed.
 
     What was posted last may be the end of something that began long before the place.
     """
