@@ -8,7 +8,7 @@ asked or not.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from typing import Final
 
 from attrs import evolve, frozen
 
@@ -19,10 +19,13 @@ from .core.errors import GatewayError, NotFound
 from .core.money import Money
 from .core.refunds import LOST_REFUNDS, Dispute, Refund, dispute_steps, money_of
 from .core.topups import Topup
-from .ports import DisputeSnapshot, Gateway, RefundSnapshot
+from .ports import DisputeSnapshot, Gateway, PaymentRef, RefundSnapshot
 from .store import Duplicate, Tx, disputes, refunds, topups
 
 CLOSED = ("won", "lost")
+
+MOST_TURNS: Final = 3
+"""How often others may record the same while a gateway is asked, before a look is left for later."""
 
 
 @frozen(kw_only=True)
@@ -63,6 +66,10 @@ def facts_of(context: Context, topup_id: str) -> TopupFacts:
     return context.database.read(read)
 
 
+class _Overtaken(Exception):
+    """Another worker recorded something of the same meanwhile; nobody knows whose answer is the newer one."""
+
+
 def record(context: Context, gateway: Gateway, topup: Topup, *, refunded: Money | None = None) -> None:
     """Ask a gateway for the refunds and disputes of a paid top-up, and record what is new.
 
@@ -74,12 +81,23 @@ def record(context: Context, gateway: Gateway, topup: Topup, *, refunded: Money 
             its refunds come to is told to operators.
 
     Raises:
-        GatewayError: It cannot be asked, or tells of a refund of ours what cannot be.
+        GatewayError: It cannot be asked, or tells of a refund of ours what cannot be;
+            or others record the same again and again (``overtaken``).
     """
     ref = context.database.read(lambda tx: topups.payment_ref(tx, topup.id))
     if ref is None:
         return
-    # As they are before the gateway is asked: what changes meanwhile was told by a newer answer.
+    for _ in range(MOST_TURNS):
+        try:
+            _record(context, gateway, topup, ref)
+        except (Duplicate, _Overtaken):
+            continue
+        return _compare(context, topup, refunded)
+    raise GatewayError("Others record the same at this moment.", retryable=True, code="overtaken")
+
+
+def _record(context: Context, gateway: Gateway, topup: Topup, ref: PaymentRef) -> None:
+    # As they are before the gateway is asked: what changes meanwhile may be told by a newer answer.
     known = {dispute.dispute_id: dispute for dispute in facts_of(context, topup.id).disputes}
     odd: GatewayError | None = None
     for refund in gateway.refunds_of(ref):
@@ -88,7 +106,6 @@ def record(context: Context, gateway: Gateway, topup: Topup, *, refunded: Money 
                 _record_refund(context, topup, refund)
             except GatewayError as error:
                 odd = error  # it must not keep the others from being recorded
-    _compare(context, topup, refunded)
     for dispute in gateway.disputes_of(ref):
         if dispute.payment_id == ref.payment_id and dispute.mode in (None, context.mode):
             _record_dispute(context, topup, dispute, known=known.get(dispute.dispute_id))
@@ -132,8 +149,7 @@ def _record_refund(context: Context, topup: Topup, told: RefundSnapshot) -> None
         context.database.write(lambda tx: _change_refund(tx, context, topup, ours.refund, told=told))
     else:
         prepared = returning.prepare(context, topup.gateway, told.amount.currency)
-        with suppress(Duplicate):  # recorded by another worker at the same moment
-            context.database.write(lambda tx: _add_refund(tx, context, topup, told, prepared=prepared))
+        context.database.write(lambda tx: _add_refund(tx, context, topup, told, prepared=prepared))
 
 
 def _add_refund(tx: Tx, context: Context, topup: Topup, told: RefundSnapshot, *, prepared: returning.Prepared) -> None:
@@ -208,8 +224,7 @@ def _record_dispute(context: Context, topup: Topup, told: DisputeSnapshot, *, kn
         dispute_id = _keep_dispute(tx, context, topup, told, known=known)
         returning.book_dispute(tx, context, dispute_id, topup=stored, prepared=prepared)
 
-    with suppress(Duplicate):  # recorded by another worker at the same moment
-        context.database.write(work)
+    context.database.write(work)
 
 
 def _keep_dispute(tx: Tx, context: Context, topup: Topup, told: DisputeSnapshot, *, known: Dispute | None) -> str:
@@ -251,9 +266,10 @@ def _add_dispute(tx: Tx, context: Context, topup: Topup, told: DisputeSnapshot) 
 
 def _change_dispute(tx: Tx, context: Context, known: Dispute, told: DisputeSnapshot, *, customer: str) -> None:
     fee = known.fee if told.fee is None else told.fee
-    changed = disputes.change(tx, known, state=told.state, amount=told.amount, fee=fee, now=context.now())
+    if not disputes.change(tx, known, state=told.state, amount=told.amount, fee=fee, now=context.now()):
+        raise _Overtaken
     told_before = outbox.exists(tx, "dispute-closed", f"{known.id}/{told.state}")
-    if changed and told.state in CLOSED and not told_before:
+    if told.state in CLOSED and not told_before:
         _tell(tx, context, evolve(known, state=told.state, amount=told.amount), "dispute-closed", customer=customer)
 
 

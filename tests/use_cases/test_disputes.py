@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from prepaid import Money, NotFound, RefundRefused
+from prepaid import GatewayError, Money, NotFound, RefundRefused
 from prepaid.ports import RefundSnapshot
 from tests.use_cases.refund_steps import (
     ask,
@@ -389,3 +389,58 @@ def test_told_again_and_again_it_is_booked_once(billing, ada, simulated):
     assert flow(billing, "wallet", "disputes") == "100.00"
     assert len(ada.invoices.list().items) == 2
     proven(billing)
+
+
+# Told by two workers at once
+
+
+@pytest.fixture
+def bought(shop, gateway):
+    """Give a credited top-up at the provider that can be made to lie."""
+    topup = start(shop, "100")
+    gateway.pay(checkout_of(topup))
+    return shop.customer(ADA).topups.confirm(topup.id)
+
+
+@pytest.mark.parametrize("inquiry", [False, True], ids=["unknown before", "an inquiry before"])
+def test_a_newer_answer_is_not_hidden_by_what_another_worker_recorded_meanwhile(shop, gateway, bought, inquiry):
+    dispute_id = gateway.dispute(checkout_id(shop, bought), inquiry=inquiry)
+    if inquiry:
+        look(shop, bought)
+        gateway.escalate(dispute_id)
+
+    def meanwhile():
+        look(shop, bought)
+        gateway.lose(dispute_id)
+
+    gateway.on_disputes.append(meanwhile)
+    look(shop, bought)
+
+    [dispute] = disputes_of(shop, bought)
+    assert (dispute.state, dispute.booked) == ("lost", "lost")
+    assert shop.customer(ADA).balance().settled == eur("0")
+    proven(shop)
+
+
+def test_who_is_overtaken_again_and_again_leaves_it_for_later(shop, gateway, bought):
+    dispute_id = gateway.dispute(checkout_id(shop, bought))
+    states = ["open", "lost"] * 3
+
+    def meanwhile():
+        gateway.disputes[dispute_id] = {"state": states.pop()}
+        later = gateway.on_disputes[:]
+        gateway.on_disputes.clear()
+        look(shop, bought)
+        gateway.disputes[dispute_id] = {"state": "won"}
+        gateway.on_disputes.extend(later)
+
+    gateway.on_disputes.extend([meanwhile] * len(states))
+    with pytest.raises(GatewayError) as overtaken:
+        look(shop, bought)
+
+    assert (overtaken.value.code, overtaken.value.retryable) == ("overtaken", True)
+    proven(shop)
+    gateway.on_disputes.clear()
+    look(shop, bought)
+    assert disputes_of(shop, bought)[0].booked == "won"
+    proven(shop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from prepaid import (
     AmountOutOfRange,
@@ -22,8 +23,11 @@ from prepaid import (
     RefundRefused,
     WrongState,
     permissions,
+    returning,
 )
 from prepaid.gateways import BankTransferGateway
+from prepaid.ports import RefundSnapshot
+from prepaid.store import topups
 from tests.use_cases.promotion_steps import promote
 from tests.use_cases.refund_steps import approve, ask, checkout_id, eligible, give_back, hear, look, proven, refunds_of
 from tests.use_cases.steps import (
@@ -872,6 +876,34 @@ def test_a_refund_at_the_gateway_and_one_of_ours_add_up(billing, ada, simulated)
     assert sum(eur(tax).minor for _, _, tax, _ in found[1:]) == eur(found[0][2]).minor
     assert ada.balance().settled == eur("0")
     proven(billing)
+
+
+def test_a_newer_answer_of_a_refund_there_is_not_hidden_by_what_another_worker_recorded(shop, gateway, monkeypatch):
+    topup = start(shop, "50")
+    gateway.pay(checkout_of(topup))
+    shop.customer(ADA).topups.confirm(topup.id)
+    payment_id = shop._context.database.read(lambda tx: topups.payment_ref(tx, topup.id)).payment_id
+    made = RefundSnapshot(
+        gateway_refund_id="re_there", payment_id=payment_id, amount=eur("30"), state="succeeded", mode="test"
+    )
+    gateway.further_refunds.append(made)
+    prepare, others = returning.prepare, ["pending"]
+
+    def meanwhile(*parts, **options):
+        """Let another worker record an older answer when ours is about to be recorded."""
+        if others:
+            gateway.further_refunds[:] = [evolve(made, state=others.pop())]
+            look(shop, topup)
+            gateway.further_refunds[:] = [made]
+        return prepare(*parts, **options)
+
+    monkeypatch.setattr(returning, "prepare", meanwhile)
+    look(shop, topup)
+
+    [refund] = refunds_of(shop, topup)
+    assert refund.state == "succeeded"
+    assert flow(shop, "refunds_in_transit", "clearing") == "30.00"
+    proven(shop)
 
 
 # Fees

@@ -10,7 +10,7 @@ from sqlalchemy import and_, case, func, literal, null, or_, select, union_all
 from .. import schema
 from ..database import Tx
 from .reading import belongs, named, stream
-from .scope import Scope, new_or_caused, new_transfers
+from .scope import Scope, all_of_caused, new_or_caused
 
 _dispute = schema.dispute
 _topup = schema.topup
@@ -65,11 +65,8 @@ def dispute_postings(tx: Tx, scope: Scope) -> Iterator[Any]:
             *_POSTED,
         )
         .select_from(joined)
-        .where(_transfer.c.book_id == tx.book_id, _transfer.c.cause_type == "dispute")
+        .where(*all_of_caused(tx, scope, "dispute"))
     )
-    if not scope.is_whole:
-        new = select(_transfer.c.cause_id).where(*new_transfers(tx, scope), _transfer.c.cause_type == "dispute")
-        caused = caused.where(_transfer.c.cause_id.in_(new))
     return stream(tx, union_all(heads, caused).order_by("dispute", "what", "transfer_id"))
 
 

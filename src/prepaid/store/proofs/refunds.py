@@ -12,7 +12,7 @@ from ...core.refunds import LOST_REFUNDS
 from .. import schema
 from ..database import Tx
 from .reading import belongs, named, stream
-from .scope import Scope, new_or_caused, new_transfers
+from .scope import Scope, all_of_caused, new_or_caused
 from .topups import is_told
 
 _refund = schema.refund
@@ -68,11 +68,8 @@ def refund_postings(tx: Tx, scope: Scope) -> Iterator[Any]:
             *_POSTED,
         )
         .select_from(joined)
-        .where(_transfer.c.book_id == tx.book_id, _transfer.c.cause_type == "refund")
+        .where(*all_of_caused(tx, scope, "refund"))
     )
-    if not scope.is_whole:  # all of what something new belongs to
-        new = select(_transfer.c.cause_id).where(*new_transfers(tx, scope), _transfer.c.cause_type == "refund")
-        caused = caused.where(_transfer.c.cause_id.in_(new))
     return stream(tx, union_all(heads, caused).order_by("refund", "what", "transfer_id"))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, lite
 from .. import schema
 from ..database import Tx
 from .reading import belongs, named, stream
-from .scope import Scope, new_or_caused, new_transfers
+from .scope import Scope, all_of_caused, new_or_caused, new_transfers
 
 _transfer = schema.transfer
 _grant = schema.grant
@@ -94,7 +94,7 @@ def _caused(tx: Tx, scope: Scope) -> Select[Any]:
     )
     nothing = (_NOTHING.label(column.key) for column in (*_FIGURES, *_PAYMENT))
     wanted = select(_transfer.c.cause_id, literal(TRANSFER), _transfer.c.id, *nothing, *_TRANSFER)
-    return wanted.select_from(joined).where(*new_transfers(tx, scope), _transfer.c.cause_type == "topup")
+    return wanted.select_from(joined).where(*all_of_caused(tx, scope, "topup"))
 
 
 _TRANSFER: Final = (
