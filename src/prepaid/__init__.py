@@ -10,6 +10,7 @@ tree of refusals.
 
 from . import permissions
 from .app import Prepaid
+from .core.digest import DigestSettings
 from .core.documents import Invoice, InvoiceLine, Party
 from .core.errors import (
     AmountOutOfRange,
@@ -82,9 +83,15 @@ from .plugins import PluginInfo
 from .promoting import PromotionStatus
 from .reconciliation import ReconciliationItem, ReconciliationReport
 from .refund_desk import RefundCase
+from .reporting.daily import Day
+from .reporting.digest_letter import DigestLetter
+from .reporting.exports import Exported, ExportFormat
+from .reporting.forward import RollForward
+from .reporting.gateways import GatewayFigures
 from .reporting.summary import Summary
 from .reporting.taxes import TaxSum
 from .store import configure_sqlite
+from .store.audits import AuditEntry
 from .store.tax_entries import TaxCorrection
 from .tax.importing import RuleDiff
 from .tax.records import CustomerTax, TaxIdStatus
@@ -96,6 +103,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Address",
     "AmountOutOfRange",
+    "AuditEntry",
     "Balance",
     "BillingRun",
     "Bonus",
@@ -109,14 +117,20 @@ __all__ = [
     "Customer",
     "CustomerFrozen",
     "CustomerTax",
+    "Day",
+    "DigestLetter",
+    "DigestSettings",
     "Discount",
     "Dispute",
     "EligibleRefund",
     "Event",
     "Evidence",
+    "ExportFormat",
+    "Exported",
     "Finding",
     "Fixed",
     "GatewayError",
+    "GatewayFigures",
     "GatewayOffer",
     "GatewayStatus",
     "GatewayUnavailable",
@@ -168,6 +182,7 @@ __all__ = [
     "RequestRefused",
     "RequestedRefund",
     "ReturnResult",
+    "RollForward",
     "RuleDiff",
     "Seller",
     "SmtpMailer",

@@ -17,7 +17,7 @@ from .config import Context
 from .core.clawback import by_gross
 from .core.errors import GatewayError, NotFound
 from .core.money import Money
-from .core.refunds import LOST_REFUNDS, Dispute, Refund, money_of
+from .core.refunds import LOST_REFUNDS, Dispute, Refund, dispute_steps, money_of
 from .core.topups import Topup
 from .ports import DisputeSnapshot, Gateway, RefundSnapshot
 from .store import Duplicate, Tx, disputes, refunds, topups
@@ -63,8 +63,15 @@ def facts_of(context: Context, topup_id: str) -> TopupFacts:
     return context.database.read(read)
 
 
-def record(context: Context, gateway: Gateway, topup: Topup) -> None:
+def record(context: Context, gateway: Gateway, topup: Topup, *, refunded: Money | None = None) -> None:
     """Ask a gateway for the refunds and disputes of a paid top-up, and record what is new.
+
+    Args:
+        context: The billing system.
+        gateway: The gateway.
+        topup: The top-up.
+        refunded: What the payment itself says was given back of it in all; more than
+            its refunds come to is told to operators.
 
     Raises:
         GatewayError: It cannot be asked, or tells of a refund of ours what cannot be.
@@ -81,11 +88,39 @@ def record(context: Context, gateway: Gateway, topup: Topup) -> None:
                 _record_refund(context, topup, refund)
             except GatewayError as error:
                 odd = error  # it must not keep the others from being recorded
+    _compare(context, topup, refunded)
     for dispute in gateway.disputes_of(ref):
         if dispute.payment_id == ref.payment_id and dispute.mode in (None, context.mode):
             _record_dispute(context, topup, dispute, known=known.get(dispute.dispute_id))
     if odd is not None:
         raise odd
+
+
+def _compare(context: Context, topup: Topup, refunded: Money | None) -> None:
+    """Tell of money that a payment gave back and that no refund its gateway lists accounts for."""
+    if not refunded:
+        return
+    known = facts_of(context, topup.id).refunds
+    listed = [each for each in known if each.origin != "outside" and each.state not in LOST_REFUNDS]
+    if sum(each.amount.units for each in listed if each.amount.currency == refunded.currency) >= refunded.units:
+        return
+    about, reason = f"{topup.id}/refund-unlisted/{refunded}", "refund-unlisted"
+
+    def work(tx: Tx) -> None:
+        if not audit.is_told(tx, about):
+            topups.mark_paid(tx, topup.id, reason)
+            audit.security(
+                tx,
+                context,
+                gateway=topup.gateway,
+                reason=reason,
+                target=topup.id,
+                about=about,
+                customer=topup.customer,
+            )
+
+    with suppress(Duplicate):  # told by another worker at the same moment
+        context.database.write(work)
 
 
 def _record_refund(context: Context, topup: Topup, told: RefundSnapshot) -> None:
@@ -94,7 +129,7 @@ def _record_refund(context: Context, topup: Topup, told: RefundSnapshot) -> None
     if ours and (ours.refund.origin != "gateway" or ours.refund.is_of_credit):
         repayment.apply(context, ours.refund, told)
     elif ours:
-        context.database.write(lambda tx: _change_refund(tx, context, ours.refund, told))
+        context.database.write(lambda tx: _change_refund(tx, context, topup, ours.refund, told=told))
     else:
         prepared = returning.prepare(context, topup.gateway, told.amount.currency)
         with suppress(Duplicate):  # recorded by another worker at the same moment
@@ -125,7 +160,7 @@ def _add_refund(tx: Tx, context: Context, topup: Topup, told: RefundSnapshot, *,
         part = by_gross(held.sold.bought, told.amount.minor, held.sold.before)
         refund = evolve(refund, is_of_credit=True, **money_of(part, told.amount.currency))
     refunds.add(tx, refund, gateway_key="", next_look_at=None)
-    _audit(tx, context, refund, "refund-at-gateway")
+    _audit(tx, context, refund, "refund-at-gateway", customer=topup.customer)
     if held is not None:
         _book_refund(tx, context, refund, held=held, prepared=prepared)
     elif told.state not in LOST_REFUNDS and stored.topup.state == "credited":
@@ -150,19 +185,21 @@ def _look_into(tx: Tx, context: Context, refund: Refund, reason: str) -> None:
     audit.security(tx, context, gateway=refund.gateway, reason=reason, target=refund.id, about=f"{refund.id}/{reason}")
 
 
-def _change_refund(tx: Tx, context: Context, refund: Refund, told: RefundSnapshot) -> None:
+def _change_refund(tx: Tx, context: Context, topup: Topup, refund: Refund, *, told: RefundSnapshot) -> None:
     values = {"failure": told.failure[:32]}
     settled = {"settled_at": context.now()} if told.state == "succeeded" else {}
     if told.state != refund.state and refunds.step(tx, refund.id, told.state, **values, **settled):
-        _audit(tx, context, refund, f"refund-{told.state}")
+        _audit(tx, context, refund, f"refund-{told.state}", customer=topup.customer)
 
 
-def _audit(tx: Tx, context: Context, about: Refund | Dispute, action: str) -> None:
-    after = {"amount": str(about.amount), "topup": about.topup_id}
-    audit.record(tx, context, actor=f"gateway:{about.gateway}", action=action, target=about.id, after=after)
+def _audit(tx: Tx, context: Context, about: Refund | Dispute, action: str, *, customer: str) -> None:
+    actor, after = f"gateway:{about.gateway}", {"amount": str(about.amount), "topup": about.topup_id}
+    audit.record(tx, context, actor=actor, action=action, target=about.id, customer=customer, after=after)
 
 
 def _record_dispute(context: Context, topup: Topup, told: DisputeSnapshot, *, known: Dispute | None) -> None:
+    if known is not None and _is_as_told(known, told) and not dispute_steps(known):
+        return
     currency = None if told.fee is None else told.fee.currency
     prepared = returning.prepare(context, topup.gateway, told.amount.currency, fee_currency=currency)
 
@@ -179,11 +216,14 @@ def _keep_dispute(tx: Tx, context: Context, topup: Topup, told: DisputeSnapshot,
     """Keep what is told of a dispute, and name it."""
     if known is None:
         return _add_dispute(tx, context, topup, told)
-    fee = known.fee if told.fee is None else told.fee
-    # One that is lost may be opened again, by an appeal.
-    if (known.state, known.amount, known.fee) != (told.state, told.amount, fee):
+    if not _is_as_told(known, told):  # one that is lost may be opened again, by an appeal
         _change_dispute(tx, context, known, told, customer=topup.customer)
     return known.id
+
+
+def _is_as_told(known: Dispute, told: DisputeSnapshot) -> bool:
+    fee = known.fee if told.fee is None else told.fee
+    return (known.state, known.amount, known.fee) == (told.state, told.amount, fee)
 
 
 def _add_dispute(tx: Tx, context: Context, topup: Topup, told: DisputeSnapshot) -> str:
@@ -231,7 +271,7 @@ def book_disputes(context: Context, topup: Topup) -> None:
 
 
 def _tell(tx: Tx, context: Context, dispute: Dispute, event: str, *, customer: str) -> None:
-    _audit(tx, context, dispute, event)
+    _audit(tx, context, dispute, event, customer=customer)
     outbox.emit(
         tx,
         context,

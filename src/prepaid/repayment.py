@@ -282,25 +282,13 @@ class _OfCredit:
         returning.follow(tx, refund, "failed")
 
 
-class _NothingPosted:
-    """A refund that was made at the gateway of a payment that was not credited: a fact alone."""
-
-    def settle(self, tx: Tx, context: Context, refund: Refund) -> None:
-        """Post nothing."""
-
-    def lose(self, tx: Tx, context: Context, refund: Refund) -> None:
-        """Post nothing."""
-
-
-def _books_of(context: Context, refund: Refund) -> _OfSuspense | _OfCredit | _NothingPosted:
+def _books_of(context: Context, refund: Refund) -> _OfSuspense | _OfCredit:
     if refund.is_of_credit:
         stored = context.database.read(lambda tx: topups.find(tx, refund.topup_id))
         assert stored is not None  # noqa: S101 - a refund is of a top-up
         prepared = returning.prepare(context, refund.gateway, refund.amount.currency)
         return _OfCredit(stored.topup.customer, prepared)
-    if refund.origin == "review":
-        return _OfSuspense(open_accounts(context, refund.gateway, refund.amount.currency))
-    return _NothingPosted()
+    return _OfSuspense(open_accounts(context, refund.gateway, refund.amount.currency))
 
 
 def adopt(tx: Tx, context: Context, refund: Refund, *, system: wallets.Accounts) -> bool:
@@ -343,7 +331,13 @@ def _lose(
         held = refunds.find(tx, refund.id)
         books.lose(tx, context, refund if held is None else held.refund)
         audit.record(
-            tx, context, actor=f"gateway:{refund.gateway}", action="refund-failed", target=refund.id, reason=failure
+            tx,
+            context,
+            actor=f"gateway:{refund.gateway}",
+            action="refund-failed",
+            target=refund.id,
+            customer=_customer_of(tx, refund),
+            reason=failure,
         )
         tell(tx, context, refund, "refund-failed", failure=failure[:32])
 
@@ -372,15 +366,19 @@ def _move(
 
 def tell(tx: Tx, context: Context, refund: Refund, event: str, **details: str) -> None:
     """Tell what became of a refund, after commit."""
-    stored = topups.find(tx, refund.topup_id)
     outbox.emit(
         tx,
         context,
         event,
         about=refund.id,
-        customer=None if stored is None else stored.topup.customer,
+        customer=_customer_of(tx, refund),
         amount=refund.amount,
         refund=refund.id,
         topup=refund.topup_id,
         **details,
     )
+
+
+def _customer_of(tx: Tx, refund: Refund) -> str | None:
+    stored = topups.find(tx, refund.topup_id)
+    return None if stored is None else stored.topup.customer

@@ -147,6 +147,7 @@ def census(world: World) -> dict[str, Any]:
         "meters": "SELECT resource, billed_until, residue, month, month_cost FROM prepaid_meter",
         "cases": "SELECT state, level, provider, reference IS NULL, open_for FROM prepaid_identity_case",
         "identities": "SELECT level FROM prepaid_identity WHERE revoked_at IS NULL",
+        "digests": "SELECT day FROM prepaid_digest",
         "segments": "SELECT starts_at, coalesce(ends_at, 0), rate FROM prepaid_meter_segment",
     }
     counted: dict[str, Any] = {name: sorted(world.rows(query)) for name, query in queries.items()}
@@ -170,6 +171,8 @@ def durable(world: World) -> str:
         "received": "SELECT event_id, outcome FROM prepaid_webhook_event",
         "leases": "SELECT name, expires_at, token FROM prepaid_job_lease",
         "effects": "SELECT topic, state, attempts, next_at, progress FROM prepaid_outbox",
+        "sums": "SELECT day, debit_kind, kind, amount, transfers FROM prepaid_rollup_day",
+        "reach": "SELECT through, mark, coalesce(made_at, 0) FROM prepaid_rollup",
     }
     found = census(world) | {name: sorted(world.rows(query)) for name, query in queries.items()}
     found["lines"] = Counter(words[:2] if words[0] == "event" else words[:1] for words in world.diary.told().elements())
@@ -187,7 +190,7 @@ class Told:
     @classmethod
     def of(cls, world: World) -> Told:
         """Look at a world."""
-        kinds = {"event": "event", "invoice-mail": "mail"}
+        kinds = {"event": "event", "invoice-mail": "mail", "digest-mail": "mail"}
         rows = [(kinds[topic], state) for topic, state in world.rows("SELECT topic, state FROM prepaid_outbox")]
         written = Counter(kind for kind, _ in rows)
         return cls(world.diary.told(), written, Counter(kind for kind, state in rows if state == "done"))

@@ -127,9 +127,14 @@ def tell_a_story(shop):
     provider.pay(checkout_of(returned), amount=eur("2.00"))
     billing.customer(ADA).topups.confirm(returned.id)
     operator(billing).topups.resolve(returned.id, action="refund", reason="not meant", key="back")
+    tell_more(billing, provider, clock)
+
+
+def tell_more(billing, provider, clock):
     fail(billing, provider)
     tell_of_credit(billing, clock)
     tell_of_taxes(billing, provider)
+    tell_of_operators(billing, clock)
     tell_of_promotions(billing, provider, clock)
     tell_of_refunds(billing, provider)
     start(billing, "40.00")
@@ -187,6 +192,22 @@ def tell_of_taxes(billing, provider):
     top_up(billing, provider, "11.00", customer="firm")
     [waiting] = operator(billing).tax.corrections(state="waiting").items
     assert waiting.kind == "tax-to-return"
+
+
+def tell_of_operators(billing, clock):
+    """What operators decided: settings, rules, an exemption that was replaced and one that ended, digests."""
+    ops = operator(billing, "carol")
+    ops.settings.topup_limits(minimum=eur("1"), reason="too small")
+    ops.settings.topup_limits(minimum=eur("2"), reason="still too small")
+    ops.gateways.countries("simulated", ("DE", "FR", "US"))
+    ops.tax.retire(add_rule(billing, "ES").id, reason="not sold there")
+    ops.customers.exempt(EVE, reason="a charity", code="VATEX-EU-O")
+    ops.customers.exempt(EVE, reason="an embassy")
+    ops.customers.exempt("firm", reason="a mistake")
+    ops.customers.end_exemption("firm", reason="it was")
+    ops.digest.settings(email="cfo@nimbus.example")
+    clock.advance(days=1)
+    billing.run_due()
 
 
 def tell_of_identity(billing, provider):
@@ -380,6 +401,20 @@ TAKEN, SETTLED_NET, CLAWED = (
 )
 LOST_NET = one("transfer", f"cause_id = {LOST_DISPUTE} AND kind = 'dispute' AND wallet_id IS NOT NULL")
 OF_ADA = one("promotion_customer", f"customer = '{ADA}'", pick="min(promotion_id)")
+SORT = "day || currency || debit_kind || debit_owner || credit_kind || credit_owner || kind"
+CHARGED, BOUGHT = (one("rollup_day", f"kind = '{kind}'", pick=f"min({SORT})") for kind in ("charge", "topup"))
+RETIRED, ADDED = (
+    one("tax_rule", f"retired_at IS {which} NULL AND country = '{country}'")
+    for which, country in (("NOT", "ES"), ("", "FR"))
+)
+RULED, GONE = (one("audit", f"action = 'tax-rule-{act}' AND target = {RETIRED}") for act in ("add", "retire"))
+EMBASSY, CHARITY = (one("tax_approval", f"reason = '{reason}'") for reason in ("an embassy", "a charity"))
+EXEMPTED, ENDED = (one("audit", f"{which}") for which in ("reason = 'an embassy'", "action = 'tax-exemption-end'"))
+FIRST_LIMIT, LAST_LIMIT = (one("audit", "target = 'topup-limits'", pick=f"{which}(id)") for which in ("min", "max"))
+GATEWAYS = one("audit", "target = 'gateways'")
+RESOLVING = one("audit", "action = 'resolve-refund'")
+DIGESTED = one("digest", "day > '2026'", pick="max(id)")
+DIGEST_DAY = one("digest", f"id = {DIGESTED}", pick="day")
 BIG = 2**63 - 1
 
 
@@ -976,6 +1011,77 @@ TAMPERED = {
         "B8",
         change("topup", "resolved = replace(resolved, 'identity_met', 'credit_quoted')", RELEASED),
     ),
+    # Sums by day
+    "sum of a day raised": ("B11", change("rollup_day", "amount = amount + 1", CHARGED, column=SORT)),
+    "sum of a day below zero": ("B11", change("rollup_day", "amount = -amount", BOUGHT, column=SORT)),
+    "sum of a day too large to add": ("B11", change("rollup_day", f"amount = {BIG}", BOUGHT, column=SORT)),
+    "transfers of a day miscounted": ("B11", change("rollup_day", "transfers = transfers + 1", CHARGED, column=SORT)),
+    "sum of another kind": ("B11", change("rollup_day", "kind = 'gift'", CHARGED, column=SORT)),
+    "sum of another account": ("B11", change("rollup_day", "credit_kind = 'breakage'", CHARGED, column=SORT)),
+    "sum of another gateway": ("B11", change("rollup_day", "debit_owner = 'other'", BOUGHT, column=SORT)),
+    "sum in another currency": ("B11", change("rollup_day", "currency = 'JPY'", CHARGED, column=SORT)),
+    "sum of another day": ("B11", change("rollup_day", "day = '2026-01-01'", CHARGED, column=SORT)),
+    "sum of no day": ("B11", change("rollup_day", "day = '2026-13-45'", CHARGED, column=SORT)),
+    "sum of the last day of all": ("B11", change("rollup_day", "day = '9999-12-31'", CHARGED, column=SORT)),
+    "sum that vanished": ("B11", remove("rollup_day", CHARGED, column=SORT)),
+    "sums of another zone": ("B11", change("rollup", "zone = 'Pacific/Kiritimati'", BOOK, column="book_id")),
+    "sums of no zone": ("B11", change("rollup", "zone = 'Europe/Atlantis'", BOOK, column="book_id")),
+    "sums that reach less far": ("B11", change("rollup", "through = through - 3", BOOK, column="book_id")),
+    "sums that reach nowhere": ("B11", change("rollup", "through = -1", BOOK, column="book_id")),
+    "sums to reach further than all": ("B11", change("rollup", "mark = mark + 1000000", BOOK, column="book_id")),
+    "sums whose reach vanished": ("B11", remove("rollup", BOOK, column="book_id")),
+    # Acts, and what they left
+    "setting changed by hand": (
+        "L6",
+        change("setting", "value = replace(value, '2000000', '3000000')", "'topup-limits'", column="name"),
+    ),
+    "gateway offered again by hand": ("L6", change("setting", "value = '{}'", "'gateways'", column="name")),
+    "digest sent to somebody else": (
+        "L6",
+        change("setting", "value = replace(value, 'cfo', 'eve')", "'digest'", column="name"),
+    ),
+    "setting that vanished": ("L6", remove("setting", "'topup-limits'", column="name")),
+    "setting that nobody set": ("L6", remove("audit", GATEWAYS)),
+    "first change of a setting that vanished": ("L6", remove("audit", FIRST_LIMIT)),
+    "last change of a setting that vanished": ("L6", remove("audit", LAST_LIMIT)),
+    "change of a setting rewritten": (
+        "L6",
+        change("audit", "state_after = replace(state_after, '1000000', '1500000')", FIRST_LIMIT),
+    ),
+    "change of a setting made a read": ("L6", change("audit", "action = 'look'", FIRST_LIMIT)),
+    "change of another setting": ("L6", change("audit", "target = 'burn-order'", LAST_LIMIT)),
+    "tax rule of another rate": ("L6", change("tax_rule", "content = replace(content, '20', '19')", ADDED)),
+    "tax rule of another country": ("L6", change("tax_rule", "country = 'IT'", ADDED)),
+    "tax rule that vanished": ("L6", remove("tax_rule", RETIRED)),
+    "tax rule retired by hand": ("L6", change("tax_rule", "retired_at = 5", ADDED)),
+    "retired tax rule in use again": ("L6", change("tax_rule", "retired_at = NULL", RETIRED)),
+    "tax rule that nobody added": ("L6", remove("audit", RULED)),
+    "tax rule that nobody retired": ("L6", remove("audit", GONE)),
+    "tax rule retired as another": ("L6", change("audit", "state_before = replace(state_before, 'ES', 'IT')", GONE)),
+    "exemption for another reason": ("L6", change("tax_approval", "reason = 'friends'", EMBASSY)),
+    "exemption by somebody else": ("L6", change("tax_approval", "actor = 'mallory'", EMBASSY)),
+    "exemption of another customer": ("L6", change("tax_approval", f"customer = '{ADA}'", EMBASSY)),
+    "exemption with an end": ("L6", change("tax_approval", "valid_to = '2030-01-01'", EMBASSY)),
+    "exemption of another kind": ("L6", change("tax_approval", "kind = 'tax-id'", EMBASSY)),
+    "exemption ended by hand": ("L6", change("tax_approval", "ended_at = 5", EMBASSY)),
+    "replaced exemption that holds again": ("L6", change("tax_approval", "ended_at = NULL", CHARITY)),
+    "exemption that vanished": ("L6", remove("tax_approval", CHARITY)),
+    "exemption that nobody gave": ("L6", remove("audit", EXEMPTED)),
+    "exemption that nobody ended": ("L6", remove("audit", ENDED)),
+    "review ended by nobody": ("L6", remove("audit", RESOLVING)),
+    "review ended by somebody else": (
+        "L6",
+        change("audit", "state_after = replace(state_after, 'alice', 'mallory')", RESOLVING),
+    ),
+    "review of another top-up": ("L6", change("audit", f"target = {PARKED}", RESOLVING)),
+    "resolution rewritten": ("L6", change("topup", "resolved = replace(resolved, 'alice', 'mallory')", RETURNED)),
+    "receipt that nobody confirmed": ("L6", change("topup", 'confirmation = \'{"actor":"alice","units":"1"}\'', OPEN)),
+    # Digests
+    "digest with another figure": ("B9", change("digest", "facts = replace(facts, 'Nimbus', 'Cirrus')", DIGESTED)),
+    "digest of another day": ("B9", change("digest", "day = '2025-01-01'", DIGESTED)),
+    "digest that cannot be read": ("B9", change("digest", "facts = '{'", DIGESTED)),
+    "digest that vanished": ("B9", remove("digest", DIGESTED)),
+    "digest that was never mailed": ("B9", remove("outbox", DIGEST_DAY, column="dedupe_key")),
     # Numbers
     "another scale": ("L7", change("currency", "scale = 2", "'EUR'", column="code")),
     "a currency of no list": ("L7", change("currency", "code = 'XXX'", "'USD'", column="code")),

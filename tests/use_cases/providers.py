@@ -46,6 +46,7 @@ class LyingGateway(SimulatedGateway):
     lies: dict[str, Any] = attrs.field(factory=dict)
     disputes: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     further_refunds: list[Any] = attrs.field(factory=list)
+    further_disputes: list[Any] = attrs.field(factory=list)
     asked: list[str] = attrs.field(factory=list)
     on_create: list[Callable[[Any], Any]] = attrs.field(factory=list)
     on_fetch: list[Callable[[], Any]] = attrs.field(factory=list)
@@ -65,7 +66,8 @@ class LyingGateway(SimulatedGateway):
         return (*super().refunds_of(ref), *self.further_refunds)
 
     def disputes_of(self, ref):
-        return tuple(attrs.evolve(told, **self.disputes.get(told.dispute_id, {})) for told in super().disputes_of(ref))
+        told = (attrs.evolve(each, **self.disputes.get(each.dispute_id, {})) for each in super().disputes_of(ref))
+        return (*told, *self.further_disputes)
 
     def check_credentials(self):
         if "credentials" in self.asked:

@@ -31,6 +31,7 @@ from tests.use_cases.steps import (
     EVE,
     SQLITE,
     add_rule,
+    alarms,
     charge,
     checkout_of,
     eur,
@@ -902,4 +903,28 @@ def test_a_payment_in_review_has_its_fee_posted_too(shop, gateway):
     gateway.lies["fee"] = eur("1.75")
     assert shop.customer(ADA).topups.confirm(topup.id).state == "review"
     assert flow(shop, "fees", "clearing") == "1.75"
+    proven(shop)
+
+
+def test_a_line_of_a_refund_names_its_top_up_and_its_credit_note(billing, ada, simulated):
+    topup = sell_with_bonus(billing, simulated)
+    give_back(billing, topup, "50")
+    note = ada.invoices.list().items[0]
+    found = {line.kind: (line.topup_id, line.invoice_number) for line in ada.transactions().items}
+    assert found["refund"] == (topup.id, note.number)
+    assert found["clawback"] == (topup.id, note.number)
+    assert found["topup"] == (topup.id, note.corrects)
+
+
+def test_money_that_no_listed_refund_accounts_for_is_told_once(shop, gateway):
+    topup = start(shop, "100")
+    gateway.pay(checkout_of(topup))
+    ada = shop.customer(ADA)
+    ada.topups.confirm(topup.id)
+    gateway.lies["refunded"] = eur("30")
+    look(shop, topup)
+    look(shop, topup)
+    assert alarms(shop) == ["refund-unlisted"]
+    assert [each.failure for each in operator(shop).topups.review().items] == ["refund-unlisted"]
+    assert ada.balance().settled == eur("100")
     proven(shop)

@@ -16,6 +16,7 @@ EVENT_NAMES: Final = (
     "credit-low",
     "credit-negative",
     "credit-recovered",
+    "digest-sent",
     "dispute-closed",
     "dispute-opened",
     "grant-expiring",

@@ -15,6 +15,7 @@ from ..store.proofs.reading import count
 from ..store.proofs.scope import Scope, place_of, read_place
 from .audits import audits
 from .chains import chains, numbers, transfers
+from .digests import digests
 from .disputes import disputes
 from .documents import documents
 from .findings import Finding, IntegrityReport
@@ -28,6 +29,7 @@ from .promotions import promotions
 from .refunds import refunds
 from .requests import requests
 from .reversals import reversals
+from .rollups import rollups
 from .taxes import taxes
 from .topups import topups
 from .vouchers import vouchers
@@ -113,5 +115,7 @@ PROOFS: Final[dict[str, Proof]] = {
     "documents": documents,
     "taxes": taxes,
     "identity": identities,
+    "digests": digests,
     "acts": audits,
+    "rollups": rollups,
 }

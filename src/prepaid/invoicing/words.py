@@ -16,7 +16,6 @@ UStG § 14 Abs. 2 (what *Gutschrift* means).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -26,8 +25,7 @@ from attrs import frozen
 
 from ..core.documents import DocumentKind
 from ..core.money import Money
-
-_LETTER_BEFORE_DIGIT: Final = re.compile(r"(?<=[A-Za-z])(?=[0-9])")
+from ..lettering import written
 
 
 @frozen(kw_only=True)
@@ -185,8 +183,8 @@ class Language:
         return next(code for code, words in WORDS.items() if words is self.words)
 
     def money(self, amount: Money) -> str:
-        """Write an amount with all the digits of its currency; a code of letters stands apart from the figure."""
-        return _LETTER_BEFORE_DIGIT.sub("\u00a0", amount.format(self.locale))
+        """Write an amount with all the digits of its currency."""
+        return written(amount, self.locale)
 
     def day(self, day: date) -> str:
         """Write a date in full."""

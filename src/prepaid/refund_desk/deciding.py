@@ -24,7 +24,6 @@ from .decisions import (
     load,
     refund_of,
     take,
-    unknown,
     waits_for_another,
 )
 
@@ -146,8 +145,7 @@ def reject(
 
     def work(tx: Tx) -> RequestedRefund:
         held = refund_requests.hold(tx, act.request.id)
-        if held is None:
-            raise unknown()
+        assert held is not None  # noqa: S101 - a request never goes away
         if held.request.state == "rejected":
             return held.request
         if not held.request.is_open:

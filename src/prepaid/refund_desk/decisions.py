@@ -12,7 +12,6 @@ from ..core.clawback import by_credit
 from ..core.errors import (
     AmountOutOfRange,
     CurrencyMismatch,
-    IntegrityFault,
     KeyConflict,
     NotAllowed,
     NotFound,
@@ -120,8 +119,7 @@ def hold(tx: Tx, act: Decision) -> StoredRequest | RequestedRefund:
         KeyConflict: Another amount was approved.
     """
     held = refund_requests.hold(tx, act.request.id)
-    if held is None:
-        raise unknown()
+    assert held is not None  # noqa: S101 - a request never goes away
     request = held.request
     if request.state in ("rejected", "withdrawn"):
         raise WrongState(f"This request was {request.state}.", field="refund", state=request.state)
@@ -154,8 +152,8 @@ def decided(tx: Tx, context: Context, act: Decision, target: RequestState, **ans
         "note": act.note,
         "approved": None if target == "rejected" else act.amount.units,
     }
-    if not refund_requests.step(tx, act.request.id, target, **values, **answer):
-        raise IntegrityFault("A request that is held was decided by somebody else.")
+    stepped = refund_requests.step(tx, act.request.id, target, **values, **answer)
+    assert stepped  # noqa: S101 - its row is held, and it was open
     _note(tx, context, act, "refund-reject" if target == "rejected" else "refund-approve", **answer)
     outbox.emit(
         tx,
@@ -173,7 +171,16 @@ def decided(tx: Tx, context: Context, act: Decision, target: RequestState, **ans
 
 def _note(tx: Tx, context: Context, act: Decision, action: str, **answer: str) -> None:
     after = {"amount": str(act.amount), "customer": act.request.customer, "subject": act.request.subject_id, **answer}
-    audit.record(tx, context, actor=act.actor, action=action, target=act.request.id, reason=act.reason, after=after)
+    audit.record(
+        tx,
+        context,
+        actor=act.actor,
+        action=action,
+        target=act.request.id,
+        customer=act.request.customer,
+        reason=act.reason,
+        after=after,
+    )
 
 
 def refund_of(
@@ -218,13 +225,6 @@ def refund_of(
 def take(
     tx: Tx, context: Context, refund: Refund, held: returning.Held | None, *, prepared: returning.Prepared
 ) -> None:
-    """Take the credit of a refund that was worked out from what its top-up has.
-
-    Raises:
-        IntegrityFault: It is not there.
-    """
-    taken = held is not None and returning.take_for_refund(
-        tx, context, refund, held=held, prepared=prepared, own_only=True
-    )
-    if not taken:
-        raise IntegrityFault("Credit that is eligible for a refund is not there.")
+    """Take the credit of a refund that was worked out, all of it from the top-up's own grants."""
+    assert held is not None  # noqa: S101 - a refund of it was worked out
+    returning.take_for_refund(tx, context, refund, held=held, prepared=prepared, own_only=True)

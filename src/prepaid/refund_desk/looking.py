@@ -11,8 +11,8 @@ from ..core.errors import InvalidRequest
 from ..core.pages import Page, make_cursor, read_cursor
 from ..core.refund_requests import OPEN_REQUESTS, REQUEST_STEPS, RequestedRefund, RequestState
 from ..core.refunds import Refund
-from ..store import Tx, operations, refund_requests, refunds
-from ..store.operations import AuditEntry
+from ..store import Tx, audits, refund_requests, refunds
+from ..store.audits import AuditEntry
 from .decisions import unknown
 
 QUEUES: Final[dict[str, tuple[RequestState, ...]]] = {
@@ -66,7 +66,7 @@ def case_of(context: Context, request_id: object) -> RefundCase:
             raise unknown()
         known = None if request.refund_id is None else refunds.find(tx, request.refund_id)
         targets = [wanted, *((request.refund_id,) if request.refund_id else ())]
-        history = tuple(operations.audit_of(tx, targets))
+        history = tuple(audits.of_targets(tx, targets))
         return RefundCase(request=request, refund=None if known is None else known.refund, history=history)
 
     return context.database.read(read)

@@ -131,6 +131,7 @@ class _Record:
             actor=self.actor,
             action="refund-record",
             target=self.topup_id,
+            customer=self.customer,
             reason=self.reason,
             after=after,
         )

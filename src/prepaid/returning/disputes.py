@@ -61,7 +61,9 @@ def book_dispute(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopu
     if "withdrawn" in steps and "lost" not in steps:
         after = _keep(tx, context, act, after)
     _book_fee(tx, context, act)
-    disputes.book(tx, stored, booked=after.booked, hold_id=after.hold_id, lost_turn=after.lost_turn, **after.figures)
+    kept = {"booked": after.booked, "hold_id": after.hold_id, "lost_turn": after.lost_turn}
+    recorded = disputes.book(tx, stored, **kept, **after.figures)  # type: ignore[arg-type]
+    assert recorded  # noqa: S101 - its row is held
     return True
 
 
@@ -250,7 +252,7 @@ def _freeze(tx: Tx, context: Context, act: _Act) -> None:
     policy = operations.read_setting(tx, DISPUTES_SETTING) or {}
     customer = act.held.stored.topup.customer
     if policy.get("freeze") and customer_rows.set_frozen(tx, customer, context.now()):
-        audit.record(tx, context, actor="system", action="freeze", target=customer, reason=f"dispute {act.dispute.id}")
+        audit.of_customer(tx, context, customer, actor="system", action="freeze", reason=f"dispute {act.dispute.id}")
 
 
 def _let_go(tx: Tx, context: Context, act: _Act, before: _State) -> None:

@@ -34,8 +34,8 @@ def paid_from(refund: Refund) -> AccountRef:
 
 def take_for_refund(
     tx: Tx, context: Context, refund: Refund, *, held: Held, prepared: Prepared, own_only: bool
-) -> bool:
-    """Take the credit and the claw-back of a refund from its wallet; False if holds or debts do not leave so much.
+) -> None:
+    """Take the credit and the claw-back of a refund from its wallet.
 
     Args:
         tx: The transaction that holds the top-up and its wallet.
@@ -43,17 +43,17 @@ def take_for_refund(
         refund: The refund, with what it takes.
         held: How its top-up stands.
         prepared: Accounts.
-        own_only: It has to fit the top-up's own grants; else it is taken all the same, below zero if need be.
+        own_only: It fits the top-up's own grants and what is free of the wallet; else it is taken all the same,
+            below zero if need be.
+
+    Raises:
+        IntegrityFault: It has to fit, and does not.
     """
     credit, clawback = refund.credit.units, refund.clawback.units
     taken = held.own_grants(credit, clawback) if own_only else held.any_grants(tx, credit, clawback)
-    if own_only and any(part.grant is None for part in taken.parts):
-        return False
     takings = _takings(context, refund, taken)
-    if not takings:
-        return True
-    after = moving.take(tx, context, held.wallet, takings=takings, only_free=own_only, system=prepared.system)
-    return after is not None
+    if takings:
+        moving.take(tx, context, held.wallet, takings=takings, only_free=own_only, system=prepared.system)
 
 
 def _takings(context: Context, refund: Refund, taken: Taken) -> list[moving.Taking]:

@@ -144,11 +144,14 @@ def suspend(tx: Tx, context: Context, topup: Topup, paid: Fee, *, system: wallet
         reason=reason,
     )
     if reason == HELD:  # no attack, and nothing wrong with the payment
-        audit.record(tx, context, actor=f"gateway:{topup.gateway}", action="identity-held", target=topup.id)
+        actor = f"gateway:{topup.gateway}"
+        audit.record(tx, context, actor=actor, action="identity-held", target=topup.id, customer=topup.customer)
         return
     # Under a name of its own: the same may have been told before, when nothing was captured yet and it was refused.
     about = f"{topup.id}/review/{reason}"
-    audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=about)
+    audit.security(
+        tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=about, customer=topup.customer
+    )
 
 
 def _suspense_header(context: Context, topup: Topup) -> Header:

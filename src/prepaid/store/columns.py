@@ -91,6 +91,8 @@ MONEY_COLUMNS: dict[str, tuple[str, ...]] = {
     "invoice": ("net", "tax", "total", "sequence"),
     "tax_entry": ("base", "amount"),
     "meter": ("residue",),
+    "rollup": ("through", "mark"),
+    "rollup_day": ("amount", "transfers"),
 }
 """Columns that must be integers even on an engine that takes anything."""
 

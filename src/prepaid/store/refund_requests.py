@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, cast
 
 from attrs import frozen
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import and_, insert, select, update
 
 from ..core.money import Money
 from ..core.refund_requests import OPEN_REQUESTS, RequestedRefund, RequestState, Subject, request_sources
@@ -99,14 +98,6 @@ def of_states(tx: Tx, states: tuple[RequestState, ...], *, after: str | None, li
     return [_from_row(row).request for row in tx.execute(wanted.order_by(_request.c.id).limit(limit))]
 
 
-def count_open(tx: Tx) -> int:
-    """Count the requests that wait for an operator."""
-    wanted = select(func.count(_request.c.id)).where(
-        _request.c.book_id == tx.book_id, _request.c.state.in_(OPEN_REQUESTS)
-    )
-    return int(tx.execute(wanted).scalar_one())
-
-
 def step(tx: Tx, request_id: str, target: RequestState, **values: Any) -> bool:
     """Move a request to ``target`` if its state still allows it, and lock its row; False otherwise."""
     if target not in OPEN_REQUESTS:
@@ -125,11 +116,6 @@ def follow(tx: Tx, refund_id: str, target: RequestState) -> None:
         _request.c.state.in_(request_sources(target)),
     )
     tx.execute(statement.values(state=target))
-
-
-def decided(request: RequestedRefund, *, by: str, note: str, now: datetime) -> dict[str, Any]:
-    """Give the columns that say who decided a request and what its customer is told."""
-    return {"decided_by": by, "note": note, "decided_at": now}
 
 
 def _from_row(row: Any) -> StoredRequest:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, SmallInteger, String, UniqueConstraint, text
 
-from . import columns, schema_identity, schema_payments, schema_promotions, schema_tax
+from . import columns, schema_digest, schema_identity, schema_payments, schema_promotions, schema_rollups, schema_tax
 from .columns import (
     BINARY,
     HASH,
@@ -47,8 +47,13 @@ redemption = schema_promotions.redemption
 code_attempt = schema_promotions.code_attempt
 voucher = schema_promotions.voucher
 
+digest = schema_digest.digest
+
 identity = schema_identity.identity
 identity_case = schema_identity.identity_case
+
+rollup = schema_rollups.rollup
+rollup_day = schema_rollups.rollup_day
 
 tax_profile = schema_tax.tax_profile
 tax_rule = schema_tax.tax_rule
@@ -372,10 +377,16 @@ audit = table(
     Column("actor", KEY, nullable=False),
     Column("action", WORD, nullable=False),
     Column("target", KEY, nullable=False),
+    # Whom it was about, if anybody: their acts are found whatever they were done to.
+    Column("customer", KEY),
     Column("reason", PROSE, nullable=False),
     Column("state_before", PROSE, nullable=False),
     Column("state_after", PROSE, nullable=False),
     Index(None, "book_id", "at"),
+    Index(None, "book_id", "actor", "id"),
+    Index(None, "book_id", "action", "id"),
+    Index(None, "book_id", "target", "id"),
+    Index(None, "book_id", "customer", "id"),
     to_book(),
 )
 
@@ -410,6 +421,7 @@ APPEND_ONLY: tuple[str, ...] = tuple(
         "tax_id_check",
         "location_evidence",
         "tax_entry",
+        "digest",
     )
 )
 """Tables whose rows triggers keep from being changed or removed."""

@@ -197,3 +197,13 @@ def correction_state(tx: Tx, correction_id: str) -> tuple[str, str] | None:
     wanted = select(_correction.c.state, _correction.c.actor)
     row = tx.execute(wanted.where(_correction.c.book_id == tx.book_id, _correction.c.id == correction_id)).first()
     return None if row is None else (row.state, row.actor)
+
+
+def customer_of(tx: Tx, correction_id: str) -> str | None:
+    """Give whose document a correction is about; None if there is none."""
+    its = (_invoice.c.book_id == _correction.c.book_id) & (_invoice.c.id == _correction.c.invoice_id)
+    wanted = select(_invoice.c.customer).select_from(_correction.join(_invoice, its))
+    found: str | None = tx.execute(
+        wanted.where(_correction.c.book_id == tx.book_id, _correction.c.id == correction_id)
+    ).scalar()
+    return found

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from ..config import Context
-from ..core.errors import AmountOutOfRange
+from ..core.errors import AmountOutOfRange, IntegrityFault
 from ..core.grants import Burn
 from ..core.reversals import ChargedPart, Returned, give_back
 from ..core.taking import spread
@@ -69,7 +69,7 @@ class Giving:
 
 def take(
     tx: Tx, context: Context, wallet: Wallet, *, takings: Sequence[Taking], only_free: bool, system: Accounts
-) -> Wallet | None:
+) -> Wallet:
     """Take credit from a held wallet by one or more transactions, and give the wallet after them.
 
     Args:
@@ -77,17 +77,19 @@ def take(
         context: The billing system.
         wallet: The wallet as it is.
         takings: What is taken, in order.
-        only_free: None, and nothing is posted, if holds or debts do not leave so much; else it is taken all the same.
+        only_free: Take it of grants alone, and of what nothing reserves; else it is taken all the same.
         system: The accounts that get it.
 
     Raises:
+        IntegrityFault: It has to be free, and is not: who asks has looked while the wallet was held.
         AmountOutOfRange: The balance would leave what 64 bits hold.
     """
     lines = [taking.lines() for taking in takings]
     total, rows = sum(line.amount for found, _ in lines for line in found), sum(len(found) for found, _ in lines)
     if only_free:
-        if not ledger.take_free(tx, wallet.id, total, rows=rows):
-            return None
+        granted = all(part.grant is not None for taking in takings for part in taking.parts)
+        if not granted or not ledger.take_free(tx, wallet.id, total, rows=rows):
+            raise IntegrityFault("Credit that was free a moment ago is not there.")
     elif not ledger.take(tx, wallet.id, total, rows=rows):
         raise AmountOutOfRange("The debt would be larger than the ledger can hold.", field="amount")
     grants.take(tx, [part for taking in takings for part in taking.parts])

@@ -7,9 +7,11 @@ compares the two.
 import sqlalchemy as sa
 
 from prepaid.store.migrations import (
+    foundation_digest,
     foundation_ledger,
     foundation_payments,
     foundation_promotions,
+    foundation_rollups,
     foundation_tax,
 )
 from prepaid.store.migrations.building import (
@@ -44,6 +46,7 @@ APPEND_ONLY = (
     "tax_id_check",
     "location_evidence",
     "tax_entry",
+    "digest",
 )
 
 
@@ -250,6 +253,7 @@ def _audit() -> None:
         sa.Column("actor", KEY, nullable=False),
         sa.Column("action", WORD, nullable=False),
         sa.Column("target", KEY, nullable=False),
+        sa.Column("customer", KEY),
         sa.Column("reason", PROSE, nullable=False),
         sa.Column("state_before", PROSE, nullable=False),
         sa.Column("state_after", PROSE, nullable=False),
@@ -257,6 +261,8 @@ def _audit() -> None:
         refers("book"),
     )
     index("audit", "book_id", "at")
+    for column in ("actor", "action", "target", "customer"):
+        index("audit", "book_id", column, "id")
 
 
 def _job_lease() -> None:
@@ -326,4 +332,7 @@ TABLES = (
     _audit,
     _job_lease,
     _setting,
+    foundation_rollups.rollup,
+    foundation_rollups.rollup_day,
+    foundation_digest.digest,
 )
