@@ -140,6 +140,8 @@ def test_the_rules_are_those_that_were_set(billing):
     assert ops.refunds.rules() == RefundRules(
         two_person_above=(eur("500"),), topups_within=timedelta(days=90), charges_within=None, freezes=True
     )
+    assert ops.refunds.rules().needs_two(eur("500.01"))
+    assert not ops.refunds.rules().needs_two(eur("500"))
 
 
 @SQLITE

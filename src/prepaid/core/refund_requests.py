@@ -227,23 +227,6 @@ def refund_policy(record: dict[str, Any] | None) -> RefundPolicy:
     return RefundPolicy(**{name: timedelta(seconds=seconds) for name, seconds in kept.items()})
 
 
-@frozen(kw_only=True)
-class RefundRules:
-    """What a book has set about money that goes back.
-
-    Attributes:
-        two_person_above: Refunds of more take two operators; one `Money` per currency, none if never.
-        topups_within: How long after a top-up was credited customers may ask; always if None.
-        charges_within: How long after a charge was posted; always if None.
-        freezes: A customer who disputes a payment is frozen.
-    """
-
-    two_person_above: tuple[Money, ...]
-    topups_within: timedelta | None
-    charges_within: timedelta | None
-    freezes: bool
-
-
 def _above(value: object) -> Amounts:
     return one_per_currency(value, field="two_person_above", zero=True)
 
@@ -265,6 +248,27 @@ class Approvals:
     def record(self) -> dict[str, Any]:
         """Give the rule as plain values."""
         return {"two_person_above": {each.currency: str(each.units) for each in self.two_person_above}}
+
+
+@frozen(kw_only=True)
+class RefundRules:
+    """What a book has set about money that goes back.
+
+    Attributes:
+        two_person_above: Refunds of more take two operators; one `Money` per currency, none if never.
+        topups_within: How long after a top-up was credited customers may ask; always if None.
+        charges_within: How long after a charge was posted; always if None.
+        freezes: A customer who disputes a payment is frozen.
+    """
+
+    two_person_above: tuple[Money, ...]
+    topups_within: timedelta | None
+    charges_within: timedelta | None
+    freezes: bool
+
+    def needs_two(self, amount: Money) -> bool:
+        """Tell whether a refund of an amount of credit takes two operators."""
+        return Approvals(self.two_person_above).needs_two(amount)
 
 
 def approvals(record: dict[str, Any] | None) -> Approvals:
