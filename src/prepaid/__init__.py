@@ -52,7 +52,7 @@ from .core.promotions import Bonus, Discount, Fixed, Percent, Promotion, Tiers
 from .core.quotes import Quote
 from .core.rates import Rate
 from .core.redemption import Redemption
-from .core.refund_requests import EligibleRefund, RequestedRefund
+from .core.refund_requests import EligibleRefund, RefundRules, RequestedRefund
 from .core.refunds import Dispute, Refund
 from .core.tax_rules import TaxComponent, TaxRule
 from .core.taxation import TaxDecision, TaxLine
@@ -180,6 +180,7 @@ __all__ = [
     "Refund",
     "RefundCase",
     "RefundRefused",
+    "RefundRules",
     "Registration",
     "RequestRefused",
     "RequestedRefund",

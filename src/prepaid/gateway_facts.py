@@ -8,6 +8,7 @@ asked or not.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from attrs import evolve, frozen

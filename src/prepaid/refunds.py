@@ -90,6 +90,45 @@ def _as_eligible(line: Transaction) -> EligibleRefund:
     )
 
 
+def eligible_of(context: Context, customer_id: str, subject_id: object) -> EligibleRefund:
+    """Say of one top-up or charge how much may be asked back, and why not more.
+
+    Raises:
+        RefundRefused: It is a top-up that is not credited, with the reason.
+        NotFound: Unknown, or another customer's.
+    """
+    customer, wanted = customers.require(context, customer_id).id, object_id(subject_id, field="refund")
+    return context.database.read(lambda tx: _eligible(tx, context, customer, wanted))
+
+
+def _eligible(tx: Tx, context: Context, customer: str, subject_id: str) -> EligibleRefund:
+    if subject_id.startswith("top_"):
+        return _topup_eligible(tx, context, customer, subject_id)
+    charge = ledger.find_charge(tx, subject_id)
+    if charge is None or charge.owner != customer:
+        raise _unknown()
+    return _charge_eligible(tx, context, charge)
+
+
+def _topup_eligible(tx: Tx, context: Context, customer: str, topup_id: str) -> EligibleRefund:
+    stored = topups.find(tx, topup_id)
+    if stored is None or stored.topup.customer != customer:
+        raise _unknown()
+    found = returning.topups_eligible(tx, context, [topup_id])
+    if not found:
+        reason = "review" if stored.topup.state == "review" else "unpaid"
+        raise RefundRefused(REASONS[reason], reason=reason, field="refund")
+    return found[0]
+
+
+def _charge_eligible(tx: Tx, context: Context, charge: PostedCharge) -> EligibleRefund:
+    try:
+        reversing.reversible(charge, None)
+    except WrongState:
+        raise _unknown() from None  # a refund, an expiry: nothing that can be asked back
+    return returning.charge_eligible(tx, context, charge)
+
+
 def request(
     context: Context, customer_id: str, subject_id: object, amount: object, *, reason: object, key: object
 ) -> RequestedRefund:
@@ -146,33 +185,8 @@ class _Request:
             return known.request
         if customer_rows.frozen_at(tx, self.customer) is not None:
             raise CustomerFrozen("The customer is frozen.", field="customer")
-        self._check(tx, self._eligible(tx))
+        self._check(tx, _eligible(tx, self.context, self.customer, self.subject_id))
         return self._keep(tx)
-
-    def _eligible(self, tx: Tx) -> EligibleRefund:
-        if self.subject_id.startswith("top_"):
-            return self._of_topup(tx)
-        charge = ledger.find_charge(tx, self.subject_id)
-        if charge is None or charge.owner != self.customer:
-            raise _unknown()
-        return self._of_charge(tx, charge)
-
-    def _of_topup(self, tx: Tx) -> EligibleRefund:
-        stored = topups.find(tx, self.subject_id)
-        if stored is None or stored.topup.customer != self.customer:
-            raise _unknown()
-        found = returning.topups_eligible(tx, self.context, [self.subject_id])
-        if not found:
-            reason = "review" if stored.topup.state == "review" else "unpaid"
-            raise RefundRefused(REASONS[reason], reason=reason, field="refund")
-        return found[0]
-
-    def _of_charge(self, tx: Tx, charge: PostedCharge) -> EligibleRefund:
-        try:
-            reversing.reversible(charge, None)
-        except WrongState:
-            raise _unknown() from None  # a refund, an expiry: nothing that can be asked back
-        return returning.charge_eligible(tx, self.context, charge)
 
     def _check(self, tx: Tx, found: EligibleRefund) -> None:
         """Refuse more than may be asked back.

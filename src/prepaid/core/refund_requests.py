@@ -250,6 +250,27 @@ class Approvals:
         return {"two_person_above": {each.currency: str(each.units) for each in self.two_person_above}}
 
 
+@frozen(kw_only=True)
+class RefundRules:
+    """What a book has set about money that goes back.
+
+    Attributes:
+        two_person_above: Refunds of more take two operators; one `Money` per currency, none if never.
+        topups_within: How long after a top-up was credited customers may ask; always if None.
+        charges_within: How long after a charge was posted; always if None.
+        freezes: A customer who disputes a payment is frozen.
+    """
+
+    two_person_above: tuple[Money, ...]
+    topups_within: timedelta | None
+    charges_within: timedelta | None
+    freezes: bool
+
+    def needs_two(self, amount: Money) -> bool:
+        """Tell whether a refund of an amount of credit takes two operators."""
+        return Approvals(self.two_person_above).needs_two(amount)
+
+
 def approvals(record: dict[str, Any] | None) -> Approvals:
     """Undo `Approvals.record`; without one no refund takes two."""
     kept = (record or {}).get("two_person_above", {})

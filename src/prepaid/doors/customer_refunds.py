@@ -24,6 +24,10 @@ class CustomerRefunds:
         """List top-ups and charges, each with how much may be asked back; see `prepaid.refunds.eligible`."""
         return refunds.eligible(self._context, self._id, cursor=cursor, limit=limit)
 
+    def eligible_of(self, subject_id: str) -> EligibleRefund:
+        """Say of one top-up or charge how much may be asked back; see `prepaid.refunds.eligible_of`."""
+        return refunds.eligible_of(self._context, self._id, subject_id)
+
     def request(self, subject_id: str, amount: Money, *, reason: str, key: str) -> RequestedRefund:
         """Ask for a part of a top-up's credit, or of a charge, back; see `prepaid.refunds.request`."""
         return refunds.request(self._context, self._id, subject_id, amount, reason=reason, key=key)

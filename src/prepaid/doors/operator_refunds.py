@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .. import disputes, permissions, refund_desk
 from ..core.money import Money
 from ..core.pages import Page
-from ..core.refund_requests import RequestedRefund
+from ..core.refund_requests import EligibleRefund, RefundRules, RequestedRefund
 from ..core.refunds import Dispute, Refund
 from ..refund_desk import RefundCase
 
@@ -38,6 +38,23 @@ class OperatorRefunds:
             NotAllowed: Without ``refunds.read``.
         """
         return refund_desk.case_of(self._door.allow(permissions.REFUNDS_READ), refund_id)
+
+    def eligible_of(self, subject_id: str, *, by_hand: bool = False) -> EligibleRefund:
+        """Say how much of a top-up or a charge can be given back now; see `prepaid.refund_desk.eligible_of`.
+
+        Raises:
+            NotAllowed: Without ``refunds.read``.
+        """
+        context = self._door.allow(permissions.REFUNDS_READ)
+        return refund_desk.eligible_of(context, subject_id, by_hand=by_hand)
+
+    def rules(self) -> RefundRules:
+        """Read what the book has set about refunds and disputes.
+
+        Raises:
+            NotAllowed: Without ``refunds.read``.
+        """
+        return refund_desk.rules(self._door.allow(permissions.REFUNDS_READ))
 
     def approve(self, refund_id: str, *, amount: Money | None = None, reason: str, note: str = "") -> RequestedRefund:
         """Approve a request, whole or in part; see `prepaid.refund_desk.approve`.

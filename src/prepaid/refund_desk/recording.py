@@ -64,7 +64,7 @@ def record(
     if credit.currency != stored.topup.total.currency:
         raise CurrencyMismatch(f"The top-up is in {stored.topup.total.currency}.", field="amount")
     prepared = returning.prepare(context, stored.topup.gateway, credit.currency)
-    act = None if case is None else Decision(case, credit, why, "", actor)
+    act = None if case is None else Decision(case, credit, why, case.note, actor)
     made = _Record(context, stored.topup.customer, wanted, credit, evidence, why, actor, act, prepared)
     try:
         return context.database.write(made.make)

@@ -3,9 +3,11 @@
 from .disputes import book_dispute
 from .eligibility import (
     charge_eligible,
+    charge_givable,
     charges_eligible,
     require_givable,
     topup_eligible,
+    topup_givable,
     topups_eligible,
 )
 from .refunds import follow, give_back_refund, settle_refund, take_for_refund
@@ -16,6 +18,7 @@ __all__ = [
     "Prepared",
     "book_dispute",
     "charge_eligible",
+    "charge_givable",
     "charges_eligible",
     "follow",
     "give_back_refund",
@@ -26,5 +29,6 @@ __all__ = [
     "settle_refund",
     "take_for_refund",
     "topup_eligible",
+    "topup_givable",
     "topups_eligible",
 ]

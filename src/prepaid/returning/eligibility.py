@@ -50,6 +50,14 @@ def topup_eligible(context: Context, sold: Sold, *, free: int, by_hand: bool) ->
     return _Rule(context, RefundPolicy(), context.now(), by_hand).judge(sold, free=free, is_asked=False)
 
 
+def topup_givable(tx: Tx, context: Context, topup_id: str, *, by_hand: bool) -> EligibleRefund | None:
+    """Say the same of a top-up that nobody holds; None if it is not credited."""
+    sold = standings.sold(tx, topup_id, context.now())
+    if sold is None:
+        return None
+    return topup_eligible(context, sold, free=_free(tx, sold.customer, sold.currency), by_hand=by_hand)
+
+
 def require_givable(context: Context, sold: Sold, *, gross_minor: int) -> None:
     """Refuse so little that it is no money, or a part that the gateway does not give back.
 
@@ -135,10 +143,19 @@ class _Rule:
 
 def charge_eligible(tx: Tx, context: Context, charge: PostedCharge) -> EligibleRefund:
     """Say how much of a charge may be asked back."""
+    asked = refund_requests.open_of(tx, [charge.transaction_id])
+    return _judged(_left_of(tx, charge), policy_of(tx), context.now(), is_asked=bool(asked))
+
+
+def charge_givable(tx: Tx, context: Context, charge: PostedCharge) -> EligibleRefund:
+    """Say how much of a charge an operator can give back, whenever it was and whether it was asked for or not."""
+    return _judged(_left_of(tx, charge), RefundPolicy(), context.now(), is_asked=False)
+
+
+def _left_of(tx: Tx, charge: PostedCharge) -> EligibleRefund:
     total = sum(part.amount for part in charge.parts)
     left = total - sum(given_back(tx, charge.transaction_id).values())
-    asked = refund_requests.open_of(tx, [charge.transaction_id])
-    found = EligibleRefund(
+    return EligibleRefund(
         kind="charge",
         id=charge.transaction_id,
         at=charge.posted_at,
@@ -149,7 +166,6 @@ def charge_eligible(tx: Tx, context: Context, charge: PostedCharge) -> EligibleR
         tax=Money.zero(charge.currency),
         clawback=Money.zero(charge.currency),
     )
-    return _judged(found, policy_of(tx), context.now(), is_asked=bool(asked))
 
 
 def charges_eligible(tx: Tx, context: Context, found: Sequence[EligibleRefund]) -> list[EligibleRefund]:
