@@ -244,6 +244,19 @@ def test_line_breaks_in_a_subject_neither_stop_the_mail_nor_add_headers(mailer, 
     assert mail.get_content() == "T\n"
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["=?utf-8?q?a=0D=0ABcc:_victim=40example.com?=", "=?utf-8?b?DQpCY2M6IHZpY3RpbUBleGFtcGxlLmNvbQ==?=",
+     "=?utf-8?q?a?= =?utf-8?q?=0ABcc:_victim=40example.com?=", "==??utf-8?q?=0ABcc:_v?=", "=\x00?utf-8?q?=0ABcc:_v?="],
+)  # fmt: skip
+def test_words_that_look_encoded_are_not_decoded_into_headers(mailer, postbox, words):
+    mailer.send(message(subject=f"Invoice from {words}"))
+    [mail] = postbox.mails
+    assert mail["Bcc"] is None
+    assert mail["Subject"].startswith("Invoice from =")
+    assert mail.get_content() == "T\n"
+
+
 def test_no_words_at_all_stop_a_mail_or_add_a_header(postbox):
     with serve(postbox) as port:
         mailer = plain_mailer(port, clock=FixedClock())

@@ -9,7 +9,7 @@ from attrs import frozen
 from ..engines import ENGINES, Engine
 from ..figures import TARGETS, Figure
 from ..stage import Stage
-from . import charges, connections, dashboards, history, hordak, imports, invoices, meters, taxes, topups
+from . import charges, connections, dashboards, exports, history, hordak, imports, invoices, meters, taxes, topups
 
 
 @frozen
@@ -57,6 +57,7 @@ SECTIONS: Mapping[str, Section] = {
     "pg-connections": Section(connections.connections, _CROWD),
     "hordak": Section(hordak.hordak, ("hordak-single", "hordak-batch")),
     **_OnEngine(dashboards.dashboard, ("pg", "sqlite"), ("dashboard",)).sections("dashboard"),
+    **_OnEngine(exports.exports, ("pg", "sqlite"), ("export", "export-memory")).sections("exports"),
     **_OnEngine(history.history, ("pg", "sqlite"), _GROWTH).sections("history"),
 }
 """What can be run, in the order in which it is: the longest last."""

@@ -10,6 +10,7 @@ tree of refusals.
 
 from . import permissions
 from .app import Prepaid
+from .core.digest import DigestSettings
 from .core.documents import Invoice, InvoiceLine, Party
 from .core.errors import (
     AmountOutOfRange,
@@ -30,6 +31,7 @@ from .core.errors import (
     PromotionRefused,
     QuoteChanged,
     QuoteExpired,
+    RefundRefused,
     RequestRefused,
     TaxProfileInvalid,
     TaxUndecided,
@@ -50,6 +52,7 @@ from .core.promotions import Bonus, Discount, Fixed, Percent, Promotion, Tiers
 from .core.quotes import Quote
 from .core.rates import Rate
 from .core.redemption import Redemption
+from .core.refund_requests import EligibleRefund, RefundRules, RequestedRefund
 from .core.refunds import Dispute, Refund
 from .core.tax_rules import TaxComponent, TaxRule
 from .core.taxation import TaxDecision, TaxLine
@@ -79,12 +82,17 @@ from .offering import GatewayOffer
 from .plugins import PluginInfo
 from .promoting import PromotionStatus
 from .reconciliation import ReconciliationItem, ReconciliationReport
+from .reconciling import KeptReconciliation
+from .refund_desk import RefundCase
 from .reporting.daily import Day
+from .reporting.digest_letter import DigestLetter
+from .reporting.exports import Exported, ExportFormat
 from .reporting.forward import RollForward
 from .reporting.gateways import GatewayFigures
 from .reporting.summary import Summary
 from .reporting.taxes import TaxSum
 from .store import configure_sqlite
+from .store.audits import AuditEntry
 from .store.tax_entries import TaxCorrection
 from .tax.importing import RuleDiff
 from .tax.records import CustomerTax, TaxIdStatus
@@ -96,6 +104,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Address",
     "AmountOutOfRange",
+    "AuditEntry",
     "Balance",
     "BillingRun",
     "Bonus",
@@ -110,10 +119,15 @@ __all__ = [
     "CustomerFrozen",
     "CustomerTax",
     "Day",
+    "DigestLetter",
+    "DigestSettings",
     "Discount",
     "Dispute",
+    "EligibleRefund",
     "Event",
     "Evidence",
+    "ExportFormat",
+    "Exported",
     "Finding",
     "Fixed",
     "GatewayError",
@@ -136,6 +150,7 @@ __all__ = [
     "Invoice",
     "InvoiceLine",
     "JobRun",
+    "KeptReconciliation",
     "KeyConflict",
     "Meter",
     "Money",
@@ -163,8 +178,12 @@ __all__ = [
     "RedeemedVoucher",
     "Redemption",
     "Refund",
+    "RefundCase",
+    "RefundRefused",
+    "RefundRules",
     "Registration",
     "RequestRefused",
+    "RequestedRefund",
     "ReturnResult",
     "RollForward",
     "RuleDiff",

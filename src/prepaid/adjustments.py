@@ -159,7 +159,7 @@ def grant(
         else:
             wallets.post_credits(tx, context, customer.id, credits=[credit], system=opened)
         after = {"amount": str(amount), "kind": kind, "transaction": header.transaction_id}
-        audit.record(tx, context, actor=actor, action="grant", target=customer.id, reason=reason, after=after)
+        audit.of_customer(tx, context, customer.id, actor=actor, action="grant", reason=reason, after=after)
         return header.transaction_id
 
     return _once(context, header, work)
@@ -264,7 +264,16 @@ def _void(tx: Tx, context: Context, header: Header, found: StoredGrant, *, reaso
         return None  # voided before it began
     else:
         raise WrongState("Nothing is left of this credit.", field="grant")
-    audit.record(tx, context, actor=header.actor, action="void-grant", target=found.id, reason=reason, before=before)
+    audit.record(
+        tx,
+        context,
+        actor=header.actor,
+        action="void-grant",
+        target=found.id,
+        customer=wallet.owner,
+        reason=reason,
+        before=before,
+    )
     return header.transaction_id if left.open == grants.OPEN else None
 
 
@@ -276,7 +285,7 @@ def _take_back(
     # A grant that no key gave came with a top-up, as its bonus.
     source = PROMOTION if left.key_hash is None else grants.origin(tx, left.key_hash)
     ledger.take(tx, wallet.id, left.remaining)
-    grants.lower(tx, left.id, 0)
+    grants.lower(tx, left.id, 0, gone=left.remaining)
     after = accounts.hold_wallet_by_id(tx, wallet.id) or wallet
     system = {source: accounts.account_id(tx, source, wallet.currency) or 0}
     rows = Chain(after, system, before=wallet.balance, rows=1).rows(void_lines(source, left.remaining), [left.id])
@@ -318,8 +327,8 @@ def overdraft(context: Context, customer_id: str, amount: Money, *, reason: str,
             return
         accounts.set_floor(tx, wallet.id, -amount.units)
         before, after = {"overdraft": str(Money(-wallet.floor, currency))}, {"overdraft": str(amount)}
-        audit.record(
-            tx, context, actor=actor, action="overdraft", target=customer.id, reason=why, before=before, after=after
+        audit.of_customer(
+            tx, context, customer.id, actor=actor, action="overdraft", reason=why, before=before, after=after
         )
 
     context.database.write(work)
@@ -340,6 +349,6 @@ def freeze(context: Context, customer_id: str, *, frozen: bool, reason: str, act
     def work(tx: Tx) -> None:
         if customer_rows.set_frozen(tx, customer.id, context.now() if frozen else None):
             action = "freeze" if frozen else "unfreeze"
-            audit.record(tx, context, actor=actor, action=action, target=customer.id, reason=why)
+            audit.of_customer(tx, context, customer.id, actor=actor, action=action, reason=why)
 
     context.database.write(work)

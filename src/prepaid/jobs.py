@@ -15,7 +15,7 @@ from .config import Context
 from .core.errors import GatewayError, InvalidRequest
 from .core.schedule import next_look
 from .invoicing import delivery
-from .reporting import rolling
+from .reporting import digest, rolling
 from .store import Duplicate, Tx, operations, topups
 from .store.topups import StoredTopup
 from .tax import registers
@@ -38,6 +38,7 @@ LONGEST_STEP: Final = timedelta(minutes=5)
 HANDLERS: Final[dict[str, outbox.Handler]] = {
     outbox.EVENT: outbox.deliver_event,
     outbox.INVOICE_MAIL: delivery.mail,
+    outbox.DIGEST_MAIL: digest.mail,
 }
 
 
@@ -64,7 +65,7 @@ def run_due(context: Context, *, only: str | None = None, budget_s: int | None =
         context: The billing system.
         only: Run just this job: ``"meters"``, ``"credit"``, ``"webhooks"``,
             ``"topups"``, ``"identity"``, ``"promotions"``, ``"refunds"``, ``"tax-ids"``,
-            ``"rollups"`` or ``"outbox"``.
+            ``"rollups"``, ``"digest"`` or ``"outbox"``.
         budget_s: Begin nothing new after this many seconds.
 
     Raises:
@@ -231,6 +232,10 @@ def _sum_days(context: Context, until: datetime | None) -> int:
     return rolling.roll_up(context, stop_at=until)
 
 
+def _write_digests(context: Context, until: datetime | None) -> int:
+    return digest.write_due(context, stop_at=until)
+
+
 JOBS: Final[dict[str, Callable[[Context, datetime | None], int]]] = {
     "meters": _bill_meters,
     "credit": _credit_dates,
@@ -241,5 +246,6 @@ JOBS: Final[dict[str, Callable[[Context, datetime | None], int]]] = {
     "refunds": _pursue_refunds,
     "tax-ids": _verify_tax_ids,
     "rollups": _sum_days,
+    "digest": _write_digests,
     "outbox": _deliver_outbox,
 }

@@ -149,9 +149,10 @@ class SmtpMailer:
 
 
 def _header(value: str) -> str:
-    """Make one clean line: no breaks of any script, no controls, no half characters."""
+    """Make one clean line: no breaks of any script, no controls, no half characters, no encoded words."""
     clean = "".join(character if character.isprintable() else " " for character in value[: 4 * LONGEST_HEADER])
-    return " ".join(clean.split())[:LONGEST_HEADER]
+    # What looks encoded would be decoded when the header is made, breaks of lines with it.
+    return " ".join(clean.replace("=?", "= ?").split())[:LONGEST_HEADER]
 
 
 def _body(text: str) -> str:

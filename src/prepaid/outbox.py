@@ -22,6 +22,7 @@ log = logging.getLogger("prepaid.outbox")
 
 EVENT: Final = "event"
 INVOICE_MAIL: Final = "invoice-mail"
+DIGEST_MAIL: Final = "digest-mail"
 
 RETRY_AFTER: Final = tuple(
     timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 43200)
@@ -135,6 +136,15 @@ def drain(context: Context, handlers: Mapping[str, Handler], *, until: datetime 
                 delivered += _deliver(context, claimed, handlers[claimed.topic])
         if not tried:
             return delivered
+
+
+def deliver_now(context: Context, topic: str, dedupe_key: str, handler: Handler) -> bool:
+    """Deliver one effect if its time has come, and tell whether it was had, now or before."""
+    effect = context.database.read(lambda tx: outbox.find_due(tx, topic, dedupe_key, context.now()))
+    claimed = None if effect is None else _claim(context, effect)
+    if claimed is not None:
+        _deliver(context, claimed, handler)
+    return context.database.read(lambda tx: outbox.state_of(tx, topic, dedupe_key)) == "done"
 
 
 def _due(context: Context, topics: tuple[str, ...], now: datetime, batch: int) -> list[outbox.Effect]:

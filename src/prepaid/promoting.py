@@ -11,7 +11,6 @@ from . import audit
 from .config import Context, page_limit
 from .core.codes import code_identity
 from .core.errors import InvalidRequest, KeyConflict, NotFound, WrongState
-from .core.ids import check_text
 from .core.money import Money
 from .core.pages import Page, make_cursor, read_cursor
 from .core.promotion_records import promotion_record
@@ -58,7 +57,7 @@ def create(context: Context, promotion: object, *, reason: str, actor: str) -> P
         InvalidRequest: Not a `Promotion`; or a currency, gateway or budget that is not in use here.
         KeyConflict: Another promotion has this code.
     """
-    rule, why = _checked(context, promotion), _why(reason)
+    rule, why = _checked(context, promotion), audit.optional_reason(reason)
     stored = StoredPromotion(
         id=context.ids.new("prm"),
         rule=rule,
@@ -93,7 +92,7 @@ def change(context: Context, promotion: object, *, reason: str, actor: str) -> P
         NotFound: There is none with this code.
         WrongState: It was ended.
     """
-    rule, why = _checked(context, promotion), _why(reason)
+    rule, why = _checked(context, promotion), audit.optional_reason(reason)
 
     def work(tx: Tx) -> None:
         known = _hold(tx, rule.identity)
@@ -123,7 +122,7 @@ def end(context: Context, code: object, *, reason: str, actor: str) -> Promotion
         InvalidRequest: Not a code.
         NotFound: There is none with it.
     """
-    identity, why, now = code_identity(code), _why(reason), context.now()
+    identity, why, now = code_identity(code), audit.optional_reason(reason), context.now()
 
     def work(tx: Tx) -> None:
         known = _hold(tx, identity)
@@ -197,10 +196,6 @@ def _checked(context: Context, promotion: object) -> Promotion:
     for gateway in promotion.gateways:
         context.gateway(gateway)
     return promotion
-
-
-def _why(reason: object) -> str:
-    return check_text(reason, field="reason", longest=audit.MAX_REASON)
 
 
 def _hold(tx: Tx, identity: str) -> StoredPromotion:

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from . import audit, identity, promotions, repayment, settlement
+from . import audit, gateway_facts, identity, promotions, repayment, settlement
 from .config import Context, object_id, page_limit
 from .core.errors import InvalidRequest, KeyConflict, WrongState
 from .core.hashing import fingerprint, key_hash
@@ -54,25 +54,28 @@ def facts(context: Context, topup_id: object) -> TopupFacts:
     return facts_of(context, object_id(topup_id, field="topup"))
 
 
-def recheck(context: Context, topup_id: object, *, actor: str) -> Topup:
+def recheck(context: Context, topup_id: object, *, actor: str, reason: object = "") -> Topup:
     """Ask the gateway about a top-up again and settle it, with its refunds and disputes.
 
     Raises:
         NotFound: There is none of that id.
+        InvalidRequest: A reason that is no text, or too long.
         GatewayError: The gateway cannot be asked.
     """
-    stored = _load(context, topup_id)
-    wanted, now = stored.topup.id, context.now()
+    why, stored = audit.optional_reason(reason), _load(context, topup_id)
+    wanted, customer, now = stored.topup.id, stored.topup.customer, context.now()
 
     def work(tx: Tx) -> None:
-        audit.record(tx, context, actor=actor, action="recheck", target=wanted)
+        audit.record(tx, context, actor=actor, action="recheck", target=wanted, customer=customer, reason=why)
         topups.schedule_facts(tx, wanted, now, stored.polls)
 
     context.database.write(work)
     return settlement.settle(context, wanted).topup
 
 
-def confirm_transfer(context: Context, topup_id: object, *, received: object, reference: object, actor: str) -> Topup:
+def confirm_transfer(
+    context: Context, topup_id: object, *, received: object, reference: object, actor: str, reason: object = ""
+) -> Topup:
     """Say what came in for a top-up that nobody can ask about, and settle it.
 
     Args:
@@ -81,14 +84,16 @@ def confirm_transfer(context: Context, topup_id: object, *, received: object, re
         received: What came in, in whole minor units; it may differ from what was asked for.
         reference: The line of the bank statement, which settles one top-up only.
         actor: The operator.
+        reason: Why, for the audit.
 
     Raises:
         NotFound: There is none of that id.
-        InvalidRequest: Its gateway is asked, not told; or the reference settled another top-up.
+        InvalidRequest: Its gateway is asked, not told; the reference settled another top-up; or a reason that is
+            no text, or too long.
         InvalidAmount: Not positive whole minor units.
         KeyConflict: Something else was confirmed, and settled.
     """
-    amount = require_whole_minor(received)
+    amount, why = require_whole_minor(received), audit.optional_reason(reason)
     evidence = check_text(reference, field="reference", longest=MAX_EVIDENCE, empty=False)
     stored = _load(context, topup_id)
     if stored.topup.gateway == NO_GATEWAY:
@@ -102,8 +107,10 @@ def confirm_transfer(context: Context, topup_id: object, *, received: object, re
         if told != content:
             raise KeyConflict("Another receipt was confirmed for this top-up.", field="received")
         return stored.topup
-    if told != content:
-        _keep_confirmation(context, gateway, stored, content, received=amount, actor=actor)
+    if told != content and not _keep_confirmation(
+        context, gateway, stored, content, received=amount, actor=actor, reason=why
+    ):  # somebody else confirmed something at the same moment: look again
+        return confirm_transfer(context, topup_id, received=received, reference=reference, actor=actor, reason=reason)
     return settlement.settle(context, stored.topup.id).topup
 
 
@@ -115,7 +122,13 @@ def _keep_confirmation(
     *,
     received: Money,
     actor: str,
-) -> None:
+    reason: str,
+) -> bool:
+    """Keep what came in; False if the top-up is not as it was any more.
+
+    Raises:
+        InvalidRequest: It settled another top-up.
+    """
     topup, now = stored.topup, context.now()
     ref = PaymentRef(topup_id=topup.id, checkout_id=stored.checkout_id or "")
     payment = gateway.confirmed(ref, received=received, evidence=content["evidence"], at=now)
@@ -123,22 +136,24 @@ def _keep_confirmation(
     def work(tx: Tx) -> bool:
         owner = payments.owner(tx, topup.gateway, payment.payment_id or "")
         if owner is not None and owner != topup.id:
+            raise InvalidRequest("This reference settled another top-up.", field="reference")
+        told = {**content, "at": to_micros(now), "actor": actor}
+        if not topups.confirm(tx, topup.id, told, before=stored.confirmation):
             return False
-        topups.confirm(tx, topup.id, {**content, "at": to_micros(now), "actor": actor})
-        after = {**content, "received": str(received)}
         audit.record(
             tx,
             context,
             actor=actor,
             action="confirm-transfer",
             target=topup.id,
+            customer=topup.customer,
+            reason=reason,
             before=dict(stored.confirmation or {}),
-            after=after,
+            after={**content, "received": str(received)},
         )
         return True
 
-    if not context.database.write(work):
-        raise InvalidRequest("This reference settled another top-up.", field="reference")
+    return context.database.write(work)
 
 
 def resolve(context: Context, topup_id: object, *, action: object, reason: object, key: object, actor: str) -> Topup:
@@ -182,6 +197,7 @@ def resolve(context: Context, topup_id: object, *, action: object, reason: objec
         raise
     for refund in done:
         repayment.try_pursue(context, refund.id)
+    gateway_facts.book_disputes(context, stored.topup)
     return settlement.load(context, stored.topup.id).topup
 
 
@@ -322,7 +338,16 @@ def _end(
             became = topup.promotion and ("redeemed" if action == "credit_quoted" else "released")
             said = evolve(sold, promotion=became)
             selling.post(tx, context, said, prepared, actor=actor, payment_id=stored.payment_id or "")
-        audit.record(tx, context, actor=actor, action=f"resolve-{action}", target=topup.id, reason=reason, after=record)
+        audit.record(
+            tx,
+            context,
+            actor=actor,
+            action=f"resolve-{action}",
+            target=topup.id,
+            customer=topup.customer,
+            reason=reason,
+            after=record,
+        )
         if not all(repayment.adopt(tx, context, refund, system=back) for refund in made):
             raise WrongState("A refund at the gateway changed just now; look again.", field="topup")
         if not resolution.refund:

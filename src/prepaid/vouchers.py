@@ -14,7 +14,7 @@ from .config import Context, object_id, page_limit
 from .core import keys
 from .core.errors import AmountOutOfRange, CustomerFrozen, IntegrityFault, InvalidRequest, NotFound, PromotionRefused
 from .core.grants import NEVER
-from .core.ids import check_text, looks_like_id
+from .core.ids import looks_like_id
 from .core.instants import check_instant, local_day, to_micros
 from .core.money import MAX_UNITS, Money, require_whole_minor
 from .core.pages import Page, make_cursor, read_cursor
@@ -77,7 +77,7 @@ def create(
     context.currency_or_default(each.currency)
     if each.units * number > MAX_UNITS:
         raise AmountOutOfRange("All together are more than the ledger can hold.", field="amount")
-    now, shown, why = context.now(), check_prefix(prefix), check_text(reason, field="reason", longest=audit.MAX_REASON)
+    now, shown, why = context.now(), check_prefix(prefix), audit.optional_reason(reason)
     until = None if expires_at is None else check_instant(expires_at, field="expires_at")
     if until is not None and until <= now:
         raise InvalidRequest("expires_at is in the future.", field="expires_at")

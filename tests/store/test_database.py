@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -30,7 +30,8 @@ from prepaid import permissions as may
 from prepaid.gateways import SimulatedGateway
 from prepaid.store import configure_sqlite, schema, schema_status, upgrade_schema
 from prepaid.store.migrate import HEAD, VERSION_TABLE
-from prepaid.testing.clock import MovableClock
+from prepaid.testing.clock import START, MovableClock
+from prepaid.testing.mail import RecordingMailer
 from prepaid.testing.registers import ScriptedRegister
 from tests.use_cases.steps import PlainRenderer, checkout_of, start, top_up
 
@@ -228,14 +229,18 @@ def test_migrations_and_schema_make_the_same_tables_checks_and_indexes(engine, d
 def written(open_on, database_url, simulated):
     """Give an upgraded database with a row in every table that may only grow."""
     upgrade_schema(database_url)
-    billing = open_on(database_url, tax_id_registers=[ScriptedRegister()])
+    billing = open_on(database_url, tax_id_registers=[ScriptedRegister()], mailer=RecordingMailer())
     billing.customers.register("user-42", email="ada@example.com")
     billing.customers.evidence("user-42", Evidence(kind="ip", country="FR"))
     ada = billing.customer("user-42")
     ada.tax_profile.set(TaxProfile(address=Address(country="FR"), tax_id="FR40303265045"))
     top_up(billing, simulated)
-    billing.operator("alice", permissions=may.ALL).customers.overdraft("user-42", EUR["1"], reason="because")
+    alice = billing.operator("alice", permissions=may.ALL)
+    alice.customers.overdraft("user-42", EUR["1"], reason="because")
+    alice.digest.settings(email="cfo@example.com")
+    billing.run_due("digest")
     ada.invoices.pdf("TINV26-000001")
+    alice.reconcile("simulated", START, START + timedelta(days=1))
     return billing
 
 

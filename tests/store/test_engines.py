@@ -13,9 +13,9 @@ from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from prepaid import Address, ConfigurationError, Prepaid, Seller, TransactionAborted, configure_sqlite
-from prepaid.store import Database, Duplicate, upgrade_schema
+from prepaid.store import Database, Duplicate, audits, upgrade_schema
+from prepaid.store.audits import AuditFilter
 from prepaid.store.engines import is_duplicate, is_retryable
-from prepaid.store.operations import AuditEntry, add_audit, audit_page
 from tests.engines import SERVERS
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -320,13 +320,13 @@ def test_a_reader_sees_one_moment_of_all_tables(database):
 
     def meanwhile(tx):
         add_setting(tx, "b")
-        add_audit(tx, AuditEntry(at=NOW, actor="alice", action="look", target="b"))
+        audits.add(tx, at=NOW, actor="alice", action="look", target="b")
 
     def work(tx):
         count = text("SELECT count(*) FROM prepaid_setting")
         before = tx.execute(count).scalar()
         database.write(meanwhile)
-        return before, tx.execute(count).scalar(), audit_page(tx, before_id=None, limit=10)
+        return before, tx.execute(count).scalar(), audits.page(tx, AuditFilter(), before_id=None, limit=10)
 
     assert database.read(work) == (1, 1, [])
     assert len(settings(database)) == 2
@@ -349,11 +349,11 @@ def test_keys_that_differ_in_a_byte_are_two(database):
 def test_text_of_any_script_comes_back_as_it_was(database):
     said = "Zo\u00eb \u0424\u0451\u0434\u043e\u0440 \u6771\u4eac \U0001f98a 'quoted' \\ % \n end "
 
-    entry = AuditEntry(at=NOW, actor=said[:100], action="look", target=said, reason=said * 2000, before={"a": said})
-    database.write(lambda tx: add_audit(tx, entry))
+    entry = {"actor": said[:100], "action": "look", "target": said, "reason": said * 2000, "before": {"a": said}}
+    database.write(lambda tx: audits.add(tx, at=NOW, **entry))
 
-    [(_, kept)] = database.read(lambda tx: audit_page(tx, before_id=None, limit=2))
-    assert kept == entry
+    [kept] = database.read(lambda tx: audits.page(tx, AuditFilter(), before_id=None, limit=2))
+    assert {name: getattr(kept, name) for name in entry} == entry
 
 
 @pytest.mark.parametrize("database_url", SERVERS, indirect=True)

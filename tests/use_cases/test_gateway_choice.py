@@ -148,6 +148,29 @@ def test_another_confirmation_of_a_settled_transfer_is_a_conflict(three, awaited
 
 
 @SQLITE
+def test_two_operators_who_confirm_the_same_transfer_at_once_are_one_act(three, awaited, monkeypatch):
+    real, asked = BankTransferGateway.confirmed, []
+
+    def confirm(actor):
+        door = operator(three, actor).topups
+        return door.confirm_bank_transfer(awaited.id, received=eur("50"), reference="line 1")
+
+    def confirmed_and_then_another(self, ref, **options):
+        if not asked:
+            asked.append(ref)
+            monkeypatch.setattr(BankTransferGateway, "confirmed", real)
+            confirm("bob@nimbus.example")
+        return real(self, ref, **options)
+
+    monkeypatch.setattr(BankTransferGateway, "confirmed", confirmed_and_then_another)
+    assert confirm("alice@nimbus.example").state == "credited"
+
+    acts = operator(three).audit.list(action="confirm-transfer").items
+    assert [act.actor for act in acts] == ["bob@nimbus.example"]
+    assert three.check().ok
+
+
+@SQLITE
 def test_one_line_of_a_statement_settles_one_top_up(three, awaited):
     confirm(three, awaited)
     other = start(three, gateway="bank-transfer", customer=EVE)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .errors import InvalidRequest
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LONGEST_ZONE: Final = 64
+
+_OF_ONE_HOST: Final = ("Factory", "localtime", "posix", "posixrules", "right")
+"""Names that a system's zone files may have beside those of IANA."""
 
 
 def to_micros(instant: datetime) -> int:
@@ -60,3 +65,27 @@ def local_month(instant: datetime, timezone: str) -> str:
 def day_start(day: date, timezone: str) -> datetime:
     """Give the instant, in UTC, at which ``day`` begins in a time zone."""
     return datetime.combine(day, time(), ZoneInfo(timezone)).astimezone(UTC)
+
+
+def instant_of(day: date, hour: int, timezone: str) -> datetime:
+    """Give the instant, in UTC, of a whole hour of a day: the first of two, and the next if there is none."""
+    return datetime.combine(day, time(hour), ZoneInfo(timezone)).astimezone(UTC)
+
+
+def check_timezone(value: object, *, field: str = "timezone") -> str:
+    """Return the name of a time zone that every host can read.
+
+    Raises:
+        InvalidRequest: Not an IANA time zone.
+    """
+    wrong = InvalidRequest(f"{field} is an IANA time zone such as 'Europe/Berlin'.", field=field)
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ZONE:
+        raise wrong
+    try:
+        key = ZoneInfo(value).key
+    except (OSError, ValueError, KeyError):
+        raise wrong from None
+    # What only this host's files have, another host cannot read.
+    if key.split("/")[0] in _OF_ONE_HOST:
+        raise wrong
+    return key

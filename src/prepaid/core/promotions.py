@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 
@@ -27,7 +26,7 @@ from .countries import country_code
 from .errors import InvalidRequest
 from .grants import check_priority
 from .ids import check_key, check_text
-from .instants import check_instant, day_start
+from .instants import check_instant, check_timezone, day_start
 from .money import EXACT, Money, check_currency, minor_unit, parse_decimal
 
 MOST_BONUS_PERCENT: Final = 1000
@@ -36,9 +35,6 @@ MOST_USES: Final = 1_000_000_000
 MOST_TIERS: Final = 20
 MOST_NAMED: Final = 1000
 """Customers, groups, countries, gateways or currencies that a promotion may name."""
-
-_OF_ONE_HOST: Final = ("Factory", "localtime", "posix", "posixrules", "right")
-"""Names that a system's zone files may have beside those of IANA."""
 
 _PARTS: Final = 10_000
 """Of one percent: the finest percentage is one of them."""
@@ -206,18 +202,6 @@ def _effect(value: object) -> Effect:
     return ordered[0] if len(ordered) == 1 else (ordered[0], ordered[1])
 
 
-def _zone(value: object) -> str:
-    wrong = InvalidRequest("timezone is an IANA time zone such as 'Europe/Berlin'.", field="timezone")
-    try:
-        key = ZoneInfo(check_text(value, field="timezone", longest=64, empty=False)).key
-    except (OSError, ValueError, KeyError):
-        raise wrong from None
-    # What only this host's files have, another host cannot read: it would credit no payment of such a promotion.
-    if key.split("/")[0] in _OF_ONE_HOST:
-        raise wrong
-    return key
-
-
 def _minimum(value: Money | Sequence[Money] | None) -> Amounts:
     return one_per_currency(value, field="minimum")
 
@@ -325,7 +309,7 @@ class Promotion:
 
     code: str = field(converter=_written_code)
     effect: Effect = field(converter=_effect)
-    timezone: str = field(default="UTC", converter=_zone, kw_only=True)
+    timezone: str = field(default="UTC", converter=check_timezone, kw_only=True)
     valid_from: date | datetime | None = field(default=None, kw_only=True)
     valid_until: date | datetime | None = field(default=None, kw_only=True)
     uses_total: int | None = field(default=None, validator=_count("uses_total"), kw_only=True)

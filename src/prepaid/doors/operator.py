@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import date, datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 
 from .. import (
     adjustments,
     customers,
     gateway_status,
     permissions,
-    reconciliation,
+    reconciling,
     reviewing,
     settings_store,
 )
@@ -27,9 +27,12 @@ from ..core.topups import Topup
 from ..gateway_facts import TopupFacts
 from ..plugins import PluginInfo, Plugins
 from ..reconciliation import ReconciliationReport
+from ..reconciling import KeptReconciliation
 from ..tax import approvals
+from .operator_digest import OperatorDigest
 from .operator_identity import OperatorIdentity
 from .operator_promotions import OperatorPromotions, OperatorVouchers
+from .operator_refunds import OperatorDisputes, OperatorRefunds
 from .operator_reports import OperatorAudit, OperatorReports
 from .operator_tax import OperatorTax
 
@@ -39,12 +42,15 @@ class OperatorDoor:
 
     Attributes:
         audit: Who did what.
+        disputes: Payments that their customers dispute at their bank.
         customers: Customers and what an operator changes on their wallets.
+        digest: A mail of each day's figures.
         gateways: How the gateways are, and who may pay there.
         identity: When customers have to be verified, and who is.
         promotions: Promotions and what they gave.
+        refunds: Refunds that customers ask for.
         reports: Figures.
-        settings: Thresholds, the burn order and the limits of top-ups.
+        settings: Thresholds, the burn order, the limits of top-ups and the accounts of the journal.
         tax: Tax rules, tax ids and what may have to be corrected.
         topups: Top-ups that need a look.
         vouchers: Codes that are credit.
@@ -56,16 +62,20 @@ class OperatorDoor:
         """Open the door.
 
         Raises:
-            InvalidRequest: No actor, a permission that does not exist, or not a customer id.
+            InvalidRequest: No actor, one that the audit would take for another, a permission that does not exist,
+                or not a customer id.
         """
         self._context, self._plugins, self._granted = context, plugins, _known(granted)
-        self.actor = check_key(actor, field="actor")
+        self.actor = _operator(actor)
         self._own = None if customer_id is None else check_key(customer_id, field="customer_id")
         self.audit = OperatorAudit(self)
         self.customers = OperatorCustomers(self)
+        self.disputes = OperatorDisputes(self)
+        self.digest = OperatorDigest(self)
         self.gateways = OperatorGateways(self)
         self.identity = OperatorIdentity(self)
         self.promotions = OperatorPromotions(self)
+        self.refunds = OperatorRefunds(self)
         self.reports = OperatorReports(self)
         self.settings = OperatorSettings(self)
         self.tax = OperatorTax(self)
@@ -101,13 +111,26 @@ class OperatorDoor:
         *,
         on_progress: Callable[[str, int], object] | None = None,
     ) -> ReconciliationReport:
-        """Compare a gateway's payments and refunds with ours; see `prepaid.reconciliation.reconcile`.
+        """Compare a gateway's payments and refunds with ours, and keep what was found.
+
+        See `prepaid.reconciliation.reconcile`.
 
         Raises:
             NotAllowed: Without ``gateways.read``.
         """
         context = self.allow(permissions.GATEWAYS_READ)
-        return reconciliation.reconcile(context, gateway, since, until, on_progress=on_progress)
+        return reconciling.reconcile_and_keep(context, gateway, since, until, actor=self.actor, on_progress=on_progress)
+
+    def reconciliations(
+        self, *, gateway: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[KeptReconciliation]:
+        """List comparisons that were made, newest first; see `prepaid.reconciling.list_of`.
+
+        Raises:
+            NotAllowed: Without ``gateways.read``.
+        """
+        context = self.allow(permissions.GATEWAYS_READ)
+        return reconciling.list_of(context, gateway=gateway, cursor=cursor, limit=limit)
 
     def plugins(self) -> tuple[PluginInfo, ...]:
         """List the loaded plugins.
@@ -117,6 +140,14 @@ class OperatorDoor:
         """
         self.allow(permissions.PLUGINS_READ)
         return self._plugins.listing()
+
+
+def _operator(actor: object) -> str:
+    """Return an operator's name; what names a machine or a customer in the audit is none."""
+    name = check_key(actor, field="actor")
+    if name in ("system", "host") or name.startswith(("gateway:", "provider:", "customer:")):
+        raise InvalidRequest("This name is not an operator's.", field="actor")
+    return name
 
 
 def _known(granted: object) -> frozenset[str]:
@@ -267,32 +298,32 @@ class OperatorGateways:
         """
         return gateway_status.statuses(self._door.allow(permissions.GATEWAYS_READ))
 
-    def enable(self, name: str) -> None:
+    def enable(self, name: str, *, reason: str = "") -> None:
         """Offer a gateway; see `prepaid.settings_store.enable_gateway`.
 
         Raises:
             NotAllowed: Without ``gateways.write``.
         """
         context = self._door.allow(permissions.GATEWAYS_WRITE)
-        settings_store.enable_gateway(context, name, on=True, actor=self._door.actor)
+        settings_store.enable_gateway(context, name, on=True, actor=self._door.actor, reason=reason)
 
-    def disable(self, name: str) -> None:
+    def disable(self, name: str, *, reason: str = "") -> None:
         """Offer a gateway no more; what is open there is settled all the same.
 
         Raises:
             NotAllowed: Without ``gateways.write``.
         """
         context = self._door.allow(permissions.GATEWAYS_WRITE)
-        settings_store.enable_gateway(context, name, on=False, actor=self._door.actor)
+        settings_store.enable_gateway(context, name, on=False, actor=self._door.actor, reason=reason)
 
-    def countries(self, name: str, countries: Collection[str] | None) -> None:
+    def countries(self, name: str, countries: Collection[str] | None, *, reason: str = "") -> None:
         """Offer a gateway in some countries only, or everywhere; see `prepaid.settings_store.limit_gateway`.
 
         Raises:
             NotAllowed: Without ``gateways.write``.
         """
         context = self._door.allow(permissions.GATEWAYS_WRITE)
-        settings_store.limit_gateway(context, name, countries, actor=self._door.actor)
+        settings_store.limit_gateway(context, name, countries, actor=self._door.actor, reason=reason)
 
 
 class OperatorSettings:
@@ -302,7 +333,7 @@ class OperatorSettings:
         """Bind the operator."""
         self._door = door
 
-    def thresholds(self, thresholds: Thresholds) -> None:
+    def thresholds(self, thresholds: Thresholds, *, reason: str = "") -> None:
         """Set the levels of balances that emit events.
 
         Raises:
@@ -310,7 +341,7 @@ class OperatorSettings:
             InvalidRequest: Levels that cannot be.
         """
         context = self._door.allow(permissions.SETTINGS_WRITE)
-        settings_store.set_thresholds(context, thresholds, actor=self._door.actor)
+        settings_store.set_thresholds(context, thresholds, actor=self._door.actor, reason=reason)
 
     def topup_limits(
         self,
@@ -321,6 +352,7 @@ class OperatorSettings:
         maximum_balance: Money | Sequence[Money] | None = None,
         daily: Money | Sequence[Money] | None = None,
         pending: Money | Sequence[Money] | None = None,
+        reason: str = "",
     ) -> None:
         """Set the limits of top-ups, all anew; each is a `Money`, or one per currency. See `TopupLimits`.
 
@@ -337,9 +369,48 @@ class OperatorSettings:
             daily=daily,
             pending=pending,
         )
-        settings_store.set_topup_limits(context, limits, actor=self._door.actor)
+        settings_store.set_topup_limits(context, limits, actor=self._door.actor, reason=reason)
 
-    def burn_order(self, order: BurnOrder) -> None:
+    def approvals(self, *, two_person_above: Money | Sequence[Money] | None, reason: str = "") -> None:
+        """Set above which amounts two operators approve a refund; see `prepaid.settings_store.set_approvals`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_approvals(context, two_person_above, actor=self._door.actor, reason=reason)
+
+    def refunds(
+        self,
+        *,
+        topups_within: timedelta | None = None,
+        charges_within: timedelta | None = None,
+        reason: str = "",
+    ) -> None:
+        """Set until when customers may ask for a refund; see `prepaid.settings_store.set_refund_policy`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_refund_policy(
+            context,
+            topups_within=topups_within,
+            charges_within=charges_within,
+            actor=self._door.actor,
+            reason=reason,
+        )
+
+    def disputes(self, *, freeze: bool, reason: str = "") -> None:
+        """Say whether a customer who disputes is frozen; see `prepaid.settings_store.set_dispute_policy`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_dispute_policy(context, freeze=freeze, actor=self._door.actor, reason=reason)
+
+    def burn_order(self, order: BurnOrder, *, reason: str = "") -> None:
         """Set the burn priorities of new credit by its kind.
 
         Raises:
@@ -347,7 +418,16 @@ class OperatorSettings:
             InvalidRequest: Not a `BurnOrder`.
         """
         context = self._door.allow(permissions.SETTINGS_WRITE)
-        settings_store.set_burn_order(context, order, actor=self._door.actor)
+        settings_store.set_burn_order(context, order, actor=self._door.actor, reason=reason)
+
+    def account_map(self, names: Mapping[str, str], *, reason: str = "") -> None:
+        """Name the accounts of the exported journal, all anew; see `prepaid.settings_store.set_account_map`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_account_map(context, names, actor=self._door.actor, reason=reason)
 
 
 class OperatorTopups:
@@ -374,13 +454,14 @@ class OperatorTopups:
         """
         return reviewing.facts(self._door.allow(permissions.TOPUPS_READ), topup_id)
 
-    def recheck(self, topup_id: str) -> Topup:
+    def recheck(self, topup_id: str, *, reason: str = "") -> Topup:
         """Ask the gateway about a top-up again and settle it; see `prepaid.reviewing.recheck`.
 
         Raises:
             NotAllowed: Without ``topups.write``.
         """
-        return reviewing.recheck(self._door.allow(permissions.TOPUPS_WRITE), topup_id, actor=self._door.actor)
+        context = self._door.allow(permissions.TOPUPS_WRITE)
+        return reviewing.recheck(context, topup_id, actor=self._door.actor, reason=reason)
 
     def resolve(self, topup_id: str, *, action: str, reason: str, key: str) -> Topup:
         """End the review of a payment; see `prepaid.reviewing.resolve`.
@@ -391,7 +472,7 @@ class OperatorTopups:
         context = self._door.allow(permissions.TOPUPS_WRITE)
         return reviewing.resolve(context, topup_id, action=action, reason=reason, key=key, actor=self._door.actor)
 
-    def confirm_bank_transfer(self, topup_id: str, *, received: Money, reference: str) -> Topup:
+    def confirm_bank_transfer(self, topup_id: str, *, received: Money, reference: str, reason: str = "") -> Topup:
         """Say what came in for a top-up, and settle it; see `prepaid.reviewing.confirm_transfer`.
 
         Raises:
@@ -399,5 +480,5 @@ class OperatorTopups:
         """
         context = self._door.allow(permissions.TOPUPS_WRITE)
         return reviewing.confirm_transfer(
-            context, topup_id, received=received, reference=reference, actor=self._door.actor
+            context, topup_id, received=received, reference=reference, actor=self._door.actor, reason=reason
         )

@@ -20,7 +20,7 @@ class OperatorIdentity:
         """Bind the operator."""
         self._door = door
 
-    def policy(self, *policies: IdentityPolicy) -> None:
+    def policy(self, *policies: IdentityPolicy, reason: str = "") -> None:
         """Set when customers have to be verified, all anew; never, without any.
 
         What waits only because of a policy that ends is credited by the job ``identity``.
@@ -30,7 +30,7 @@ class OperatorIdentity:
             InvalidRequest: Not `IdentityPolicy`, too many of them, or a currency not in use.
         """
         context = self._door.allow(permissions.IDENTITY_WRITE)
-        settings_store.set_identity_policies(context, policies, actor=self._door.actor)
+        settings_store.set_identity_policies(context, policies, actor=self._door.actor, reason=reason)
 
     def policies(self) -> tuple[IdentityPolicy, ...]:
         """Give the policies that are set.
@@ -95,11 +95,11 @@ class OperatorIdentity:
         context = self._door.allow(permissions.IDENTITY_WRITE)
         return verification.revoke(context, customer_id, reason=reason, actor=self._door.actor)
 
-    def recheck(self, customer_id: str) -> IdentityStatus:
+    def recheck(self, customer_id: str, *, reason: str = "") -> IdentityStatus:
         """Ask the provider of a customer's open case now; see `prepaid.verification.recheck`.
 
         Raises:
             NotAllowed: Without ``identity.write``.
         """
         context = self._door.allow(permissions.IDENTITY_WRITE)
-        return verification.recheck(context, customer_id, actor=self._door.actor)
+        return verification.recheck(context, customer_id, actor=self._door.actor, reason=reason)

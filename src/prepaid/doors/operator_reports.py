@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import IO, TYPE_CHECKING
 
 from .. import audit, permissions
 from ..core.pages import Page
-from ..reporting import rolling
+from ..reporting import exports, rolling
 from ..reporting.daily import Day, daily
+from ..reporting.exports import Exported, ExportFormat
 from ..reporting.forward import RollForward, roll_forward
 from ..reporting.gateways import GatewayFigures, by_gateway
 from ..reporting.summary import Summary, summarise
 from ..reporting.taxes import TaxSum, sum_taxes
-from ..store.operations import AuditEntry
+from ..store.audits import AuditEntry
 
 if TYPE_CHECKING:
     from .operator import OperatorDoor
@@ -26,14 +29,36 @@ class OperatorAudit:
         """Bind the operator."""
         self._door = door
 
-    def list(self, *, cursor: str | None = None, limit: int = 50) -> Page[AuditEntry]:
-        """List audit rows, newest first.
+    def list(
+        self,
+        *,
+        actor: str | None = None,
+        action: str | None = None,
+        target: str | None = None,
+        customer: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        words: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[AuditEntry]:
+        """List audit rows, newest first, all or those that meet what is given; see `prepaid.audit.entries`.
 
         Raises:
             NotAllowed: Without ``audit.read``.
-            InvalidRequest: A foreign cursor, or a limit out of range.
         """
-        return audit.entries(self._door.allow(permissions.AUDIT_READ), cursor=cursor, limit=limit)
+        return audit.entries(
+            self._door.allow(permissions.AUDIT_READ),
+            actor=actor,
+            action=action,
+            target=target,
+            customer=customer,
+            since=since,
+            until=until,
+            words=words,
+            cursor=cursor,
+            limit=limit,
+        )
 
 
 class OperatorReports:
@@ -91,3 +116,40 @@ class OperatorReports:
             NotAllowed: Without ``reports.read``.
         """
         return sum_taxes(self._door.allow(permissions.REPORTS_READ), since, until)
+
+    def export(
+        self,
+        name: str,
+        *,
+        since: date,
+        until: date,
+        to: str | os.PathLike[str] | IO[bytes],
+        format: str = "csv",
+        currency: str | None = None,
+        overwrite: bool = False,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> Exported:
+        """Write transactions, revenue, invoices, tax or the journal; see `prepaid.reporting.exports.export`.
+
+        Raises:
+            NotAllowed: Without ``reports.export``.
+        """
+        return exports.export(
+            self._door.allow(permissions.REPORTS_EXPORT),
+            name,
+            since=since,
+            until=until,
+            to=to,
+            format=format,
+            currency=currency,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
+
+    def export_formats(self) -> tuple[ExportFormat, ...]:
+        """List the formats of exports, those of plugins last.
+
+        Raises:
+            NotAllowed: Without ``reports.export``.
+        """
+        return exports.formats(self._door.allow(permissions.REPORTS_EXPORT))

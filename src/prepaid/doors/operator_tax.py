@@ -29,13 +29,14 @@ class OperatorTax:
         """Bind the operator."""
         self._door = door
 
-    def add(self, rule: TaxRule) -> TaxRule:
+    def add(self, rule: TaxRule, *, reason: str = "") -> TaxRule:
         """Put a rule in force; see `prepaid.tax.rulebook.add`.
 
         Raises:
             NotAllowed: Without ``tax.write``.
         """
-        return rulebook.add(self._door.allow(permissions.TAX_WRITE), rule, actor=self._door.actor)
+        context = self._door.allow(permissions.TAX_WRITE)
+        return rulebook.add(context, rule, actor=self._door.actor, reason=reason)
 
     def list(self) -> tuple[TaxRule, ...]:
         """List the rules in use, by country and date.
@@ -45,21 +46,23 @@ class OperatorTax:
         """
         return rulebook.active(self._door.allow(permissions.TAX_READ))
 
-    def end(self, rule_id: str, valid_to: date) -> TaxRule:
+    def end(self, rule_id: str, valid_to: date, *, reason: str = "") -> TaxRule:
         """Let a rule end on a day; see `prepaid.tax.rulebook.end`.
 
         Raises:
             NotAllowed: Without ``tax.write``.
         """
-        return rulebook.end(self._door.allow(permissions.TAX_WRITE), rule_id, valid_to, actor=self._door.actor)
+        context = self._door.allow(permissions.TAX_WRITE)
+        return rulebook.end(context, rule_id, valid_to, actor=self._door.actor, reason=reason)
 
-    def retire(self, rule_id: str) -> None:
+    def retire(self, rule_id: str, *, reason: str = "") -> None:
         """Take a rule out of use; see `prepaid.tax.rulebook.retire`.
 
         Raises:
             NotAllowed: Without ``tax.write``.
         """
-        rulebook.retire(self._door.allow(permissions.TAX_WRITE), rule_id, actor=self._door.actor)
+        context = self._door.allow(permissions.TAX_WRITE)
+        rulebook.retire(context, rule_id, actor=self._door.actor, reason=reason)
 
     def from_csv(self, text: str) -> RuleDiff:
         """Compare rules in CSV with those in use; see `prepaid.tax.importing.from_csv`.

@@ -4,7 +4,7 @@ A finding names the invariant, the rows, what was expected and what was found;
 nothing is ever mended silently.
 
 A row is proved by the rows that repeat what it says. What nothing repeats can be
-changed or removed unseen as long as rows are not sealed: the audit, a gateway's
+changed or removed unseen as long as rows are not sealed: when an act was, a gateway's
 fee, whose an unpaid order is, when a grant expires, which code a voucher has.
 """
 

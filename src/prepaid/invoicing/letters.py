@@ -1,4 +1,4 @@
-"""The mail that brings an invoice to its buyer, as text and as simple HTML.
+"""The mail that brings a document to its buyer, as text and as simple HTML.
 
 Names of customers and sellers go into templates as values only: the text is
 plain, the HTML escapes all of them, and neither is ever read as a template.
@@ -7,18 +7,13 @@ plain, the HTML escapes all of them, and neither is ever read as a template.
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..core.documents import Invoice
+from ..lettering import LONGEST_SUBJECT, one_line, templates
 from ..ports import Attachment, MailMessage
 from .words import language_of
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-LONGEST_SUBJECT: Final = 200
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _NOT_IN_FILE_NAMES: Final = re.compile(r"[^A-Z0-9-]+")
@@ -31,8 +26,8 @@ def invoice_mail(invoice: Invoice, pdf: bytes, *, to: str) -> MailMessage:
     return MailMessage(
         to=to,
         subject=words["subject"],
-        text=_templates().get_template("invoice.txt").render(words),
-        html=_templates().get_template("invoice.html").render(words),
+        text=templates(_TEMPLATES).get_template("invoice.txt").render(words),
+        html=templates(_TEMPLATES).get_template("invoice.html").render(words),
         attachments=(Attachment(filename=file_name(invoice.number), content=pdf),),
         message_key=f"invoice/{invoice.id}",
     )
@@ -51,43 +46,26 @@ def file_name(number: str) -> str:
 def _mail_words(invoice: Invoice) -> dict[str, Any]:
     """Give everything the templates say, in words of the invoice's language."""
     language = language_of(invoice.locale)
-    words, seller = language.words, _one_line(invoice.seller.name)
-    number, (gateway, payment) = _one_line(invoice.number), invoice.payment
-    paid = words.paid_by.format(gateway=gateway, payment=payment) if payment else words.unpaid
+    words, seller = language.words, one_line(invoice.seller.name)
+    kind = words.kinds[invoice.kind]
+    number, (gateway, payment) = one_line(invoice.number), invoice.payment
+    paid = kind.paid_by.format(gateway=gateway, payment=payment) if payment else words.unpaid
     test = invoice.mode == "test"
-    subject = words.subject.format(number=number, seller=seller)
+    subject = kind.subject.format(number=number, seller=seller)
     return {
-        "words": words,
+        "words": kind,
         "language": language.code,
         "test": test,
         "subject": (f"{words.test_subject} {subject}" if test else subject)[:LONGEST_SUBJECT],
         "number": number,
         "seller": seller,
         "facts": (
-            (words.invoice, number),
-            (words.issued_on, language.day(invoice.issued_on)),
-            (words.billed_to, _one_line(invoice.buyer.name)),
+            (kind.title, number),
+            *(((words.corrects, invoice.corrects),) if invoice.corrects else ()),
+            (kind.issued_on, language.day(invoice.issued_on)),
+            (words.billed_to, one_line(invoice.buyer.name)),
             (words.total, language.money(invoice.total)),
-            (words.payment, _one_line(paid)),
+            (kind.payment, one_line(paid)),
         ),
         "questions": words.questions.format(email=invoice.seller.email) if invoice.seller.email else "",
     }
-
-
-def _one_line(text: str) -> str:
-    """Turn whatever breaks lines or cannot be seen into single blanks."""
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
-
-
-@cache
-def _templates() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
-    return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )

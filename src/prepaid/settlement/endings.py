@@ -67,7 +67,9 @@ def refuse(context: Context, topup: Topup, reason: str) -> Settled:
 
     def work(tx: Tx) -> None:
         topups.mark(tx, topup.id, reason)
-        audit.security(tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=about)
+        audit.security(
+            tx, context, gateway=topup.gateway, reason=reason, target=topup.id, about=about, customer=topup.customer
+        )
 
     with suppress(Duplicate):  # told before
         context.database.write(work)

@@ -93,4 +93,12 @@ def _note(tx: Tx, context: Context, topup: Topup) -> None:
     """Say in the audit on what it rests: a verification, or that none was asked for any more."""
     held = identities.verification(tx, topup.customer)
     case = "" if held is None or held.revoked_at is not None else held.case_id
-    audit.record(tx, context, actor=ACTOR, action="identity-met", target=topup.id, after={"case": case})
+    audit.record(
+        tx,
+        context,
+        actor=ACTOR,
+        action="identity-met",
+        target=topup.id,
+        customer=topup.customer,
+        after={"case": case},
+    )

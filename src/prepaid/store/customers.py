@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, or_, select, update
 
 from ..core.hashing import canonical_json
 from ..core.parties import Address, Customer, TaxProfile, address_record
 from . import schema
 from .database import Tx
+from .matching import containing
 
 _customer = schema.customer
 _profile = schema.tax_profile
@@ -99,11 +100,8 @@ def set_frozen(tx: Tx, customer_id: str, at: datetime | None) -> bool:
 
 def search(tx: Tx, words: str, *, limit: int) -> list[Customer]:
     """Find customers whose id, name or mail address contains ``words``, whatever their case."""
-    escaped = words.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    pattern = f"%{escaped}%"
-    columns = (_customer.c.id, _customer.c.name, _customer.c.email)
-    matches = [func.lower(column).like(pattern, escape="\\") for column in columns]
-    wanted = select(_customer).where(_customer.c.book_id == tx.book_id, matches[0] | matches[1] | matches[2])
+    found = or_(*(containing(column, words) for column in (_customer.c.id, _customer.c.name, _customer.c.email)))
+    wanted = select(_customer).where(_customer.c.book_id == tx.book_id, found)
     return [_from_row(row) for row in tx.execute(wanted.order_by(_customer.c.id).limit(limit))]
 
 

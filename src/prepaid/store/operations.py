@@ -1,4 +1,4 @@
-"""Audit rows, settings and job leases: the small tables of running a book."""
+"""Settings and job leases: the small tables of running a book."""
 
 from __future__ import annotations
 
@@ -6,76 +6,14 @@ import json
 from datetime import datetime
 from typing import Any
 
-from attrs import field, frozen
 from sqlalchemy import insert, or_, select, update
 
 from ..core.hashing import canonical_json
 from . import schema
 from .database import Tx
 
-_audit = schema.audit
 _setting = schema.setting
 _lease = schema.job_lease
-
-
-@frozen(kw_only=True)
-class AuditEntry:
-    """One act of an operator, a gateway or the system.
-
-    Attributes:
-        at: When.
-        actor: Who: an operator's name, ``gateway:<name>`` or ``system``.
-        action: What, in a machine word.
-        target: The object it was done to.
-        reason: Why, in the actor's words.
-        before: The values before.
-        after: The values after.
-    """
-
-    at: datetime
-    actor: str
-    action: str
-    target: str
-    reason: str = ""
-    before: dict[str, Any] = field(factory=dict)
-    after: dict[str, Any] = field(factory=dict)
-
-
-def add_audit(tx: Tx, entry: AuditEntry) -> None:
-    """Write an audit row in the transaction of the act."""
-    row = {
-        "book_id": tx.book_id,
-        "at": entry.at,
-        "actor": entry.actor,
-        "action": entry.action,
-        "target": entry.target[:191],
-        "reason": entry.reason,
-        "state_before": canonical_json(entry.before),
-        "state_after": canonical_json(entry.after),
-    }
-    tx.execute(insert(_audit).values(row))
-
-
-def audit_page(tx: Tx, *, before_id: int | None, limit: int) -> list[tuple[int, AuditEntry]]:
-    """Read audit rows, newest first, below a row id."""
-    wanted = select(_audit).where(_audit.c.book_id == tx.book_id)
-    if before_id is not None:
-        wanted = wanted.where(_audit.c.id < before_id)
-    return [
-        (
-            int(row.id),
-            AuditEntry(
-                at=row.at,
-                actor=row.actor,
-                action=row.action,
-                target=row.target,
-                reason=row.reason,
-                before=json.loads(row.state_before),
-                after=json.loads(row.state_after),
-            ),
-        )
-        for row in tx.execute(wanted.order_by(_audit.c.id.desc()).limit(limit))
-    ]
 
 
 def read_setting(tx: Tx, name: str, *, hold: bool = False) -> dict[str, Any] | None:

@@ -62,25 +62,52 @@ def exists(tx: Tx, topic: str, dedupe_key: str) -> bool:
     return tx.execute(wanted).first() is not None
 
 
+def state_of(tx: Tx, topic: str, dedupe_key: str) -> str | None:
+    """Give where an effect is: ``pending``, ``done`` or ``dead``, which is parked; None if it was not written."""
+    wanted = select(_outbox.c.state).where(
+        _outbox.c.book_id == tx.book_id, _outbox.c.topic == topic, _outbox.c.dedupe_key == dedupe_key
+    )
+    state: str | None = tx.execute(wanted).scalar()
+    return state
+
+
+def revive(tx: Tx, topic: str, dedupe_key: str, now: datetime) -> bool:
+    """Let a parked effect be tried anew, as often as a new one; False if it is not parked."""
+    statement = update(_outbox).where(
+        _outbox.c.book_id == tx.book_id,
+        _outbox.c.topic == topic,
+        _outbox.c.dedupe_key == dedupe_key,
+        _outbox.c.state == "dead",
+    )
+    return bool(tx.execute(statement.values(state="pending", attempts=0, next_at=now)).rowcount)
+
+
+def find_due(tx: Tx, topic: str, dedupe_key: str, now: datetime) -> Effect | None:
+    """Read an effect whose time has come."""
+    row = tx.execute(_due(tx, now).where(_outbox.c.topic == topic, _outbox.c.dedupe_key == dedupe_key)).first()
+    return None if row is None else _from_row(row)
+
+
 def due(tx: Tx, topics: Sequence[str], now: datetime, *, limit: int) -> list[Effect]:
     """Read effects of some topics whose time has come, oldest first."""
-    wanted = (
-        select(_outbox)
-        .where(_outbox.c.book_id == tx.book_id, _outbox.c.state == "pending", _outbox.c.next_at <= now)
-        .where(_outbox.c.topic.in_(topics))
-        .order_by(_outbox.c.next_at, _outbox.c.id)
-        .limit(limit)
+    wanted = _due(tx, now).where(_outbox.c.topic.in_(topics)).order_by(_outbox.c.next_at, _outbox.c.id).limit(limit)
+    return [_from_row(row) for row in tx.execute(wanted)]
+
+
+def _due(tx: Tx, now: datetime) -> Any:
+    return select(_outbox).where(
+        _outbox.c.book_id == tx.book_id, _outbox.c.state == "pending", _outbox.c.next_at <= now
     )
-    return [
-        Effect(
-            id=row.id,
-            topic=row.topic,
-            payload=json.loads(row.payload),
-            progress=tuple(json.loads(row.progress)),
-            attempts=row.attempts,
-        )
-        for row in tx.execute(wanted)
-    ]
+
+
+def _from_row(row: Any) -> Effect:
+    return Effect(
+        id=row.id,
+        topic=row.topic,
+        payload=json.loads(row.payload),
+        progress=tuple(json.loads(row.progress)),
+        attempts=row.attempts,
+    )
 
 
 def claim(tx: Tx, effect: Effect, until: datetime, now: datetime) -> Effect | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from attrs import frozen
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 
 from ..core.hashing import canonical_json
 from ..core.instants import from_micros, to_micros
@@ -222,19 +222,36 @@ def of_customer(tx: Tx, customer: str, *, before: str | None, limit: int) -> lis
     return [_from_row(row).topup for row in tx.execute(wanted.order_by(_topup.c.id.desc()).limit(limit))]
 
 
+def credited_ids(tx: Tx, customer: str, *, before: str | None, limit: int) -> list[str]:
+    """Name a customer's credited top-ups, newest first, below an id."""
+    wanted = select(_topup.c.id).where(
+        _topup.c.book_id == tx.book_id, _topup.c.customer == customer, _topup.c.state == "credited"
+    )
+    if before is not None:
+        wanted = wanted.where(_topup.c.id < before)
+    return list(tx.execute(wanted.order_by(_topup.c.id.desc()).limit(limit)).scalars())
+
+
 def for_review(tx: Tx, *, after: str | None, limit: int) -> list[Topup]:
     """Read what an operator should look at, oldest first, after an id.
 
     Paid top-ups that wait in review, open ones with something wrong, and settled
     ones of which a part could not be given back.
     """
-    odd = and_(_topup.c.state != "review", _topup.c.state.in_((*OPEN_STATES, "credited", "refunded")))
-    wanted = _select().where(
-        _topup.c.book_id == tx.book_id, or_(_topup.c.state == "review", and_(odd, _topup.c.failure != ""))
-    )
+    wanted = _select().where(*_needs_a_look(tx))
     if after is not None:
         wanted = wanted.where(_topup.c.id > after)
     return [_from_row(row).topup for row in tx.execute(wanted.order_by(_topup.c.id).limit(limit))]
+
+
+def count_for_review(tx: Tx) -> int:
+    """Count what an operator should look at."""
+    return int(tx.execute(select(func.count()).select_from(_topup).where(*_needs_a_look(tx))).scalar_one())
+
+
+def _needs_a_look(tx: Tx) -> tuple[ColumnElement[bool], ...]:
+    odd = and_(_topup.c.state.in_((*OPEN_STATES, "credited", "refunded")), _topup.c.failure != "")
+    return _topup.c.book_id == tx.book_id, or_(_topup.c.state == "review", odd)
 
 
 def unpaid_between(
@@ -379,12 +396,19 @@ def mark_paid(tx: Tx, topup_id: str, failure: str) -> None:
     tx.execute(statement.values(failure=failure[:32]))
 
 
-def confirm(tx: Tx, topup_id: str, confirmation: Mapping[str, Any]) -> None:
-    """Keep what an operator confirmed to have received for an unpaid top-up."""
+def confirm(tx: Tx, topup_id: str, confirmation: Mapping[str, Any], *, before: Mapping[str, Any] | None) -> bool:
+    """Keep what an operator confirmed to have received for an unpaid top-up.
+
+    False if it was paid, or something else confirmed, since ``before``.
+    """
+    told = _topup.c.confirmation
     statement = update(_topup).where(
-        _topup.c.book_id == tx.book_id, _topup.c.id == topup_id, _topup.c.state.not_in(PAID_STATES)
+        _topup.c.book_id == tx.book_id,
+        _topup.c.id == topup_id,
+        _topup.c.state.not_in(PAID_STATES),
+        told.is_(None) if before is None else told == canonical_json(dict(before)),
     )
-    tx.execute(statement.values(confirmation=canonical_json(dict(confirmation))))
+    return bool(tx.execute(statement.values(confirmation=canonical_json(dict(confirmation)))).rowcount)
 
 
 def pending_credit(tx: Tx, topup_ids: Collection[str], currency: str) -> Money:

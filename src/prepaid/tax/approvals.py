@@ -109,7 +109,7 @@ def _approve(
         if kind == TAX_ID:
             corrections.answered(tx, context, number, is_valid=True, customer=customer.id)
         after = {"code": code, "valid_to": valid_to.isoformat() if valid_to else None}
-        audit.record(tx, context, actor=actor, action=f"tax-{kind}", target=customer.id, reason=reason, after=after)
+        audit.of_customer(tx, context, customer.id, actor=actor, action=f"tax-{kind}", reason=reason, after=after)
 
     context.database.write(work)
 
@@ -120,7 +120,7 @@ def _take_back(context: Context, customer: Customer, kind: str, *, reason: str, 
     def work(tx: Tx) -> bool:
         ended = tax_facts.end_approvals(tx, customer.id, kind, now)
         if ended:
-            audit.record(tx, context, actor=actor, action=f"tax-{kind}-end", target=customer.id, reason=why)
+            audit.of_customer(tx, context, customer.id, actor=actor, action=f"tax-{kind}-end", reason=why)
         return bool(ended) or tax_facts.ended_at(tx, customer.id, kind) == now  # the commit was made, its answer lost
 
     if not context.database.write(work):

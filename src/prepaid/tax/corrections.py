@@ -121,7 +121,9 @@ def close(context: Context, correction_id: str, *, reason: str, actor: str) -> N
 
     def work(tx: Tx) -> None:
         if tax_entries.close(tx, wanted, start=OFFERED, reason=why, actor=actor, now=now):
-            audit.record(tx, context, actor=actor, action="tax-correction-close", target=wanted, reason=why)
+            whose = tax_entries.customer_of(tx, wanted)
+            action = "tax-correction-close"
+            audit.record(tx, context, actor=actor, action=action, target=wanted, customer=whose, reason=why)
             return
         state = tax_entries.correction_state(tx, wanted)
         if state is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from attrs import evolve
@@ -12,7 +12,7 @@ from attrs import evolve
 from .. import audit
 from ..config import Context, object_id
 from ..core.errors import InvalidRequest, NotFound
-from ..core.tax_rules import TaxRule
+from ..core.tax_rules import TaxRule, rule_record
 from ..store import Tx, tax_rules
 from .rules import RuleSet, check_together
 
@@ -36,16 +36,17 @@ class RuleBook:
         return kept[1]
 
 
-def add(context: Context, rule: object, *, actor: str) -> TaxRule:
+def add(context: Context, rule: object, *, actor: str, reason: object = "") -> TaxRule:
     """Put a rule in force and give it with its id.
 
     Raises:
         InvalidRequest: Not a `TaxRule`; a territory that does not exist; it is as near as another rule and could
-            match the same sale; or it leaves days between it and one that matches the same sales.
+            match the same sale; it leaves days between it and one that matches the same sales; or a reason that is
+            no text, or too long.
     """
     if not isinstance(rule, TaxRule):
         raise InvalidRequest("rule is a TaxRule.", field="rule")
-    [stored] = change(context, add=[rule], retire=(), actor=actor)
+    [stored] = change(context, add=[rule], retire=(), actor=actor, reason=audit.optional_reason(reason))
     return stored
 
 
@@ -85,18 +86,29 @@ def change(
             raise NotFound("There is no such tax rule in use.", field="rule_id")
         check_together([*(rule for rule in known.values() if rule.id not in gone), *fresh], fresh=fresh)
         for rule_id in sorted(gone):
-            tax_rules.retire(tx, rule_id, now)
-            audit.record(tx, context, actor=actor, action="tax-rule-retire", target=rule_id, reason=reason)
+            _retire(tx, context, known[rule_id], now, actor=actor, reason=reason)
         for rule in fresh:
             tax_rules.add(tx, rule, now)
-            after = {"country": rule.country, "valid_from": rule.valid_from.isoformat()}
+            after = _record(rule)
             audit.record(tx, context, actor=actor, action="tax-rule-add", target=rule.id, reason=reason, after=after)
 
     context.database.write(work)
     return fresh
 
 
-def end(context: Context, rule_id: str, valid_to: object, *, actor: str) -> TaxRule:
+def _retire(tx: Tx, context: Context, rule: TaxRule, now: datetime, *, actor: str, reason: str) -> bool:
+    if not tax_rules.retire(tx, rule.id, now):
+        return False
+    before = _record(rule)
+    audit.record(tx, context, actor=actor, action="tax-rule-retire", target=rule.id, reason=reason, before=before)
+    return True
+
+
+def _record(rule: TaxRule) -> dict[str, Any]:
+    return {"country": rule.country, **rule_record(rule)}
+
+
+def end(context: Context, rule_id: str, valid_to: object, *, actor: str, reason: object = "") -> TaxRule:
     """Let a rule end on a day: it is retired, and the same with that day is put in its place.
 
     Args:
@@ -104,34 +116,37 @@ def end(context: Context, rule_id: str, valid_to: object, *, actor: str) -> TaxR
         rule_id: The rule.
         valid_to: First day on which it is not in force any more.
         actor: The operator.
+        reason: Why, for the audit.
 
     Raises:
         NotFound: No rule in use has that id.
-        InvalidRequest: Not a date after its first day, or it leaves days without a rule.
+        InvalidRequest: Not a date after its first day, it leaves days without a rule, or a reason that is no text,
+            or too long.
     """
-    wanted = object_id(rule_id, field="rule_id")
+    why, wanted = audit.optional_reason(reason), object_id(rule_id, field="rule_id")
     known = next((rule for rule in active(context) if rule.id == wanted), None)
     if known is None:
         raise NotFound("There is no such tax rule in use.", field="rule_id")
     if not isinstance(valid_to, date):
         raise InvalidRequest("valid_to is a date.", field="valid_to")
-    [stored] = change(context, add=[evolve(known, valid_to=valid_to)], retire=[wanted], actor=actor)
+    [stored] = change(context, add=[evolve(known, valid_to=valid_to)], retire=[wanted], actor=actor, reason=why)
     return stored
 
 
-def retire(context: Context, rule_id: str, *, actor: str) -> None:
+def retire(context: Context, rule_id: str, *, actor: str, reason: object = "") -> None:
     """Take a rule out of use at once, as if it had never been; decisions made by it stay as they are.
 
     A day that it leaves without a rule is an error for who buys then, until another covers it.
 
     Raises:
         NotFound: No rule in use has that id.
+        InvalidRequest: A reason that is no text, or too long.
     """
-    wanted, now = object_id(rule_id, field="rule_id"), context.now()
+    why, wanted, now = audit.optional_reason(reason), object_id(rule_id, field="rule_id"), context.now()
 
     def work(tx: Tx) -> bool:
-        if tax_rules.retire(tx, wanted, now):
-            audit.record(tx, context, actor=actor, action="tax-rule-retire", target=wanted)
+        known = next((rule for rule in tax_rules.active(tx) if rule.id == wanted), None)
+        if known is not None and _retire(tx, context, known, now, actor=actor, reason=why):
             return True
         return tax_rules.retired_at(tx, wanted) == now  # the commit was made, its answer lost
 

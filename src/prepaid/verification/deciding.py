@@ -119,7 +119,7 @@ def revoke(context: Context, customer_id: object, *, reason: object, actor: str)
         if not identities.revoke(tx, customer.id, context.now()):
             return
         after = {"case": known.case_id, "level": known.verification.level}
-        audit.record(tx, context, actor=actor, action="identity-revoked", target=customer.id, reason=why, after=after)
+        audit.of_customer(tx, context, customer.id, actor=actor, action="identity-revoked", reason=why, after=after)
         rested = identities.find(tx, known.case_id)
         if rested is not None:
             looking.tell(tx, context, rested.case, "revoked")
@@ -128,17 +128,18 @@ def revoke(context: Context, customer_id: object, *, reason: object, actor: str)
     return beginning.status(context, customer)
 
 
-def recheck(context: Context, customer_id: object, *, actor: str) -> IdentityStatus:
+def recheck(context: Context, customer_id: object, *, actor: str, reason: object = "") -> IdentityStatus:
     """Ask the provider of a customer's open case now, and credit what nothing holds back any more.
 
     Raises:
         NotFound: The customer is not registered.
+        InvalidRequest: A reason that is no text, or too long.
         GatewayError: The provider cannot be asked.
     """
-    customer = customers.require(context, customer_id)
+    why, customer = audit.optional_reason(reason), customers.require(context, customer_id)
 
     def work(tx: Tx) -> IdentityCase | None:
-        audit.record(tx, context, actor=actor, action="identity-recheck", target=customer.id)
+        audit.of_customer(tx, context, customer.id, actor=actor, action="identity-recheck", reason=why)
         opened = identities.find_open(tx, customer.id)
         return None if opened is None else opened.case
 

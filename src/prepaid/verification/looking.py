@@ -93,7 +93,13 @@ def _refuse(context: Context, provider: IdentityProvider, case: IdentityCase, re
     with suppress(Duplicate):  # told before
         context.database.write(
             lambda tx: audit.security(
-                tx, context, gateway=provider.name, reason=reason, target=case.id, about=f"{case.id}/{reason}"
+                tx,
+                context,
+                gateway=provider.name,
+                reason=reason,
+                target=case.id,
+                about=f"{case.id}/{reason}",
+                customer=case.customer,
             )
         )
 
@@ -147,12 +153,12 @@ def conclude(tx: Tx, context: Context, case: IdentityCase) -> None:
         return
     if case.state == "verified":
         _keep(tx, context, case, case.decided_at or context.now())
-    audit.record(
+    audit.of_customer(
         tx,
         context,
+        case.customer,
         actor=case.actor,
         action=f"identity-{case.state}",
-        target=case.customer,
         reason=case.reason,
         after={"case": case.id, "level": case.level, "provider": case.provider},
     )

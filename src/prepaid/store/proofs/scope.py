@@ -122,3 +122,15 @@ def new_or_caused(tx: Tx, scope: Scope, column: ColumnElement[Any], *, kind: str
         return ()
     causes = select(_transfer.c.cause_id).where(*new_transfers(tx, scope), _transfer.c.cause_type == cause)
     return (or_(*new_objects(scope, column, kind), column.in_(causes)),)
+
+
+def all_of_caused(tx: Tx, scope: Scope, cause: str) -> Conditions:
+    """Limit transfers to those of a sort of cause: all of what something new belongs to, for they are summed.
+
+    What was posted last may be the end of something that began long before the place.
+    """
+    of_sort = (_transfer.c.book_id == tx.book_id, _transfer.c.cause_type == cause)
+    if scope.is_whole:
+        return of_sort
+    new = select(_transfer.c.cause_id).where(*new_transfers(tx, scope), _transfer.c.cause_type == cause)
+    return (*of_sort, _transfer.c.cause_id.in_(new))

@@ -7,6 +7,7 @@ compares the two.
 import sqlalchemy as sa
 
 from prepaid.store.migrations import (
+    foundation_digest,
     foundation_ledger,
     foundation_payments,
     foundation_promotions,
@@ -44,7 +45,9 @@ APPEND_ONLY = (
     "tax_profile",
     "tax_id_check",
     "location_evidence",
+    "reconciliation",
     "tax_entry",
+    "digest",
 )
 
 
@@ -182,6 +185,8 @@ def _invoice() -> None:
         sa.Column("number", WORD, nullable=False),
         sa.Column("customer", KEY, nullable=False),
         sa.Column("topup_id", ID, nullable=False),
+        sa.Column("cause_id", ID, nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("currency", CODE, nullable=False),
         sa.Column("net", sa.BigInteger(), nullable=False),
         sa.Column("tax", sa.BigInteger(), nullable=False),
@@ -192,6 +197,7 @@ def _invoice() -> None:
         sa.Column("sha256", HASH, nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("book_id", "id"),
+        sa.UniqueConstraint("book_id", "kind", "cause_id", "turn"),
         sa.UniqueConstraint("book_id", "kind", "year", "sequence"),
         sa.UniqueConstraint("book_id", "number"),
         sa.CheckConstraint("net + tax = total", name="adds_up"),
@@ -248,6 +254,7 @@ def _audit() -> None:
         sa.Column("actor", KEY, nullable=False),
         sa.Column("action", WORD, nullable=False),
         sa.Column("target", KEY, nullable=False),
+        sa.Column("customer", KEY),
         sa.Column("reason", PROSE, nullable=False),
         sa.Column("state_before", PROSE, nullable=False),
         sa.Column("state_after", PROSE, nullable=False),
@@ -255,6 +262,8 @@ def _audit() -> None:
         refers("book"),
     )
     index("audit", "book_id", "at")
+    for column in ("actor", "action", "target", "customer"):
+        index("audit", "book_id", column, "id")
 
 
 def _job_lease() -> None:
@@ -303,7 +312,9 @@ TABLES = (
     foundation_promotions.identity_case,
     foundation_payments.topup_allowance,
     foundation_payments.refund,
+    foundation_payments.refund_request,
     foundation_payments.dispute,
+    foundation_payments.reconciliation,
     foundation_payments.webhook_event,
     foundation_tax.tax_rule,
     foundation_tax.tax_identity,
@@ -325,4 +336,5 @@ TABLES = (
     _setting,
     foundation_rollups.rollup,
     foundation_rollups.rollup_day,
+    foundation_digest.digest,
 )
