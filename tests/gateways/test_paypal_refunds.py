@@ -263,6 +263,46 @@ def test_how_far_a_dispute_is(gateway, simulator, ref, happening, state):
     assert (dispute.amount, dispute.reason, dispute.created_at) == (Money.of("3.00", "EUR"), "UNAUTHORISED", NOW)
 
 
+MOVED = [
+    ("SELLER", "DEBIT", "CHARGEBACK_FEE", "20.00"),
+    ("SELLER", "DEBIT", "DISPUTE_FEE", "8.00"),
+    ("SELLER", "CREDIT", "CHARGEBACK_FEE", "5.00"),
+    ("SELLER", "DEBIT", "DISPUTE_SETTLEMENT", "10.00"),
+    ("SELLER", "CREDIT", "DISPUTE_SETTLEMENT_FEE", "0.49"),
+    ("BUYER", "DEBIT", "DISPUTE_FEE", "3.00"),
+]
+
+
+EUROS = ("EUR",) * len(MOVED)
+
+
+def moving(name, party, currencies=EUROS):
+    """Let a dispute tell what money moved for it."""
+    movements = [
+        {party: who, "type": way, "reason": reason, "amount": {"currency_code": currency, "value": value}}
+        for (who, way, reason, value), currency in zip(MOVED, currencies, strict=True)
+    ]
+    return lambda dispute: dispute.update({name: movements})
+
+
+@pytest.mark.parametrize(
+    ("change", "fee"),
+    [
+        (lambda dispute: None, None),
+        (moving("money_movements", "affected_party"), Money.of("23.00", "EUR")),
+        (moving("fund_movements", "party"), Money.of("23.00", "EUR")),
+        (moving("money_movements", "party"), None),
+        (moving("fund_movements", "party", ("EUR", "USD", *("EUR",) * 4)), None),
+    ],
+)
+def test_the_fee_of_a_dispute_is_what_was_taken_from_us_for_it_and_not_given_back(gateway, simulator, ref, change, fee):
+    simulator.dispute(ref.checkout_id)
+    simulator.rewrite_next(lambda page: None)  # the list is as it is
+    simulator.rewrite_next(change)
+    [dispute] = gateway.disputes_of(ref)
+    assert dispute.fee == fee
+
+
 def test_disputes_of_other_payments_are_not_among_them(gateway, simulator, ref):
     other = paid(gateway, simulator, topup_id="order-2", key="order-2")
     simulator.dispute(other.checkout_id)
@@ -285,6 +325,22 @@ def test_disputes_of_other_payments_are_not_among_them(gateway, simulator, ref):
         lambda dispute: dispute["disputed_transactions"][0].update(seller_transaction_id="ANOTHER"),
         lambda dispute: dispute.update(
             status="RESOLVED", dispute_outcome={"outcome_code": "RESOLVED_WITH_PAYOUT"}, money_movements=[7]
+        ),
+        lambda dispute: dispute.update(money_movements=7),
+        lambda dispute: dispute.update(fund_movements=[7]),
+        lambda dispute: dispute.update(fund_movements=[{"party": "SELLER", "reason": "DISPUTE_FEE"}]),
+        lambda dispute: dispute.update(
+            status="RESOLVED",
+            dispute_outcome={"outcome_code": "RESOLVED_WITH_PAYOUT"},
+            fund_movements=[
+                {
+                    "party": "SELLER",
+                    "type": "DEBIT",
+                    "reason": "DISPUTE_SETTLEMENT",
+                    "amount": {"currency_code": currency, "value": "1.00"},
+                }
+                for currency in ("EUR", "USD")
+            ],
         ),
     ],
 )

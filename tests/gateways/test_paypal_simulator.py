@@ -175,7 +175,7 @@ def test_disputes_have_the_published_shape(gateway, simulator, ask):
     dispute_id = simulator.dispute(ref.checkout_id)
     for happens in (
         lambda: None,
-        lambda: simulator.escalate(dispute_id),
+        lambda: simulator.escalate(dispute_id, fee="20.00"),
         lambda: simulator.resolve(dispute_id, seller_pays=True),
     ):
         happens()

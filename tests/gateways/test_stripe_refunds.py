@@ -350,6 +350,64 @@ def test_a_dispute_of_a_part_is_of_that_part(gateway, simulator, ref):
     assert dispute.amount == Money.of("12.34", "EUR")
 
 
+EUR_15, EUR_0 = Money.of("15.00", "EUR"), Money.zero("EUR")
+
+
+@pytest.mark.parametrize(
+    ("first", "happening", "fee"),
+    [
+        ("warning_needs_response", lambda sim, at: None, None),
+        ("warning_needs_response", lambda sim, at: sim.advance_dispute(at, "needs_response"), EUR_15),
+        ("needs_response", lambda sim, at: None, EUR_15),
+        ("needs_response", lambda sim, at: sim.advance_dispute(at, "lost"), EUR_15),
+        ("needs_response", lambda sim, at: sim.advance_dispute(at, "won"), EUR_15),
+        ("needs_response", lambda sim, at: sim.advance_dispute(at, "won", returns_fee=True), EUR_0),
+    ],
+)
+def test_the_fee_of_a_dispute_is_what_is_kept_of_all_that_it_moved(gateway, simulator, ref, first, happening, fee):
+    dispute_id = simulator.dispute(ref.checkout_id, status=first)
+    happening(simulator, dispute_id)
+    (dispute,) = gateway.disputes_of(ref)
+    assert dispute.fee == fee
+
+
+WITHDRAWN = {
+    "id": "txn_18Fc4eJR1yx79QblApRwUxm7",
+    "object": "balance_transaction",
+    "amount": -3000,
+    "available_on": 1464912000,
+    "created": 1464321348,
+    "currency": "usd",
+    "description": "Chargeback withdrawal for ch_18Fc4dJR1yx79QblWx3qJ1j6",
+    "fee": 1500,
+    "fee_details": [
+        {"amount": 1500, "application": None, "currency": "usd", "description": "Dispute fee", "type": "stripe_fee"}
+    ],
+    "net": -4500,
+}
+"""As Stripe itself sent it in a ``charge.dispute.created`` of test mode.
+
+Source: https://gist.github.com/kennethjohnbalgos/391a0eaff48cb4231f20f5165bb84f2a
+"""
+
+
+def test_a_fee_is_read_from_what_stripe_itself_once_sent_in_the_currency_of_the_balance(gateway, simulator, ref):
+    simulator.dispute(ref.checkout_id)
+    simulator.rewrite_next(lambda page: page["data"][0].update(balance_transactions=[WITHDRAWN]))
+    (dispute,) = gateway.disputes_of(ref)
+    assert dispute.fee == Money.of("15.00", "USD")
+    assert dispute.amount == Money.of("50.00", "EUR")
+    assert WITHDRAWN["net"] == WITHDRAWN["amount"] - WITHDRAWN["fee"]
+
+
+def test_fees_in_two_currencies_are_told_by_no_one_amount(gateway, simulator, ref):
+    dispute_id = simulator.dispute(ref.checkout_id)
+    simulator.advance_dispute(dispute_id, "won")
+    simulator.rewrite_next(lambda page: page["data"][0]["balance_transactions"][0].update(currency="usd"))
+    (dispute,) = gateway.disputes_of(ref)
+    assert (dispute.state, dispute.fee) == ("won", None)
+
+
 def test_disputes_of_one_payment_are_read_over_all_pages(gateway, simulator, ref):
     ids = [simulator.dispute(ref.checkout_id, amount=100) for _ in range(23)]
     assert [dispute.dispute_id for dispute in gateway.disputes_of(ref)] == ids[::-1]

@@ -260,6 +260,8 @@ IN_DISPUTE = [
 IN_PREVENTED = [
     *[(("balance_transactions",), bad) for bad in [None, {}, 7, ["txn_1"], [None]]],
     *[(("balance_transactions", 0, "amount"), bad) for bad in [None, -5000.0, "-5000", True, -(10**12)]],
+    *[(("balance_transactions", 0, "fee"), bad) for bad in [None, 1500.0, "1500", True, 10**12]],
+    *[(("balance_transactions", 0, "currency"), bad) for bad in [*NOT_STRINGS, "xyz"]],
 ]
 
 

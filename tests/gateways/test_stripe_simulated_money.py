@@ -94,7 +94,7 @@ def test_disputes_have_the_shape_of_the_sdks_type_in_every_state(simulator, clie
     listed = stripe.Dispute.__annotations__["status"]
     for status in DISPUTED:
         dispute_id = simulator.dispute(intent_id, amount=5, reason="general")
-        simulator.advance_dispute(dispute_id, status)
+        simulator.advance_dispute(dispute_id, status, returns_fee=True)
         seen = client.v1.disputes.retrieve(dispute_id, {"expand": ["payment_intent", "charge"]}).to_dict()
         assert seen["status"] == status
         assert unlike(seen, stripe.Dispute) == []
@@ -120,6 +120,8 @@ def test_a_dispute_takes_the_money_once_and_gives_it_back_when_won(simulator, cl
         simulator.advance_dispute(dispute_id, status)
     dispute = client.v1.disputes.retrieve(dispute_id)
     assert [entry.amount for entry in dispute.balance_transactions] == moved
+    assert [entry.fee for entry in dispute.balance_transactions] == [1500, 0][: len(moved)]
+    assert all(entry.net == entry.amount - entry.fee for entry in dispute.balance_transactions)
 
 
 def test_what_is_left_of_a_charge_follows_its_refunds(simulator, client, intents):

@@ -4,13 +4,15 @@ A list of disputes tells neither the payment nor the outcome, so that each is
 read by itself.
 
 Sources: https://developer.paypal.com/docs/api/customer-disputes/v1/ (stages,
-outcomes, who pays in the end).
+outcomes, who pays in the end, what a dispute costs);
+https://developer.paypal.com/api/customer-disputes/v1/definitions/fund_movement_list
+(which takes the place of ``money_movements``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,7 +20,7 @@ from ..core.money import Money
 from ..ports import DisputeSnapshot, DisputeState
 from .paypal_currencies import read_money
 from .paypal_payments import OBJECT_ID, read_time
-from .replies import Reply, demand, optional_str, require_object, require_str, require_word, unusable
+from .replies import Reply, demand, one_sum, optional_str, require_object, require_str, require_word, unusable
 
 DISPUTE_ID: Final = re.compile(r"[A-Za-z0-9-]{1,255}", re.ASCII)
 PAGE_TOKEN: Final = re.compile(r"[A-Za-z0-9+/=_-]{1,255}", re.ASCII)
@@ -42,6 +44,9 @@ _OUTCOMES: Final[Mapping[str, DisputeState]] = {
     "DENIED": "won",
     "NONE": "won",  # closed without a decision, for another dispute of the same payment
 }
+_SETTLED: Final = ("DISPUTE_SETTLEMENT",)
+_FEES: Final = ("CHARGEBACK_FEE", "DISPUTE_FEE")
+"""Reasons why money moves; a fee of the payment that comes back is none of the dispute's."""
 
 
 def read_dispute(dispute: Reply, *, dispute_id: str, payment_id: str | None = None) -> DisputeSnapshot:
@@ -64,6 +69,7 @@ def read_dispute(dispute: Reply, *, dispute_id: str, payment_id: str | None = No
         amount=read_money(dispute, "dispute_amount"),
         state=_state(dispute),
         reason=optional_str(dispute, "reason") or "",
+        fee=one_sum(_taken(dispute, _FEES)),
         created_at=read_time(dispute, "create_time"),
     )
 
@@ -113,12 +119,22 @@ def _state(dispute: Reply) -> DisputeState:
 
 
 def _we_paid(dispute: Reply) -> bool:
-    movements = dispute.get("money_movements", [])
+    settled = _taken(dispute, _SETTLED)
+    paid = one_sum(settled)
+    demand(paid is not None or not settled, "a dispute is settled in several currencies")
+    return paid is not None and paid > Money.zero(paid.currency)
+
+
+def _taken(dispute: Reply, reasons: Sequence[str]) -> list[Money]:
+    """Give what was taken from us for some reasons; what was given is below zero."""
+    is_new = dispute.get("fund_movements") is not None
+    name, party = ("fund_movements", "party") if is_new else ("money_movements", "affected_party")
+    movements = dispute.get(name, [])
     if not isinstance(movements, list) or not all(isinstance(movement, dict) for movement in movements):
-        raise unusable("money_movements is not a list of objects")
-    taken = [
-        read_money(movement, "amount") if movement.get("type") == "DEBIT" else -read_money(movement, "amount")
-        for movement in movements
-        if movement.get("affected_party") == "SELLER" and movement.get("reason") == "DISPUTE_SETTLEMENT"
-    ]
-    return bool(taken) and Money.zero(taken[0].currency) < sum(taken, Money.zero(taken[0].currency))
+        raise unusable(f"{name} is not a list of objects")
+    ours = [each for each in movements if each.get(party) == "SELLER" and each.get("reason") in reasons]
+    return [read_money(each, "amount") if _is_debit(each) else -read_money(each, "amount") for each in ours]
+
+
+def _is_debit(movement: Reply) -> bool:
+    return require_word(movement, "type", ("CREDIT", "DEBIT")) == "DEBIT"

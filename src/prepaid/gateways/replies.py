@@ -11,11 +11,12 @@ value, which may be personal.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from ..core.errors import GatewayError
+from ..core.money import Money
 
 MAX_TEXT: Final = 191
 MAX_URL: Final = 4096
@@ -125,3 +126,9 @@ def optional_object(reply: Reply, name: str) -> dict[str, Any] | None:
         GatewayError: There, but not an object.
     """
     return None if reply.get(name) is None else require_object(reply, name)
+
+
+def one_sum(amounts: Sequence[Money]) -> Money | None:
+    """Sum amounts of one currency; None if there are none, or of several currencies: then no one amount tells it."""
+    currencies = {amount.currency for amount in amounts}
+    return sum(amounts, Money.zero(currencies.pop())) if len(currencies) == 1 else None

@@ -7,6 +7,7 @@ our balance.
 Sources: https://docs.stripe.com/api/refunds/object and
 https://docs.stripe.com/refunds#failed-refunds (states, failing later);
 https://docs.stripe.com/api/disputes/object (states, balance transactions);
+https://docs.stripe.com/api/balance_transactions/object (a fee is above zero when it is kept);
 https://docs.stripe.com/disputes/how-disputes-work (when money is taken);
 https://docs.stripe.com/changelog/basil/2025-08-27/add-preventions-to-dispute
 (disputes that were prevented).
@@ -24,6 +25,7 @@ from .replies import (
     MAX_INT,
     Reply,
     demand,
+    one_sum,
     optional_object,
     optional_str,
     require_int,
@@ -98,6 +100,7 @@ def read_dispute(dispute: Reply) -> DisputeSnapshot:
         amount=_above_zero(dispute, require_str(dispute, "currency")),
         state=_dispute_state(dispute),
         reason=require_str(dispute, "reason"),
+        fee=_fee(dispute),
         mode=mode_of(dispute),
         created_at=moment_of(dispute),
     )
@@ -121,19 +124,25 @@ def _dispute_state(dispute: Reply) -> DisputeState:
     if status != "prevented":
         return _DISPUTE_STATES[status]
     # Blocked before it took anything, or settled by giving the money back: what it moved tells which.
-    return "lost" if sum(_moved(entry) for entry in _entries(dispute)) < 0 else "won"
+    return "lost" if sum(_signed(entry, "amount") for entry in _entries(dispute)) < 0 else "won"
 
 
-def _entries(dispute: Reply) -> list[Any]:
+def _fee(dispute: Reply) -> Money | None:
+    """Sum what is kept of what was moved, less what of that was given back; None while nothing was moved."""
+    kept = [from_wire(_signed(entry, "fee"), require_str(entry, "currency")) for entry in _entries(dispute)]
+    return one_sum(kept)
+
+
+def _entries(dispute: Reply) -> list[dict[str, Any]]:
     entries = dispute.get("balance_transactions")
-    if not isinstance(entries, list):
-        raise unusable("balance_transactions is no list")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise unusable("balance_transactions is no list of objects")
     return entries
 
 
-def _moved(entry: Any) -> int:
-    moved = entry.get("amount") if isinstance(entry, dict) else None
+def _signed(entry: Reply, name: str) -> int:
+    number = entry.get(name)
     # type() because True is an int too.
-    if type(moved) is not int or abs(moved) > MAX_INT:
-        raise unusable("an amount of balance_transactions is not a whole number in range")
-    return moved
+    if type(number) is not int or abs(number) > MAX_INT:
+        raise unusable(f"{name} of balance_transactions is not a whole number in range")
+    return number

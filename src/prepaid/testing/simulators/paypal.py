@@ -175,7 +175,7 @@ class PayPalSimulator(PayPalAccount):
     def _resource(self, event_type: str, object_id: str) -> Object:
         if event_type.startswith("CUSTOMER.DISPUTE."):
             return self._disputes[object_id]
-        if event_type in {"PAYMENT.CAPTURE.REFUNDED", "PAYMENT.CAPTURE.REVERSED"}:
+        if event_type.startswith(("PAYMENT.CAPTURE.REFUNDED", "PAYMENT.CAPTURE.REVERSED", "PAYMENT.REFUND.")):
             return self._found_refund(object_id)[0]
         if event_type == "CHECKOUT.PAYMENT-APPROVAL.REVERSED":
             order = self._orders[object_id]

@@ -33,6 +33,7 @@ class PayPalAccount(LoopbackServer):
         self._disputes: dict[str, Object] = {}
         self._declines: dict[str, list[str]] = {}
         self._pending: dict[str, str] = {}
+        self._slow_refunds = 0
 
     # What the payer, the seller and PayPal do.
 
@@ -110,6 +111,11 @@ class PayPalAccount(LoopbackServer):
             amount = money(Decimal(value), capture["amount"]["currency_code"])
             return str(self._refund(self._orders[order_id], {"amount": amount, **named})["id"])
 
+    def pend_next_refund(self) -> None:
+        """Let the next refund that the seller asks for be pending; then `set_refund`."""
+        with self.lock:
+            self._slow_refunds += 1
+
     def set_refund(self, refund_id: str, status: str, *, reason: str | None = None) -> None:
         """Let PayPal put a refund into a status."""
         with self.lock:
@@ -131,10 +137,14 @@ class PayPalAccount(LoopbackServer):
             )
             return dispute_id
 
-    def escalate(self, dispute_id: str, stage: str = "CHARGEBACK") -> None:
-        """Let PayPal or a bank decide a dispute."""
+    def escalate(self, dispute_id: str, stage: str = "CHARGEBACK", *, fee: str | None = None) -> None:
+        """Let PayPal or a bank decide a dispute, perhaps for a fee of the seller's."""
         with self.lock:
-            self._disputes[dispute_id] |= {"status": "UNDER_REVIEW", "dispute_life_cycle_stage": stage}
+            dispute = self._disputes[dispute_id]
+            dispute |= {"status": "UNDER_REVIEW", "dispute_life_cycle_stage": stage}
+            if fee is not None:
+                amount = money(Decimal(fee), dispute["dispute_amount"]["currency_code"])
+                self._take_from_seller(dispute, amount, reason="CHARGEBACK_FEE")
 
     def resolve(self, dispute_id: str, outcome: str = "RESOLVED_BUYER_FAVOUR", *, seller_pays: bool = False) -> None:
         """Let a dispute end."""
@@ -142,8 +152,7 @@ class PayPalAccount(LoopbackServer):
             dispute = self._disputes[dispute_id]
             dispute |= {"status": "RESOLVED", "dispute_outcome": {"outcome_code": outcome}}
             if seller_pays:
-                movement = {"affected_party": "SELLER", "type": "DEBIT", "reason": "DISPUTE_SETTLEMENT"}
-                dispute["money_movements"] = [{**movement, "amount": dispute["dispute_amount"]}]
+                self._take_from_seller(dispute, dispute["dispute_amount"], reason="DISPUTE_SETTLEMENT")
 
     def order(self, order_id: str) -> Object:
         """Give a copy of an order as it is now."""
@@ -154,6 +163,16 @@ class PayPalAccount(LoopbackServer):
         """Give copies of all orders, the oldest first."""
         with self.lock:
             return copy.deepcopy(list(self._orders.values()))
+
+    def disputes(self) -> list[Object]:
+        """Give copies of all disputes, the oldest first."""
+        with self.lock:
+            return copy.deepcopy(list(self._disputes.values()))
+
+    @staticmethod
+    def _take_from_seller(dispute: Object, amount: Object, *, reason: str) -> None:
+        movement = {"affected_party": "SELLER", "type": "DEBIT", "reason": reason, "amount": amount}
+        dispute.setdefault("money_movements", []).append(movement)
 
     # What is kept.
 
@@ -193,6 +212,9 @@ class PayPalAccount(LoopbackServer):
         if Decimal(body["amount"]["value"]) > Decimal(capture["amount"]["value"]) - self._given_back(payments):
             raise refused(422, "UNPROCESSABLE_ENTITY", "REFUND_AMOUNT_EXCEEDED")
         refund = new_refund(body, capture, refund_id=self._new(), base=self.url, at=self._at())
+        if self._slow_refunds:
+            self._slow_refunds -= 1
+            refund |= {"status": "PENDING", "status_details": {"reason": "ECHECK"}}
         payments.setdefault("refunds", []).append(refund)
         self._count_refunds(order)
         return refund

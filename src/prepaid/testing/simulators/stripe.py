@@ -135,6 +135,7 @@ class StripeSimulator(VerificationServer):
         self._account = StripeAccount(livemode="_live_" in secret_key, clock=clock, ids=ids or RandomIds(clock))
         self._stored: dict[str, _Stored] = {}
         self._fails = False
+        self._slow_refunds = 0
 
     # What the customer and the bank do.
 
@@ -231,6 +232,11 @@ class StripeSimulator(VerificationServer):
             intent = self._account.intent_of(self._account.checkout(checkout_id))
             return str(self._account.refund(intent, {"amount": str(amount)}, status=status)["id"])
 
+    def pend_next_refund(self) -> None:
+        """Let the next refund that is asked for be pending; then `settle_refund`."""
+        with self.lock:
+            self._slow_refunds += 1
+
     def settle_refund(self, refund_id: str, status: str, *, reason: str | None = None) -> None:
         """Let a refund go on to ``succeeded``, ``failed``, ``canceled`` or ``requires_action``, also later."""
         with self.lock:
@@ -250,10 +256,10 @@ class StripeSimulator(VerificationServer):
             number = charge["amount_captured"] if amount is None else amount
             return str(self._account.dispute(charge, number=number, status=status, reason=reason)["id"])
 
-    def advance_dispute(self, dispute_id: str, status: str) -> None:
-        """Take a dispute to another status; ``won`` gives back what it took."""
+    def advance_dispute(self, dispute_id: str, status: str, *, returns_fee: bool = False) -> None:
+        """Take a dispute to another status; ``won`` gives back what it took, and its fee if it ``returns_fee``."""
         with self.lock:
-            self._account.advance(self._account.objects[dispute_id], status)
+            self._account.advance(self._account.objects[dispute_id], status, returns_fee=returns_fee)
 
     # What Stripe tells.
 
@@ -414,7 +420,9 @@ class StripeSimulator(VerificationServer):
         check_known(params, REFUND_PARAMETERS)
         charge = self._account.found("charge", params["charge"]) if "charge" in params else {}
         intent = self._account.found("payment_intent", charge.get("payment_intent") or params["payment_intent"])
-        return self._account.refund(intent, params, status="succeeded")
+        refund = self._account.refund(intent, params, status="pending" if self._slow_refunds else "succeeded")
+        self._slow_refunds = max(0, self._slow_refunds - 1)
+        return refund
 
     def _page(self, params: Object, kind: str, path: str) -> Object:
         check_known(params, LIST_PARAMETERS)

@@ -30,6 +30,9 @@ from .stripe_objects import (
     refusal,
 )
 
+DISPUTE_FEE: Final = 1500
+"""What is kept for a dispute that takes money, in units of its currency."""
+
 PAYABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE: Final = (*PAYABLE, "requires_capture")
 
@@ -293,18 +296,18 @@ class StripeAccount:
             self._move(dispute, -number)
         return dispute
 
-    def advance(self, dispute: Object, status: str) -> None:
+    def advance(self, dispute: Object, status: str, *, returns_fee: bool) -> None:
         """Take a dispute to another status, with the money that goes along."""
         taken = -sum(entry["amount"] for entry in dispute["balance_transactions"])
         dispute |= {"status": status, "is_charge_refundable": status.startswith("warning_") or status == "won"}
         self.tell(f"charge.dispute.{_DISPUTE_EVENTS.get(status, 'updated')}", dispute)
         if status == "won" and taken:
-            self._move(dispute, taken)
+            self._move(dispute, taken, fee=-DISPUTE_FEE if returns_fee else 0)
         elif status in {"needs_response", "lost"} and not taken:
             self._move(dispute, -dispute["amount"])
 
-    def _move(self, dispute: Object, number: int) -> None:
-        dispute["balance_transactions"].append(self._book(dispute, number))
+    def _move(self, dispute: Object, number: int, *, fee: int = DISPUTE_FEE) -> None:
+        dispute["balance_transactions"].append(self._book(dispute, number, fee=fee))
         self.tell(f"charge.dispute.funds_{'withdrawn' if number < 0 else 'reinstated'}", dispute)
 
     def _is_refundable(self, charge: Object) -> bool:

@@ -178,14 +178,17 @@ def new_dispute(charge: Object, *, dispute_id: str, number: int, status: str, re
 
 
 def new_balance_transaction(source: Object, *, transaction_id: str, number: int, fee: int, created: int) -> Object:
-    """Make the entry of ``number`` units, less ``fee``, in our balance for a charge, refund or dispute."""
+    """Make the entry of ``number`` units, less ``fee``, in our balance for a charge, refund or dispute.
+
+    A fee below zero is given back.
+    """
     kinds = {"charge": ("charge", "charge"), "refund": ("refund", "refund"), "dispute": ("adjustment", "dispute")}
     kind, category = kinds[source["object"]]
     details = {
         "amount": fee,
         "application": None,
         "currency": source["currency"],
-        "description": "Stripe processing fees",
+        "description": "Dispute fee" if source["object"] == "dispute" else "Stripe processing fees",
         "type": "stripe_fee",
     }
     return {
