@@ -273,7 +273,10 @@ MOVED = [
 ]
 
 
-def moving(name, party, currencies=("EUR",) * len(MOVED)):
+EUROS = ("EUR",) * len(MOVED)
+
+
+def moving(name, party, currencies=EUROS):
     """Let a dispute tell what money moved for it."""
     movements = [
         {party: who, "type": way, "reason": reason, "amount": {"currency_code": currency, "value": value}}
