@@ -112,6 +112,7 @@ def standing(**changes):
         "bonus_left": 20 * EURO,
         "free": 120 * EURO,
         "before": NOTHING,
+        "cash_left": 11_900,
         "currency": "EUR",
     }
     return Standing(**{**values, **changes})

@@ -102,6 +102,7 @@ class Sale:
     seen: list[Seen] = field(factory=list)
     disputes: list[Dispute] = field(factory=list)
     requests: list[Request] = field(factory=list)
+    lapsed: bool = False  # the date of its bonus has passed, though a hold may keep it
     documents: list[tuple[str, int, int]] = field(factory=list)
 
     @property
@@ -116,8 +117,8 @@ class Sale:
 
     @property
     def own(self) -> list[Lot]:
-        """Its paid credit, then its bonus."""
-        return [self.paid] if self.bonus is None else [self.paid, self.bonus]
+        """Its paid credit, then its bonus before its date."""
+        return [self.paid] if self.bonus is None or self.lapsed else [self.paid, self.bonus]
 
     @property
     def own_left(self) -> int:
@@ -129,7 +130,8 @@ class Sale:
         """How much bonus stands beside a unit of credit: what lapsed or was voided does not."""
         if self.bonus is None:
             return Fraction(0)
-        return Fraction(self.bonus.size - self.bonus.gone, self.credit)
+        gone = self.bonus.gone + (self.bonus.left if self.lapsed else 0)
+        return Fraction(self.bonus.size - gone, self.credit)
 
     @property
     def counted(self) -> list[Back]:
@@ -179,16 +181,17 @@ class Sale:
         credit = max(0, ceil(Fraction(paid_back * self.credit, self.net)) - self.returned)
         return Back(credit, self.clawback_of(credit), net, tax, excess=gross - within)
 
-    def fits(self, credit: int, free: int) -> bool:
+    def fits(self, credit: int, free: int, cash: int) -> bool:
         """Tell whether so much credit may be given back, with its bonus, of its own and with nothing held."""
         both = credit + self.clawback_of(credit)
-        return both <= min(self.own_left, free) and sum(self.money_of(credit)) <= self.cash_left
+        return both <= min(self.own_left, free) and sum(self.money_of(credit)) <= cash
 
-    def most(self, free: int) -> int:
+    def most(self, free: int, cash: int | None = None) -> int:
         """Give the most credit that may be asked back, in whole cents."""
+        cash = self.cash_left if cash is None else cash
         bounds = [self.paid.left, floor(self.own_left / (1 + self.beta)), self.credit - self.returned, free]
         credit = max(0, min(bounds)) // CENT * CENT
-        while credit and not self.fits(credit, free):
+        while credit and not self.fits(credit, free, cash):
             credit -= CENT
         return credit
 
@@ -199,7 +202,7 @@ class Sale:
             return ""
         if most < self.most(self.own_left):
             return "held"
-        if most + CENT > self.credit - self.returned:
+        if most + CENT > self.credit - self.returned or most < self.most(free, self.total):
             return "refunded"
         return "promotional" if most + CENT <= self.paid.left else "spent"
 
@@ -250,6 +253,12 @@ class Wallet(Purse):
     def free(self) -> int:
         """What no hold reserves; an overdraft is nothing to give back."""
         return self.balance - self.held
+
+    def look(self, now: datetime) -> None:
+        """Deal with what is due, and see whose bonus has passed its date."""
+        super().look(now)
+        for sale in self.sales:
+            sale.lapsed = sale.bonus is not None and sale.bonus.lapses <= now
 
     def as_of(self, now: datetime) -> Wallet:
         """Give a copy in which everything that is due was dealt with."""
@@ -342,7 +351,7 @@ class Book:
     def sell(self, who: str, paid: Lot, bonus: Lot | None, *, net: int, tax: int, now: datetime) -> Sale:
         """Credit a top-up: a bonus pays a debt first, then what was bought."""
         wallet, sale = self.wallets[who], Sale(who, paid, bonus, net, tax)
-        for lot in sale.own[::-1]:
+        for lot in [paid] if bonus is None else [bonus, paid]:
             wallet.give(lot, now)
         self.move(tax, "clearing", "tax_payable")
         wallet.sales.append(sale)
@@ -444,7 +453,6 @@ class Book:
         wallet.leave(back.clawback, "promotion")
         sale.backs.append(back)
         self.figures["clawback"] += back.clawback
-        self.figures["discount"] -= back.credit - back.net * CENT
 
     def record(
         self, sale: Sale, credit: int, *, reference: str, actor: str, request: Request | None, now: datetime
@@ -540,7 +548,6 @@ class Book:
         wallet.put(back.taken, "refunds_in_transit")
         wallet.sweep(now)
         self.figures["clawback"] -= back.clawback
-        self.figures["discount"] += back.credit - back.net * CENT
         if back.request is not None:
             back.request.state = "failed"
 
@@ -551,7 +558,8 @@ class Book:
         of_discount = sign * (back.credit - back.net * CENT)
         self.accounts["refunds_in_transit"] -= of_discount
         self.accounts["promotion"] += of_discount
-        self.figures["refunds"] += sign * back.cash * CENT
+        self.figures["discount"] -= of_discount
+        self.figures["refunds"] += sign * (back.cash + back.excess) * CENT
 
     @staticmethod
     def _write(sale: Sale, kind: str, back: Back) -> None:
@@ -588,7 +596,9 @@ class Book:
 
     def _lose(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
         wallet = self.wallets[sale.who]
-        self._release(sale, dispute, now)
+        wallet.look(now)
+        if dispute.reserve is not None:
+            dispute.reserve.state = "released"
         dispute.booked = "lost"
         back = dispute.back = self._take_gross(sale, dispute.gross, now)
         back.state, back.excess = "settled", 0  # the rest is not credit's: it stays where the dispute took it
@@ -596,6 +606,7 @@ class Book:
         wallet.leave(back.net * CENT, "disputes")
         wallet.leave(back.credit - back.net * CENT + back.clawback, "promotion")
         self.move(back.tax, "tax_payable", "disputes")
+        wallet.sweep(now)
         self._write(sale, "credit-note", back)
         self.figures["clawback"] += back.clawback
         self.figures["discount"] -= back.credit - back.net * CENT

@@ -20,6 +20,7 @@ Sources: the accounting page of the docs (*What may be refunded*).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from fractions import Fraction
 from math import ceil, floor
 
@@ -104,7 +105,14 @@ def claw_back(bought: Bought, amount: int, before: Returned = NOTHING) -> int:
 
 
 def refundable(
-    bought: Bought, *, paid_left: int, bonus_left: int, unit: int, before: Returned = NOTHING, free: int | None = None
+    bought: Bought,
+    *,
+    paid_left: int,
+    bonus_left: int,
+    unit: int,
+    before: Returned = NOTHING,
+    free: int | None = None,
+    cash_left: int | None = None,
 ) -> int:
     """Give the most credit that can be refunded, in whole minor units of ``unit`` ledger units.
 
@@ -115,15 +123,25 @@ def refundable(
         unit: Ledger units of a minor unit.
         before: What went back before.
         free: What of the wallet nothing reserves; all of it if None.
+        cash_left: What of the payment neither went back nor was taken by a bank, in minor
+            units; what ``before`` leaves of it if None.
     """
     # What is clawed back is rounded up; the whole of it with the credit still fits, as both are whole ledger units:
     # of earlier refunds at least as much was taken back, so that no more than this part is taken now.
     limit = min(Fraction(paid_left), Fraction(paid_left + bonus_left) / (1 + bought.rate))
-    if free is not None:
-        limit = min(limit, Fraction(free) / (1 + bought.rate))
     # Credit that a charge gave back after a dispute took the same from elsewhere is there, and was returned already.
     limit = max(Fraction(0), min(limit, Fraction(bought.credit - before.credit)))
-    return floor(limit / unit) * unit
+    most = floor(limit / unit)
+
+    def exceeds(minor: int) -> bool:
+        part = by_credit(bought, minor * unit, before)
+        is_reserved = free is not None and minor * unit + part.clawed_back > free
+        # A bank may have taken more than was left, and a refund that was counted then may have failed since.
+        return is_reserved or (cash_left is not None and part.gross_minor > cash_left)
+
+    if most and exceeds(most):
+        most = bisect_left(range(1, most + 1), True, key=exceeds)
+    return most * unit
 
 
 def by_credit(bought: Bought, amount: int, before: Returned = NOTHING) -> Returned:

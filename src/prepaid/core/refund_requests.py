@@ -154,6 +154,7 @@ class Standing:
         bonus_left: Unspent bonus.
         free: What of the wallet neither a hold nor a debt takes.
         before: What went back of it.
+        cash_left: What of its payment neither went back nor was taken by a bank, in minor units.
         currency: ISO 4217 code.
     """
 
@@ -162,17 +163,22 @@ class Standing:
     bonus_left: int
     free: int
     before: Returned
+    cash_left: int
     currency: str
 
     def most(self) -> int:
         """Give the most credit that can be refunded, in whole minor units."""
+        return self._most(free=self.free, cash_left=self.cash_left)
+
+    def _most(self, *, free: int, cash_left: int | None) -> int:
         return refundable(
             self.bought,
             paid_left=self.paid_left,
             bonus_left=self.bonus_left,
             unit=minor_unit(self.currency),
             before=self.before,
-            free=self.free,
+            free=free,
+            cash_left=cash_left,
         )
 
     def why_not_more(self) -> str:
@@ -183,15 +189,10 @@ class Standing:
         if self.before.credit and most + unit > self.bought.credit - self.before.credit:
             return "refunded"
         without_holds = max(self.free, self.paid_left + self.bonus_left)
-        if most < refundable(
-            self.bought,
-            paid_left=self.paid_left,
-            bonus_left=self.bonus_left,
-            unit=unit,
-            before=self.before,
-            free=without_holds,
-        ):
+        if most < self._most(free=without_holds, cash_left=self.cash_left):
             return "held"
+        if most < self._most(free=self.free, cash_left=None):
+            return "refunded"
         return "promotional" if most + unit <= self.paid_left else "spent"
 
 

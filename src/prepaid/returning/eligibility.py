@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
 
+from .. import wallets
 from ..config import Context
 from ..core.clawback import NOTHING, by_credit
 from ..core.errors import RefundRefused
 from ..core.money import Money
 from ..core.refund_requests import REASONS, REFUNDS_SETTING, EligibleRefund, RefundPolicy, Standing, refund_policy
 from ..core.topups import NO_GATEWAY
-from ..store import Tx, accounts, operations, refund_requests, standings
+from ..store import Tx, operations, refund_requests, standings
 from ..store.ledger import PostedCharge, given_back, sums_given_back
 from ..store.standings import Sold
 
@@ -28,14 +29,15 @@ def topups_eligible(tx: Tx, context: Context, topup_ids: Sequence[str]) -> list[
     now, policy = context.now(), policy_of(tx)
     found = standings.sold_among(tx, topup_ids, now)
     asked = refund_requests.open_of(tx, list(topup_ids))
-    free = {currency: _free(tx, found[0].customer, currency) for currency in {sold.currency for sold in found}}
+    free = {currency: _free(tx, found[0].customer, currency, now) for currency in {sold.currency for sold in found}}
     rule = _Rule(context, policy, now)
     return [rule.judge(sold, free=free[sold.currency], is_asked=sold.topup_id in asked) for sold in found]
 
 
-def _free(tx: Tx, customer: str, currency: str) -> int:
-    wallet = accounts.find_wallet(tx, customer, currency)
-    return 0 if wallet is None else wallet.balance - wallet.held
+def _free(tx: Tx, customer: str, currency: str, now: datetime) -> int:
+    """Give what of a wallet nothing reserves, with what is due by now dealt with, as a balance is shown."""
+    balance = wallets.balance(tx, customer, currency, now=now)
+    return (balance.settled - balance.held).units
 
 
 def topup_eligible(context: Context, sold: Sold, *, free: int, by_hand: bool) -> EligibleRefund:
@@ -78,6 +80,7 @@ class _Rule:
             bonus_left=sold.own.bonus_left,
             free=free,
             before=sold.before,
+            cash_left=sold.cash_left,
             currency=sold.currency,
         )
         refusal = self._refusal(sold, is_asked=is_asked)

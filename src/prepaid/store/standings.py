@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import and_, select
+from sqlalchemy import and_, select, true
 
 from ..core.clawback import NOTHING, Bought, Returned
 from ..core.grants import OpenGrant
@@ -37,6 +37,7 @@ class Sold:
         before: What went back of it.
         gateway: Where it was paid.
         captured: What was captured for it; zero if nothing was paid.
+        cash_left: What of that neither went back nor was taken by a bank, in minor units.
         settled_at: When it was credited.
         is_withdrawn: Money of it was taken back for a dispute that is not decided.
         refunds: How many refunds at its gateway have not failed.
@@ -50,6 +51,7 @@ class Sold:
     before: Returned
     gateway: str
     captured: Money
+    cash_left: int
     settled_at: datetime
     is_withdrawn: bool
     refunds: int
@@ -74,6 +76,7 @@ def sold_among(tx: Tx, topup_ids: Sequence[str], now: datetime) -> list[Sold]:
     )
     rows = {row.id: row for row in tx.execute(tx.current(wanted))}
     grants, back, withdrawn, counts = _grants(tx, rows), _returned(tx, rows), _withdrawn(tx, rows), _refunds(tx, rows)
+    gone = _cash_gone(tx, rows)
     return [
         _sold(
             rows[each],
@@ -81,6 +84,7 @@ def sold_among(tx: Tx, topup_ids: Sequence[str], now: datetime) -> list[Sold]:
             before=back.get(each, NOTHING),
             is_withdrawn=each in withdrawn,
             refunds=counts.get(each, 0),
+            cash_gone=gone.get((each, rows[each].currency), 0),
             now=now,
         )
         for each in topup_ids
@@ -88,7 +92,16 @@ def sold_among(tx: Tx, topup_ids: Sequence[str], now: datetime) -> list[Sold]:
     ]
 
 
-def _sold(row: Any, grants: list[Any], *, before: Returned, is_withdrawn: bool, refunds: int, now: datetime) -> Sold:
+def _sold(
+    row: Any,
+    grants: list[Any],
+    *,
+    before: Returned,
+    is_withdrawn: bool,
+    refunds: int,
+    cash_gone: int,
+    now: datetime,
+) -> Sold:
     paid = next((grant for grant in grants if grant.kind == "paid"), None)
     bonus = next((grant for grant in grants if grant.kind == "promotional"), None)
     has_lapsed = bonus is not None and bonus.expires_at <= now
@@ -111,6 +124,7 @@ def _sold(row: Any, grants: list[Any], *, before: Returned, is_withdrawn: bool, 
         before=before,
         gateway=row.gateway,
         captured=Money(row.captured or 0, row.currency),
+        cash_left=max(0, (row.captured or 0) - cash_gone) // unit,
         settled_at=row.settled_at,
         is_withdrawn=is_withdrawn,
         refunds=refunds,
@@ -147,6 +161,20 @@ def _returned(tx: Tx, topup_ids: Collection[str]) -> dict[str, Returned]:
                 credit=row.credit, net_minor=row.net // unit, tax_minor=row.tax // unit, clawed_back=row.clawback
             )
             found[row.topup_id] = found.get(row.topup_id, NOTHING) + part
+    return found
+
+
+def _cash_gone(tx: Tx, topup_ids: Collection[str]) -> dict[tuple[str, str], int]:
+    """Sum the money that refunds which have not failed gave back, and that disputes took, by top-up and currency."""
+    kept = _refund.c.state.not_in(LOST_REFUNDS)
+    found: dict[tuple[str, str], int] = {}
+    for table, amount, counts in ((_refund, _refund.c.amount, kept), (_dispute, _dispute.c.withdrawn, true())):
+        wanted = select(table.c.topup_id, table.c.currency, amount.label("amount")).where(
+            table.c.book_id == tx.book_id, table.c.topup_id.in_(list(topup_ids)), counts
+        )
+        for row in tx.execute(tx.current(wanted)):
+            key = (row.topup_id, row.currency)
+            found[key] = found.get(key, 0) + row.amount
     return found
 
 
