@@ -28,7 +28,7 @@ from prepaid import (
 from prepaid.testing.clock import START
 from tests.faults.world import checkout_of
 
-from .machine import _MOVED, PICKS, Life, agree, money
+from .machine import _MOVED, AMOUNTS, LONGER, PICKS, Life, agree, money
 from .model import FOREVER, Lot, Refused, usual_priority
 from .returns_model import CENT, Back, Book, Dispute, Request, Sale, Seen, Wallet, share_of, tax_on
 
@@ -65,7 +65,11 @@ CHECKED_EVERY = 20
 class Returns(Life):
     """What customers, operators, banks and a provider do about money that was paid, in any order."""
 
-    adjust = charge_all_but = hold_all_but = None  # the machine of wallets lives those
+    # The machine of wallets lives the first; the others come less often here, several in one rule.
+    adjust = charge_all_but = hold_all_but = None
+    hold = capture = release = None
+    overdraft = freeze_or_end_it = None
+    time_passes = time_passes_to_the_instant_something_is_due = the_job_runs = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +121,6 @@ class Returns(Life):
         self.top_up("ada", cents, code, early="")
         self.pace = pace
 
-    @rule(who=WHO, land=st.sampled_from([*LANDS]))
     def move(self, who: str, land: str) -> None:
         self.billing.customer(who).tax_profile.set(TaxProfile(address=Address(country=land)))
         self.lands[who] = land
@@ -151,7 +154,12 @@ class Returns(Life):
             self.happen_early(sale, early)
         assert door.topups.confirm(topup.id).state == "credited"
         self.remember_lots(who, [paid] if free is None else [paid, free])
+        self.repeats.append(lambda: self.confirmed_again(door, topup))
         self.tick()
+
+    def confirmed_again(self, door: Any, topup: Any) -> None:
+        assert door.topups.confirm(topup.id).state == "credited"
+        assert door.topups.get(topup.id).total == topup.total
 
     def happen_early(self, sale: Sale, what: str) -> None:
         """Give money back, or dispute it, before the library knows that it was paid."""
@@ -224,17 +232,15 @@ class Returns(Life):
         return self.pick(living or self.asked, number)
 
     @precondition(lambda self: self.asked)
-    @rule(number=PICKS)
-    def withdraw(self, number: int) -> None:
+    @rule(number=PICKS, rejected=st.booleans(), actor=OPERATORS)
+    def withdraw_or_reject(self, number: int, rejected: bool, actor: str) -> None:
         request, request_id = self.pick_request(number)
         door = self.billing.customer(request.who).refunds
-        self.compare(lambda: door.withdraw(request_id), lambda: self.book.withdraw(request))
-
-    @precondition(lambda self: self.asked)
-    @rule(number=PICKS, actor=OPERATORS)
-    def reject(self, number: int, actor: str) -> None:
-        request, request_id = self.pick_request(number)
-        self.compare(lambda: self.desk(actor).reject(request_id, reason="abuse"), lambda: self.book.reject(request))
+        if rejected:
+            self.compare(lambda: self.desk(actor).reject(request_id, reason="no"), lambda: self.book.reject(request))
+        else:
+            self.compare(lambda: door.withdraw(request_id), lambda: self.book.withdraw(request))
+        self.tick()
 
     @precondition(lambda self: self.asked)
     @rule(number=PICKS, part=st.sampled_from([0, 0, 0, 50, 99, 101]), actor=OPERATORS, outcome=OUTCOMES, fault=FAULTS)
@@ -304,7 +310,6 @@ class Returns(Life):
                 seen.state = "succeeded"
         self.tell(sale, tell)
 
-    @rule(cents=st.sampled_from([None, None, 0, 500, 1000, 2000]))
     def two_approve_above(self, cents: int | None) -> None:
         limit = None if cents is None else Money.from_minor(cents, "EUR")
         self.ops.settings.approvals(two_person_above=limit)
@@ -337,6 +342,42 @@ class Returns(Life):
         )
         assert refund is None or (refund.state, refund.credit.units) == ("succeeded", amount)
         self.tick()
+
+    # What also happens
+
+    @rule(number=PICKS, who=WHO, way=st.integers(0, 3), amount=AMOUNTS, hours=LONGER, share=SHARES)
+    def reserve(self, number: int, who: str, way: int, amount: int, hours: int, share: int) -> None:
+        if way > 1 or not self.holds:
+            Life.hold(self, who, amount, hours, "vm-1")
+        elif way:
+            Life.capture(self, number, share)
+        else:
+            Life.release(self, number)
+
+    @rule(
+        what=st.sampled_from(["overdraft", "freeze", "two", "two", "land", "land"]),
+        who=WHO,
+        euros=st.integers(0, 20),
+        land=st.sampled_from([*LANDS]),
+    )
+    def operate(self, what: str, who: str, euros: int, land: str) -> None:
+        if what == "overdraft":
+            Life.overdraft(self, who, euros)
+        elif what == "freeze":
+            Life.freeze_or_end_it(self, who, frozen=euros > 15)
+        elif what == "two":
+            self.two_approve_above(euros * 100 if euros < 10 else None)
+        else:
+            self.move(who, land)
+
+    @rule(who=WHO, hours=st.integers(0, 40), way=st.sampled_from(["hours", "due", "job"]))
+    def time_goes_on(self, who: str, hours: int, way: str) -> None:
+        if way == "due":
+            Life.time_passes_to_the_instant_something_is_due(self, who)
+        elif way == "job":
+            Life.the_job_runs(self)
+        else:
+            Life.time_passes(self, hours)
 
     # The provider and the bank
 
@@ -384,13 +425,17 @@ class Returns(Life):
         sale.seen.append(Seen(gross, outcome))
 
     @precondition(lambda self: self.bought)
-    @rule(number=PICKS, share=SHARES, inquiry=st.sampled_from([False, False, True]), tell=TOLD)
-    def somebody_disputes(self, number: int, share: int, inquiry: bool, tell: str) -> None:
+    @rule(number=PICKS, share=SHARES, fate=st.sampled_from(["inquiry", "open", "open", "won", "lost"]), tell=TOLD)
+    def somebody_disputes(self, number: int, share: int, fate: str, tell: str) -> None:
+        """Dispute a payment; now and then the library hears of it only when it is decided."""
         sale, _ = self.pick(self.bought, number)
-        if sale.total and len(sale.disputes) < 3:
-            self.dispute_at_bank(sale, share, inquiry=inquiry)
-            self.tell(sale, tell)
-            self.tick()
+        if not sale.total or len(sale.disputes) > 2:
+            return
+        self.dispute_at_bank(sale, share, inquiry=fate == "inquiry")
+        if fate in ("won", "lost"):
+            self.decide_dispute(*self.bank[-1], won=fate == "won")
+        self.tell(sale, tell)
+        self.tick()
 
     def dispute_at_bank(self, sale: Sale, share: int, *, inquiry: bool) -> None:
         topup = next(bought for known, bought in self.bought if known is sale)
@@ -405,17 +450,19 @@ class Returns(Life):
     def a_dispute_goes_on(self, number: int, won: bool, tell: str) -> None:
         going = [each for each in self.bank if each[1].state in ("inquiry", "open")]
         sale, dispute, dispute_id = self.pick(going, number)
-        if won:
-            self.gateway.win(dispute_id)
-            dispute.state = "won"
-        elif dispute.state == "inquiry":
+        if dispute.state == "inquiry" and not won:
             self.gateway.escalate(dispute_id)
             dispute.state = "open"
         else:
-            self.gateway.lose(dispute_id)
-            dispute.state = "lost"
+            self.decide_dispute(sale, dispute, dispute_id, won=won)
         self.tell(sale, tell)
         self.tick()
+
+    def decide_dispute(self, sale: Sale, dispute: Dispute, dispute_id: str, *, won: bool) -> None:
+        """Let a bank decide for the seller or for the customer."""
+        decide = self.gateway.win if won else self.gateway.lose
+        assert decide(dispute_id), sale
+        dispute.state = "won" if won else "lost"
 
     # What the library hears
 
@@ -442,24 +489,17 @@ class Returns(Life):
         self.delivered.add(event.event_id)
 
     @precondition(lambda self: self.bought)
-    @rule(number=PICKS, which=PICKS)
-    def a_webhook_comes(self, number: int, which: int) -> None:
-        """Deliver any one of a payment: a new one, an old one late, the same again."""
+    @rule(number=PICKS, which=PICKS, way=st.sampled_from(["webhook", "webhook", "look", "page"]))
+    def something_is_heard(self, number: int, which: int, way: str) -> None:
+        """Hear of a payment: a webhook, new or late or again; a look; its customer on the page, who tells nothing."""
         sale, topup = self.pick(self.bought, number)
         events = self.about(topup)
-        if events:
-            self.deliver(sale, self.pick(events, which))
-            self.tick()
-
-    @precondition(lambda self: self.bought)
-    @rule(number=PICKS, back=st.booleans())
-    def somebody_looks(self, number: int, back: bool) -> None:
-        """Look at a payment again; or the customer comes back to the page, which tells nothing new."""
-        sale, topup = self.pick(self.bought, number)
-        if back or not sale.total:
+        if way == "page" or not sale.total:
             assert self.billing.customer(sale.who).topups.confirm(topup.id).state == "credited"
-        else:
+        elif way == "look":
             self.tell(sale, "look")
+        else:
+            self.deliver(sale, self.pick(events, which))
         self.tick()
 
     @rule(days=st.integers(0, 1), again=st.booleans(), fault=FAULTS)
@@ -575,11 +615,12 @@ class Returns(Life):
 
         What a provider gives back, or a bank takes, of credit that was used is a debt; that alone may be more.
         """
-        used = {grant: int(units) for grant, units in self.rows(_USED)}
+        used = Counter({grant: int(units) for grant, units in self.rows(_PAID_DEBTS)})
+        used.update({grant: int(units) for grant, units in self.rows(_USED)})
         grants = {id(lot): grant for _, lot, grant in self.lots}
         for sale, _ in self.bought:
             if not any(seen.heard and seen.back and seen.back.request is None for seen in sale.seen):
-                unused = sale.credit - used.get(grants[id(sale.paid)], 0)
+                unused = sale.credit - used[grants[id(sale.paid)]]
                 by_desk = [back for back in sale.counted if all(back is not each.back for each in sale.disputes)]
                 assert sum(back.net for back in by_desk) * sale.credit <= sale.net * unused
 
@@ -667,6 +708,8 @@ SELECT t.grant_id, sum(CASE WHEN a.id = t.credit_id THEN t.amount ELSE -t.amount
 FROM prepaid_account a JOIN prepaid_transfer t ON t.book_id = a.book_id AND a.id IN (t.debit_id, t.credit_id)
 WHERE a.book_id = :book AND a.kind = 'revenue' AND t.grant_id IS NOT NULL GROUP BY t.grant_id
 """
+
+_PAID_DEBTS = "SELECT id, debt_paid FROM prepaid_grant WHERE book_id = :book"
 
 _REFUNDS = """
 SELECT r.id FROM refund r JOIN payment p ON p.id = r.payment WHERE p.checkout = ? ORDER BY r.seq
