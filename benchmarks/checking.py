@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import closing
-from pathlib import Path
 
 from .books import open_billing
+from .machine import peak_mib
 from .rounds import seconds
 
 
@@ -22,18 +22,11 @@ def main(url: str) -> None:
     [report] = reports
     found = {
         "seconds": took,
-        "peak_mib": _peak_mib(),
+        "peak_mib": peak_mib(),
         "counted": sum(report.counted.values()),
         "findings": [str(finding) for finding in report.findings],
     }
     print(json.dumps(found))
-
-
-def _peak_mib() -> float:
-    """Read the most memory this program had; getrusage would count what started it as well."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    [peak] = [line for line in lines if line.startswith("VmHWM:")]
-    return int(peak.split()[1]) / 1024
 
 
 if __name__ == "__main__":

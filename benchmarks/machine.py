@@ -69,3 +69,10 @@ def _fdatasync_us() -> float:
             os.fdatasync(file.fileno())
             found.append((time.perf_counter() - began) * 1e6)
     return median(found)
+
+
+def peak_mib() -> float:
+    """Read the most memory this program had; getrusage would count what started it as well."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [peak] = [line for line in lines if line.startswith("VmHWM:")]
+    return int(peak.split()[1]) / 1024

@@ -40,7 +40,10 @@ SLICES = {"tests/use_cases/": 4, "tests/store/": 4, "tests/faults/": 2}
 All of them run on SQLite every time. Which are taken is fixed by their names, so that each stays where it is.
 """
 
-ALWAYS = ("test_promotion_races", "test_identity_race", "test_voucher_races", "test_credit_races", "test_charge_race")
+ALWAYS = (
+    *("test_promotion_races", "test_identity_race", "test_voucher_races", "test_credit_races", "test_charge_race"),
+    "test_refund_races",
+)
 """Races, whose subject is the server."""
 
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-NEVER_WITH_THE_LIBRARY = {"alembic", "babel", "flask", "fpdf", "paypalrestsdk", "razorpay", "stripe"}
+NEVER_WITH_THE_LIBRARY = {"alembic", "babel", "flask", "fpdf", "paypalrestsdk", "razorpay", "stripe", "xlsxwriter"}
 
 CODE = """
 import json, sys, time

@@ -6,12 +6,17 @@ import re
 from pathlib import Path
 
 import click
+import pytest
 
 from prepaid import hookspecs
 from prepaid.cli import main
+from prepaid.core.account_map import DEFAULT_NAMES, OWNED
 from prepaid.core.events import EVENT_NAMES
+from prepaid.core.refund_requests import REQUEST_STEPS
+from prepaid.core.refunds import REFUND_STEPS
 from prepaid.core.states import TOPUP_STEPS
 from prepaid.jobs import JOBS
+from prepaid.reporting.exports import COLUMNS, FORMATS
 from prepaid.store import schema
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -35,15 +40,24 @@ def test_every_event_is_documented_and_no_other():
     assert sorted(first_column) == sorted(EVENT_NAMES)
 
 
-def test_every_state_is_documented_with_where_it_may_go():
+@pytest.mark.parametrize(
+    ("title", "steps"),
+    [
+        ("States of a top-up", TOPUP_STEPS),
+        ("States of a refund request", REQUEST_STEPS),
+        ("States of a refund", REFUND_STEPS),
+    ],
+)
+def test_every_state_is_documented_with_where_it_may_go(title, steps):
     page = (DOCS / "reference/states.md").read_text()
-    rows = re.findall(r"^\| (`.*?) \| .*? \|(.*)\|$", page, re.MULTILINE)
+    [section] = [part for part in re.split(r"^# ", page, flags=re.MULTILINE) if part.startswith(f"{title}\n")]
+    rows = re.findall(r"^\| (`.*?) \| .*? \|(.*)\|$", section, re.MULTILINE)
     documented = {}
     for names, targets in rows:
         for name in re.findall(r"`([a-z]+)`", names):
-            documented[name] = frozenset(word for word in re.findall(r"[a-z]+", targets) if word in TOPUP_STEPS)
+            documented[name] = frozenset(word for word in re.findall(r"[a-z]+", targets.split(":")[0]) if word in steps)
 
-    assert documented == TOPUP_STEPS
+    assert documented == steps
 
 
 def commands(group: click.Group, prefix: str) -> dict[str, click.Command]:
@@ -95,3 +109,31 @@ def test_every_table_is_documented_and_those_that_never_change_are_said_to():
 
     assert {f"prepaid_{name}" for name in tables} == set(schema.metadata.tables)
     assert {f"prepaid_{name}" for name in kept} == set(schema.APPEND_ONLY)
+
+
+def exports_page(heading: str) -> str:
+    """Give what stands below a heading, up to the next one."""
+    page = (DOCS / "how-to/exports.md").read_text()
+    return re.split(rf"^#+ {heading}$", page, flags=re.MULTILINE)[1].split("\n#")[0]
+
+
+def test_every_column_of_every_export_is_documented_in_its_place_as_the_code_has_it():
+    page = (DOCS / "how-to/exports.md").read_text()
+
+    for name, columns in COLUMNS.items():
+        rows = re.findall(r"^\| `([a-z0-9_]+)` \| ([a-z]+) \| (.*) \|$", exports_page(name), re.MULTILINE)
+        assert rows == [(column.name, column.kind, column.about) for column in columns]
+        assert re.search(rf"^\| `{name}` \| .* \|$", page, re.MULTILINE)
+
+
+def test_every_format_of_exports_is_documented():
+    assert set(re.findall(r"^\| `([a-z]+)` \|", exports_page("Formats"), re.MULTILINE)) == set(FORMATS)
+
+
+def test_every_account_of_the_journal_is_documented_with_its_name():
+    rows = re.findall(
+        r"^\| `([a-z_]+)` \| `(.*?)` \| .+ \|$", exports_page("The accounts of the journal"), re.MULTILINE
+    )
+
+    assert dict(rows) == {kind: name + (":…" if kind in OWNED else "") for kind, name in DEFAULT_NAMES.items()}
+    assert len(rows) == len(DEFAULT_NAMES)

@@ -9,7 +9,7 @@ from attrs import frozen
 from ..engines import ENGINES, Engine
 from ..figures import TARGETS, Figure
 from ..stage import Stage
-from . import charges, connections, history, hordak, imports, invoices, meters, taxes, topups
+from . import charges, connections, dashboards, exports, history, hordak, imports, invoices, meters, taxes, topups
 
 
 @frozen
@@ -43,7 +43,7 @@ class _OnEngine:
 
 _SINGLES = ("single", "single-procedure")
 _BATCHES = tuple(f"batch-{shape}{way}" for shape in ("wide", "deep") for way in ("", "-copy", "-text"))
-_GROWTH = ("growth-charge", "growth-balance", "growth-page", "dashboard", "check", "check-memory")
+_GROWTH = ("growth-charge", "growth-balance", "growth-page", "check", "check-memory")
 _CROWD = ("pg-connections", "pg-connections-limit", "pg-connections-of-limit")
 
 SECTIONS: Mapping[str, Section] = {
@@ -56,6 +56,8 @@ SECTIONS: Mapping[str, Section] = {
     **_OnEngine(topups.topups, ("pg", "sqlite"), ("quote", "settle")).sections("topups"),
     "pg-connections": Section(connections.connections, _CROWD),
     "hordak": Section(hordak.hordak, ("hordak-single", "hordak-batch")),
+    **_OnEngine(dashboards.dashboard, ("pg", "sqlite"), ("dashboard",)).sections("dashboard"),
+    **_OnEngine(exports.exports, ("pg", "sqlite"), ("export", "export-memory")).sections("exports"),
     **_OnEngine(history.history, ("pg", "sqlite"), _GROWTH).sections("history"),
 }
 """What can be run, in the order in which it is: the longest last."""

@@ -1,4 +1,4 @@
-"""What a long history costs: charges, a balance, a page, the dashboard and a full check at a million transfers.
+"""What a long history costs: charges, a balance, a page and a full check at a million transfers.
 
 Two books on one server differ only in how much was charged; their customers are
 the same. Balances and pages are those of a customer with a hundredth of all charges.
@@ -11,15 +11,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from prepaid import Prepaid
-from prepaid.system import SystemClock
 
-from ..books import CURRENCY, HISTORY_DAYS, customer_name, fill, open_billing, operator
+from ..books import customer_name, fill, open_billing
 from ..engines import Engine
 from ..figures import Figure
 from ..rounds import Side, seconds
@@ -38,8 +36,8 @@ def history(stage: Stage, engine: Engine) -> list[Figure]:
         for transfers in (stage.size(10_000, 3_000), stage.size(100_000, 10_000), stage.size(1_000_000, 30_000))
     )
     with closing(open_billing(few)) as short, closing(open_billing(many)) as long:
-        long.run_due()  # what jobs sum up beforehand is summed up
-        figures = [*_growth(stage, engine, short, long), *_dashboard(stage, engine, long)]
+        long.run_due()  # check proves the sums by day too
+        figures = _growth(stage, engine, short, long)
     return figures + _checks(stage, engine, some, many)
 
 
@@ -77,23 +75,6 @@ def _each_ms(read: Callable[[], object]) -> Side:
             read()
 
     return lambda: 1000 * seconds(work) / READS
-
-
-def _dashboard(stage: Stage, engine: Engine, billing: Prepaid) -> list[Figure]:
-    """Read what an operator's first page shows: the cards, and a bar for each day."""
-    name, reports = f"{engine}-dashboard", operator(billing).reports
-    if not hasattr(reports, "daily"):
-        stage.leave_out(name, "reports.daily is not in this version")
-        return []
-    today = SystemClock().now().date()
-    since, until = today - timedelta(days=HISTORY_DAYS - 1), today + timedelta(days=1)
-
-    def work() -> None:
-        reports.summary(since, until, currency=CURRENCY)
-        reports.daily(since, until, currency=CURRENCY)
-
-    found = stage.in_turn({name: lambda: 1000 * seconds(work)}, rounds=9, budget_s=20)[name]
-    return [timed(name, found, unit="ms")]
 
 
 def _checks(stage: Stage, engine: Engine, some: str, many: str) -> list[Figure]:

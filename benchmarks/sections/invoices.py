@@ -49,6 +49,7 @@ _MODEL = Invoice(
     currency=CURRENCY,
     mode="test",
     topup_id="top_01m82v7m000000000000000000",
+    cause_id="top_01m82v7m000000000000000000",
     payment=("Card", "pay_1"),
 )
 

@@ -20,11 +20,16 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 import customer_pages
 import display
+import dispute_pages
 import identity_desk_pages
 import identity_pages
 import operator_pages
 import promotion_pages
 import promotion_words
+import provider_desk_pages
+import refund_desk_pages
+import refund_pages
+import refund_words
 import security
 import simulated_pages
 import tax_pages
@@ -32,20 +37,24 @@ import voucher_pages
 from forms import sentence
 from prepaid import NotFound, RequestRefused
 from seed import seeded
-from wiring import Panel, open_panel, panel
+from wiring import PEOPLE, Panel, open_panel, panel, role
 
 HOST = "127.0.0.1"
 USUAL_PORT = 8000
 STEPS_H = (1, 3)
 PAGES = (
     customer_pages,
+    refund_pages,
     identity_pages,
     operator_pages,
+    refund_desk_pages,
+    dispute_pages,
     tax_pages,
     promotion_pages,
     voucher_pages,
     identity_desk_pages,
     simulated_pages,
+    provider_desk_pages,
 )
 
 
@@ -57,6 +66,7 @@ def create_app(data: Path, *, clock: Any = None) -> Flask:
     security.protect(app, opened.secret_key)
     display.register(app)
     promotion_words.register(app)
+    refund_words.register(app)
     for module in PAGES:
         app.register_blueprint(module.pages)
     app.add_url_rule("/role", view_func=change_role, methods=["POST"])
@@ -69,12 +79,16 @@ def create_app(data: Path, *, clock: Any = None) -> Flask:
 
 
 def change_role() -> Any:
-    """Switch between the demo's two people; a real panel signs people in."""
-    role = request.form.get("role")
-    if role not in ("customer", "operator"):
+    """Switch between the demo's people; a real panel signs people in."""
+    person = request.form.get("role", "")
+    if person not in PEOPLE:
         abort(400)
-    session["role"] = role
-    return redirect(url_for("operator.dashboard" if role == "operator" else "customer.overview"))
+    session["person"] = person
+    return _home()
+
+
+def _home() -> Any:
+    return redirect(url_for("operator.dashboard" if role() == "operator" else "customer.overview"))
 
 
 def advance() -> Any:
@@ -87,7 +101,7 @@ def advance() -> Any:
         panel().clock.advance(hours=1)
         charged += sum(run.count for run in panel().billing.run_due() if run.name == "meters")
     flash(f"{hours} hour{'s' if hours > 1 else ''} later: {charged} hourly charges posted.")
-    return redirect(url_for("operator.dashboard" if session.get("role") == "operator" else "customer.overview"))
+    return _home()
 
 
 def mail(name: str) -> Any:
@@ -103,7 +117,9 @@ def _demo() -> dict[str, Any]:
         "demo_now": panel().clock.now(),
         "demo_mails": panel().outbox.files(),
         "demo_steps": STEPS_H,
-        "role": session.get("role", "customer"),
+        "role": role(),
+        "person": session.get("person", "customer"),
+        "people": PEOPLE,
     }
 
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
 
 from display import ASKED_AGAIN, OPEN, TAX_ID_STATES, day, in_zone, plain_money
 from forms import CHIPS, Order, Priced, price, profile_values, read_profile, said_of_code, sentence, without_code
@@ -24,7 +24,7 @@ from prepaid import (
     TaxIdStatus,
     TooManyAttempts,
 )
-from wiring import CODES_TO_TRY, CURRENCY, DemoRegister, panel
+from wiring import CODES_TO_TRY, CURRENCY, DemoRegister, panel, role
 
 pages = Blueprint("customer", __name__)
 UNDER_WAY = (*OPEN, "review")
@@ -41,8 +41,8 @@ LOOK_AGAIN = {
 @pages.before_request
 def customers_only() -> Any:
     """Keep operators out."""
-    if session.get("role", "customer") != "customer":
-        return render_template("switch.html", wanted="customer", name="Customer (Ada)"), 403
+    if role() != "customer":
+        return render_template("switch.html", wanted="customer"), 403
     return None
 
 
@@ -59,6 +59,7 @@ def _overview(errors: dict[str, str], *, voucher: str = "") -> str:
         "customer/overview.html",
         customer=ada.profile(),
         balance=ada.balance(),
+        set_aside=set_aside(),
         runway=ada.runway(),
         meters=meters,
         per_hour=sum((meter.rate.cost_of(hours=1) for meter in meters), Money.zero(CURRENCY)),
@@ -68,6 +69,12 @@ def _overview(errors: dict[str, str], *, voucher: str = "") -> str:
         errors=errors,
         to_try=panel().voucher_to_try(),
     )
+
+
+def set_aside() -> Money:
+    """Give how much of the balance is held while payments are disputed."""
+    holds = panel().ada().holds()
+    return sum((hold.amount for hold in holds if hold.dispute_id), Money.zero(CURRENCY))
 
 
 @pages.post("/vouchers")

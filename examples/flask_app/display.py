@@ -14,7 +14,7 @@ from typing import Any
 from babel import Locale
 from markupsafe import Markup
 
-from prepaid import Money, Rate, TaxRule
+from prepaid import Money, Rate, TaxRule, Transaction
 from wiring import TRANSFER, ZONE
 
 _CENTS = re.compile(r"(.*?[.][0-9]{2})([0-9]*)")
@@ -32,10 +32,15 @@ KINDS = {
     "voucher": "Voucher",
     "external": "Credit from elsewhere",
     "migration": "Balance brought along",
-    "dispute": "Disputed payment",
-    "dispute-reversal": "Dispute won",
-    "clawback": "Credit taken back",
+    "dispute": "Disputed payment, taken back",
+    "dispute-reversal": "Disputed payment, given back",
+    "clawback": "Bonus taken back",
 }
+
+# Of these the history shows what was written down; of the others, what they are.
+DESCRIBED = ("charge", "voucher")
+
+DOCUMENTS = {"invoice": "Invoice", "credit-note": "Credit note"}
 
 STATES = {
     "starting": ("wait", "Being prepared"),
@@ -104,6 +109,9 @@ REASONS = {
     HELD: "The customer has to be verified first",
     "refund-pending": "The money is on its way back",
     "refund-failed": "The money could not be sent back",
+    "refund-currency": "Money went back in another currency than was paid",
+    "refund-exceeds-payment": "More went back than was left of the payment",
+    "refund-unlisted": "The gateway gave back more than it lists",
 }
 
 PROMOTIONS = {
@@ -251,6 +259,20 @@ def mail_head(file: Path) -> dict[str, Any]:
     return {"subject": head["Subject"], "to": head["To"], "at": head["Date"].datetime}
 
 
+def happened(item: Transaction) -> str:
+    """Name a line of the history."""
+    if item.kind in DESCRIBED and item.description:
+        return item.description
+    if item.kind == "clawback" and item.amount.units > 0:
+        return "Bonus given back"
+    return KINDS.get(item.kind, item.kind)
+
+
+def document_of(item: Transaction) -> str:
+    """Name the document that a line of the history leads to."""
+    return DOCUMENTS["invoice" if item.kind in ("topup", "bonus") else "credit-note"]
+
+
 def lasting(hours: int) -> str:
     """Say how long a balance lasts."""
     if hours < 1:
@@ -262,9 +284,24 @@ def lasting(hours: int) -> str:
 
 def register(app: Any) -> None:
     """Give the templates of an app these words."""
-    filters = (money, plain_money, hourly, when, clock, day, percent, lasting, taxes, buyers, place)
+    filters = (
+        money,
+        plain_money,
+        hourly,
+        when,
+        clock,
+        day,
+        percent,
+        lasting,
+        taxes,
+        buyers,
+        place,
+        happened,
+        document_of,
+    )
     app.jinja_env.filters.update({function.__name__: function for function in filters})
     words = {"KINDS": KINDS, "STATES": STATES, "REFUNDS": REFUNDS, "DISPUTES": DISPUTES, "REASONS": REASONS}
+    words |= {"DOCUMENTS": DOCUMENTS}
     words |= {"PROMOTIONS": PROMOTIONS, "REDEMPTIONS": REDEMPTIONS, "VOUCHERS": VOUCHERS}
     words |= {"IDENTITIES": IDENTITIES, "CASES": CASES, "ASKED_FOR": ASKED_FOR, "HELD": HELD}
     words |= {"TAX_ID_STATES": TAX_ID_STATES, "TREATMENTS": TREATMENTS, "CORRECTIONS": CORRECTIONS}

@@ -12,7 +12,7 @@ from forms import read_money, typed
 from operator_pages import operators_only
 from prepaid import GatewayError, IdentityPolicy, IdentityPreview, RequestRefused
 from promotion_forms import days, error_of, optional, whole
-from wiring import CURRENCY, panel
+from wiring import CURRENCY, operator, panel
 
 pages = Blueprint("identities", __name__, url_prefix="/operator/identity")
 pages.before_request(operators_only)
@@ -33,13 +33,13 @@ DECISIONS = {"approve": "is verified.", "reject": "is not verified.", "revoke": 
 def queue() -> Any:
     """List cases, those first that nobody has decided."""
     state, cursor = request.args.get("state") or None, request.args.get("cursor")
-    page = panel().alice().identity.cases(state, cursor=cursor, limit=ROWS)
+    page = operator().identity.cases(state, cursor=cursor, limit=ROWS)
     return render_template(
         "operator/identity.html",
         page=page,
         state=state,
         cursor=cursor,
-        policies=panel().alice().identity.policies(),
+        policies=operator().identity.policies(),
     )
 
 
@@ -51,13 +51,13 @@ def person() -> Any:
 
 def _person_page(values: Mapping[str, str], errors: dict[str, str]) -> str:
     customer = request.args.get("customer", "")
-    alice = panel().alice()
+    door = operator()
     return render_template(
         "operator/identity_person.html",
-        customer=alice.customers.get(customer),
-        status=alice.identity.status(customer),
-        case=next((case for case in alice.identity.cases(limit=200).items if case.customer == customer), None),
-        waiting=[topup for topup in alice.topups.review().items if topup.customer == customer],
+        customer=door.customers.get(customer),
+        status=door.identity.status(customer),
+        case=next((case for case in door.identity.cases(limit=200).items if case.customer == customer), None),
+        waiting=[topup for topup in door.topups.review().items if topup.customer == customer],
         values=values,
         errors=errors,
     )
@@ -70,7 +70,7 @@ def decide() -> Any:
     if sent["action"] not in DECISIONS:
         return _person_page(sent, {"action": "Choose what you decide."}), 422
     try:
-        getattr(panel().alice().identity, sent["action"])(customer, reason=sent["reason"])
+        getattr(operator().identity, sent["action"])(customer, reason=sent["reason"])
     except RequestRefused as refused:
         return _person_page(sent, error_of(refused, {"reason": "", "action": ""})), 422
     panel().billing.run_due(only="outbox", budget_s=1)
@@ -83,7 +83,7 @@ def recheck() -> Any:
     """Ask the provider of a customer's open case now."""
     customer = request.args.get("customer", "")
     try:
-        panel().alice().identity.recheck(customer)
+        operator().identity.recheck(customer)
         flash("Asked again: this is what is known.")
     except GatewayError:
         flash("The provider cannot be asked now.")
@@ -93,7 +93,7 @@ def recheck() -> Any:
 @pages.get("/policy")
 def policy() -> Any:
     """Show when customers are asked, as a form."""
-    return _policy_page(policy_values(panel().alice().identity.policies()), {})
+    return _policy_page(policy_values(operator().identity.policies()), {})
 
 
 def policy_values(policies: tuple[IdentityPolicy, ...]) -> dict[str, str]:
@@ -124,7 +124,7 @@ def _says_more(policies: tuple[IdentityPolicy, ...]) -> bool:
 
 
 def _policy_page(values: Mapping[str, str], errors: dict[str, str], *, preview: IdentityPreview | None = None) -> str:
-    policies = panel().alice().identity.policies()
+    policies = operator().identity.policies()
     return render_template(
         "operator/identity_policy.html",
         values=values,
@@ -138,7 +138,7 @@ def _policy_page(values: Mapping[str, str], errors: dict[str, str], *, preview: 
 @pages.post("/policy")
 def set_policy() -> Any:
     """Show who would be asked, or set the policy, or ask nobody any more."""
-    identity, act = panel().alice().identity, request.form.get("act")
+    identity, act = operator().identity, request.form.get("act")
     if act == "none":
         identity.policy()
         flash("Nobody has to be verified any more.")

@@ -6,12 +6,12 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 
 from display import OPEN, PAID, REASONS, STATES, plain_money
 from forms import read_money, sentence
-from prepaid import GatewayError, RequestRefused, Topup, TopupFacts
-from wiring import CUSTOMERS, TRANSFER, panel
+from prepaid import EligibleRefund, GatewayError, Money, RequestRefused, Topup, TopupFacts
+from wiring import CUSTOMERS, TRANSFER, operator, panel, role
 
 pages = Blueprint("operator", __name__, url_prefix="/operator")
 SPANS = ((1, "Today"), (7, "7 days"), (30, "30 days"))
@@ -22,8 +22,8 @@ CREDITED = {"credit_received": "What was paid is credited.", "credit_quoted": "W
 @pages.before_request
 def operators_only() -> Any:
     """Keep customers out."""
-    if session.get("role", "customer") != "operator":
-        return render_template("switch.html", wanted="operator", name="Operator (Alice)"), 403
+    if role() != "operator":
+        return render_template("switch.html", wanted="operator"), 403
     return None
 
 
@@ -32,15 +32,15 @@ def dashboard() -> Any:
     """Show figures, top-ups in review, gateways and whether the books are sound."""
     wanted = request.args.get("days", 7, type=int)
     days = wanted if wanted in dict(SPANS) else 7
-    alice, tomorrow = panel().alice(), panel().today() + timedelta(days=1)
+    door, tomorrow = operator(), panel().today() + timedelta(days=1)
     return render_template(
         "operator/dashboard.html",
         spans=SPANS,
         days=days,
-        summary=alice.reports.summary(tomorrow - timedelta(days=days), tomorrow),
-        review=alice.topups.review().items,
+        summary=door.reports.summary(tomorrow - timedelta(days=days), tomorrow),
+        review=door.topups.review().items,
         transfers=_expected_transfers(),
-        gateways=alice.gateways.status(),
+        gateways=door.gateways.status(),
         report=panel().billing.check(),
     )
 
@@ -54,11 +54,12 @@ def _expected_transfers() -> list[Topup]:
 @pages.get("/topups/<topup_id>")
 def topup(topup_id: str) -> Any:
     """Show a top-up, what was paid for it and what can be done about it."""
-    return _topup_page(topup_id)
+    return topup_page(topup_id)
 
 
-def _topup_page(topup_id: str, *, values: dict[str, str] | None = None, errors: dict[str, str] | None = None) -> str:
-    facts = panel().alice().topups.facts(topup_id)
+def topup_page(topup_id: str, *, values: dict[str, str] | None = None, errors: dict[str, str] | None = None) -> str:
+    """Draw the page of a top-up, with what stands in its form and what is wrong there."""
+    facts = operator().topups.facts(topup_id)
     # A form that is shown again with its errors is still the same act.
     key = (values or {}).get("key") or secrets.token_urlsafe(16)
     return render_template(
@@ -67,10 +68,24 @@ def _topup_page(topup_id: str, *, values: dict[str, str] | None = None, errors: 
         gateway=panel().label(facts.topup.gateway),
         undecided=_is_undecided(facts),
         confirmable=facts.topup.gateway == TRANSFER.name and facts.topup.state not in PAID,
+        found=_by_hand(facts),
+        held=held_by_dispute(facts.topup.customer) if facts.disputes else {},
         values=values or {"received": f"{facts.topup.total.amount:.2f}"},
         errors=errors or {},
         key=key,
     )
+
+
+def _by_hand(facts: TopupFacts) -> EligibleRefund | None:
+    """Say how much of a credited top-up can be given back by other means than its gateway."""
+    is_credited = facts.topup.state == "credited"
+    return operator().refunds.eligible_of(facts.topup.id, by_hand=True) if is_credited else None
+
+
+def held_by_dispute(customer: str) -> dict[str, Money]:
+    """Give what each open dispute of a customer holds on their balance, by its id."""
+    holds = panel().billing.customer(customer).holds()
+    return {hold.dispute_id: hold.amount for hold in holds if hold.dispute_id}
 
 
 def _is_undecided(facts: TopupFacts) -> bool:
@@ -82,7 +97,7 @@ def _is_undecided(facts: TopupFacts) -> bool:
 @pages.post("/topups/<topup_id>/recheck")
 def recheck(topup_id: str) -> Any:
     """Ask the gateway about a top-up once more."""
-    topups = panel().alice().topups
+    topups = operator().topups
     try:
         topups.recheck(topup_id)
         flash(f"Asked again: {STATES[topups.facts(topup_id).topup.state][1].lower()}.")
@@ -96,9 +111,9 @@ def resolve(topup_id: str) -> Any:
     """End a review; the key of the form makes one act of a button that is pressed twice."""
     values = {name: request.form.get(name, "").strip() for name in ("action", "reason", "key")}
     if not values["action"]:
-        return _topup_page(topup_id, values=values, errors={"action": "Choose what becomes of it."}), 422
+        return topup_page(topup_id, values=values, errors={"action": "Choose what becomes of it."}), 422
     try:
-        ended = panel().alice().topups.resolve(topup_id, **values)
+        ended = operator().topups.resolve(topup_id, **values)
     except RequestRefused as refused:
         return _refused(topup_id, refused, values)
     # A refund that is not through keeps its top-up in review, with the reason.
@@ -113,7 +128,7 @@ def confirm_transfer(topup_id: str) -> Any:
     values = {name: request.form.get(name, "").strip() for name in ("received", "reference")}
     try:
         received, reference = read_money(values["received"]), values["reference"]
-        confirmed = panel().alice().topups.confirm_bank_transfer(topup_id, received=received, reference=reference)
+        confirmed = operator().topups.confirm_bank_transfer(topup_id, received=received, reference=reference)
     except RequestRefused as refused:
         return _refused(topup_id, refused, values)
     differs = "It differs from the order: decide what becomes of it."
@@ -125,22 +140,26 @@ def _refused(topup_id: str, refused: RequestRefused, values: dict[str, str]) -> 
     """Say a refusal next to the field that it is about, else on top of the page as it is now."""
     place = {"amount": "received"}.get(refused.field or "", refused.field)
     if place in values and place != "key":
-        return _topup_page(topup_id, values=values, errors={place: sentence(refused)}), 422
-    panel().alice().topups.facts(topup_id)  # one that does not exist has no page to go to
+        return topup_page(topup_id, values=values, errors={place: sentence(refused)}), 422
+    operator().topups.facts(topup_id)  # one that does not exist has no page to go to
     flash(sentence(refused))
     return redirect(url_for(".topup", topup_id=topup_id))
 
 
 def _done(topup_id: str) -> Any:
-    # The invoice goes out at once rather than with the next run of the scheduler.
-    panel().billing.run_due(only="outbox", budget_s=1)
+    bring_mail()
     return redirect(url_for(".topup", topup_id=topup_id))
+
+
+def bring_mail() -> None:
+    """Send invoices and credit notes at once rather than with the next run of the scheduler."""
+    panel().billing.run_due(only="outbox", budget_s=1)
 
 
 @pages.post("/gateways/<name>")
 def offer_gateway(name: str) -> Any:
     """Offer a gateway to customers, or no more; what is open there is settled all the same."""
-    gateways = panel().alice().gateways
+    gateways = operator().gateways
     match request.form.get("act"):
         case "enable":
             gateways.enable(name)
@@ -156,5 +175,5 @@ def offer_gateway(name: str) -> Any:
 @pages.get("/audit")
 def audit() -> Any:
     """List who did what."""
-    page = panel().alice().audit.list(cursor=request.args.get("cursor"), limit=ROWS)
+    page = operator().audit.list(cursor=request.args.get("cursor"), limit=ROWS)
     return render_template("operator/audit.html", page=page, cursor=request.args.get("cursor"))

@@ -16,7 +16,7 @@ from promotion_forms import (
     promotion_values,
     read_promotion,
 )
-from wiring import SELLER, panel
+from wiring import SELLER, operator
 
 # A code may be anything from "new" to "..", hence it stands in no path.
 pages = Blueprint("promotions", __name__, url_prefix="/operator")
@@ -28,7 +28,7 @@ ROWS = 20
 def promotions() -> Any:
     """List the promotions, newest first."""
     cursor = request.args.get("cursor")
-    page = panel().alice().promotions.list(cursor=cursor, limit=ROWS)
+    page = operator().promotions.list(cursor=cursor, limit=ROWS)
     return render_template("operator/promotions.html", page=page, cursor=cursor)
 
 
@@ -41,7 +41,7 @@ def promotion() -> Any:
 def _asked_for() -> PromotionStatus:
     """Give the promotion that the address names; what can be no code, or is none, has no page."""
     try:
-        return panel().alice().promotions.get(request.args.get("code", ""))
+        return operator().promotions.get(request.args.get("code", ""))
     except InvalidRequest:
         abort(404)
 
@@ -52,7 +52,7 @@ def _promotion_page(status: PromotionStatus, values: Mapping[str, str], errors: 
         "operator/promotion.html",
         status=status,
         rule=status.promotion,
-        page=panel().alice().promotions.redemptions(code, cursor=cursor, limit=ROWS),
+        page=operator().promotions.redemptions(code, cursor=cursor, limit=ROWS),
         cursor=cursor,
         values=values,
         errors=errors,
@@ -79,7 +79,7 @@ def _form(values: Mapping[str, str], errors: dict[str, str], *, status: Promotio
 def make_promotion() -> Any:
     """Make a promotion, or say what is wrong with it."""
     try:
-        made = panel().alice().promotions.create(read_promotion(request.form), reason=_reason())
+        made = operator().promotions.create(read_promotion(request.form), reason=_reason())
     except RequestRefused as refused:
         return _form(request.form, error_of(refused, PROMOTION_FIELDS)), 422
     flash(f"{made.promotion.code} is made.")
@@ -107,7 +107,7 @@ def change_promotion() -> Any:
     status = _asked_for()
     try:
         rule = read_promotion(request.form, known=status.promotion)
-        changed = panel().alice().promotions.change(rule, reason=_reason())
+        changed = operator().promotions.change(rule, reason=_reason())
     except RequestRefused as refused:
         return _form(request.form, error_of(refused, PROMOTION_FIELDS), status=status), 422
     flash(f"{changed.promotion.code} is changed. Top-ups that were begun keep what they were promised.")
@@ -121,7 +121,7 @@ def end_promotion() -> Any:
     try:
         if not reason:
             raise InvalidRequest("Say why it ends.", field="reason")
-        ended = panel().alice().promotions.end(status.promotion.code, reason=reason)
+        ended = operator().promotions.end(status.promotion.code, reason=reason)
     except InvalidRequest as refused:
         return _promotion_page(status, {"reason": reason}, error_of(refused, {"reason": ""})), 422
     flash(f"{ended.promotion.code} has ended.")

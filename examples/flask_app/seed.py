@@ -19,6 +19,7 @@ from prepaid import (
     TaxProfile,
     TaxRule,
     Thresholds,
+    Topup,
 )
 from prepaid.testing.clock import MovableClock
 from wiring import CURRENCY, CUSTOMER, SELLER, TAXED_WHERE, VOUCHER_FILE, DemoClock, Panel, open_panel
@@ -89,9 +90,11 @@ def _fill(state: Path, now: datetime) -> None:
     panel.billing.upgrade_database()
     _configure(panel)
     _register(panel)
+    _give_back(panel, _top_up(panel, CUSTOMER, "15.00"))
     _top_up(panel, CUSTOMER, "25.00")
     _promote(panel)
-    _top_up(panel, "ben", "10.00", code="WELCOME10")
+    _ask_back(panel, _top_up(panel, "ben", "10.00", code="WELCOME10"))
+    _dispute(panel, _top_up(panel, "ben", "20.00"))
     _give_vouchers(panel)
     clock.set(now - timedelta(hours=HOURS_RUNNING))
     for resource, kind, rate in RESOURCES:
@@ -107,6 +110,7 @@ def _configure(panel: Panel) -> None:
     for rule in RULES:
         alice.tax.add(rule)
     alice.settings.thresholds(Thresholds(low=Money.of("5.00", CURRENCY)))
+    alice.settings.approvals(two_person_above=Money.of("50.00", CURRENCY))
 
 
 def _promote(panel: Panel) -> None:
@@ -169,11 +173,40 @@ def _register(panel: Panel) -> None:
     panel.billing.customer("ben").tax_profile.set(TaxProfile(name="Ben Martin", address=paris))
 
 
-def _top_up(panel: Panel, customer: str, amount: str, *, code: str | None = None) -> None:
+def _top_up(panel: Panel, customer: str, amount: str, *, code: str | None = None) -> Topup:
     """Buy credit the way a customer does: quote, start, pay, confirm."""
     door = panel.billing.customer(customer)
     quote = door.topups.quote(Money.of(amount, CURRENCY), code=code)
     back = "http://localhost/"
-    topup = door.topups.start(quote.token, return_url=back, cancel_url=back, key="first")
-    panel.gateway.pay(str(topup.checkout.redirect_url).rsplit("/", 1)[1])
-    door.topups.confirm(topup.id)
+    topup = door.topups.start(quote.token, return_url=back, cancel_url=back, key=f"first-{amount}")
+    panel.gateway.pay(_checkout_of(topup))
+    return door.topups.confirm(topup.id)
+
+
+def _checkout_of(topup: Topup) -> str:
+    return str(topup.checkout.redirect_url).rsplit("/", 1)[1]
+
+
+def _give_back(panel: Panel, topup: Topup) -> None:
+    """Have a whole top-up asked back and approved: it leaves a credit note."""
+    door = panel.billing.customer(topup.customer)
+    asked = door.refunds.request(topup.id, topup.credit, reason="Clicked the wrong amount", key="seed")
+    panel.alice().refunds.approve(asked.id, reason="Nothing of it was used", note="No problem: all of it goes back.")
+
+
+def _ask_back(panel: Panel, topup: Topup) -> None:
+    """Leave a request for the operators to decide."""
+    door = panel.billing.customer(topup.customer)
+    door.refunds.request(topup.id, Money.of("6.00", CURRENCY), reason="I need less than I thought", key="seed")
+
+
+def _dispute(panel: Panel, topup: Topup) -> None:
+    """Have a payment disputed at its bank, and hear of it."""
+    [paid] = [each for each in panel.gateway.list_payments(*_lately(panel)).items if each.topup_id == topup.id]
+    panel.gateway.dispute(paid.checkout_id)
+    panel.alice().topups.recheck(topup.id)
+
+
+def _lately(panel: Panel) -> tuple[datetime, datetime]:
+    now = panel.clock.now()
+    return now - timedelta(days=1), now + timedelta(days=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
@@ -47,6 +47,13 @@ def pay(checkout_id: str) -> Any:
         return redirect(url_for(".pay_page", checkout_id=checkout_id))
     _deliver(told)
     return redirect(page.return_url)
+
+
+def deliver_after(act: Callable[[], object]) -> None:
+    """Do something at the provider, and send the webhooks that it causes."""
+    before = {delivery.event_id for delivery in panel().gateway.events()}
+    act()
+    _deliver(tuple(each.event_id for each in panel().gateway.events() if each.event_id not in before))
 
 
 def _deliver(told: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from display import TAX_ID_STATES, place
 from forms import RULE_FIELDS, TRIAL_FIELDS, read_day, read_rule, read_trial, sentence, typed
 from operator_pages import operators_only
 from prepaid import InvalidRequest, Money, RequestRefused, TaxDecision, TaxRule, WrongState
-from wiring import CURRENCY, panel
+from wiring import CURRENCY, operator, panel
 
 pages = Blueprint("tax", __name__, url_prefix="/operator")
 pages.before_request(operators_only)
@@ -29,7 +29,7 @@ def rules() -> Any:
 
 
 def _rules_page(values: Mapping[str, str], errors: dict[str, str]) -> str:
-    return render_template("operator/tax_rules.html", rules=panel().alice().tax.list(), values=values, errors=errors)
+    return render_template("operator/tax_rules.html", rules=operator().tax.list(), values=values, errors=errors)
 
 
 @pages.post("/tax-rules")
@@ -37,7 +37,7 @@ def add_rule() -> Any:
     """Put a simple rule in force."""
     sent = typed(request.form, RULE_FIELDS)
     try:
-        rule = panel().alice().tax.add(read_rule(sent))
+        rule = operator().tax.add(read_rule(sent))
     except RequestRefused as refused:
         field = refused.field or "country"
         return _rules_page(sent, {ASKED_ELSEWHERE.get(field, field): sentence(refused)}), 422
@@ -52,7 +52,7 @@ def rule(rule_id: str) -> Any:
 
 
 def _rule(rule_id: str) -> TaxRule:
-    found = [rule for rule in panel().alice().tax.list() if rule.id == rule_id]
+    found = [rule for rule in operator().tax.list() if rule.id == rule_id]
     return found[0] if found else abort(404)
 
 
@@ -65,7 +65,7 @@ def end_rule(rule_id: str) -> Any:
     """Let a rule end on a day."""
     found, sent = _rule(rule_id), typed(request.form, ("valid_to",))
     try:
-        panel().alice().tax.end(found.id, read_day(sent["valid_to"], field="valid_to"))
+        operator().tax.end(found.id, read_day(sent["valid_to"], field="valid_to"))
     except RequestRefused as refused:
         return _rule_page(found, sent, {"valid_to": sentence(refused)}), 422
     flash(f"The rule of {place(found.country)} ends.")
@@ -76,7 +76,7 @@ def end_rule(rule_id: str) -> Any:
 def retire_rule(rule_id: str) -> Any:
     """Take a rule out of use at once."""
     found = _rule(rule_id)
-    panel().alice().tax.retire(found.id)
+    operator().tax.retire(found.id)
     flash(f"The rule of {place(found.country)} is out of use.")
     return redirect(url_for(".rules"))
 
@@ -96,7 +96,7 @@ def try_rules() -> Any:
 
 
 def _decision(sent: Mapping[str, str]) -> TaxDecision:
-    tax, (profile, amount, day) = panel().alice().tax, read_trial(sent)
+    tax, (profile, amount, day) = operator().tax, read_trial(sent)
     plain = tax.explain(profile, amount, day=day)
     if not sent["state"]:
         return plain
@@ -116,7 +116,7 @@ def _trial_page(
         values=values,
         errors=errors or {},
         decision=decision,
-        rules=[rule for rule in panel().alice().tax.list() if rule.id in used],
+        rules=[rule for rule in operator().tax.list() if rule.id in used],
     )
 
 
@@ -138,8 +138,8 @@ def _report_page(
     since, until = (read_day(days[name].strip(), field=name) for name in ("since", "until"))
     if until < since:
         raise InvalidRequest("The last day is not before the first.", field="until")
-    alice = panel().alice()
-    sums = alice.reports.tax(since, until + DAY)
+    door = operator()
+    sums = door.reports.tax(since, until + DAY)
     return render_template(
         "operator/tax_report.html",
         values=values or days,
@@ -148,8 +148,8 @@ def _report_page(
         until=until,
         sums=sums,
         total=sum((row.amount for row in sums), Money.zero(CURRENCY)),
-        offered=alice.tax.corrections().items,
-        waiting=alice.tax.corrections(state="waiting").items,
+        offered=door.tax.corrections().items,
+        waiting=door.tax.corrections(state="waiting").items,
     )
 
 
@@ -158,7 +158,7 @@ def close_correction(correction_id: str) -> Any:
     """Close a correction, with the reason."""
     reason = request.form.get("reason", "").strip()
     try:
-        panel().alice().tax.close_correction(correction_id, reason=reason)
+        operator().tax.close_correction(correction_id, reason=reason)
         flash("The correction is closed.")
     except WrongState as refused:
         flash(sentence(refused))

@@ -14,7 +14,7 @@ from flask import Blueprint, flash, redirect, render_template, request, session,
 from operator_pages import operators_only
 from prepaid import InvalidRequest, NewVoucher, RequestRefused
 from promotion_forms import VOUCHER_FIELDS, error_of, read_vouchers
-from wiring import ZONE, panel
+from wiring import ZONE, operator
 
 pages = Blueprint("vouchers", __name__, url_prefix="/operator")
 pages.before_request(operators_only)
@@ -31,7 +31,7 @@ def _list_page(values: Mapping[str, str], errors: dict[str, str]) -> str:
     batch, state, cursor = (request.args.get(name) or None for name in ("batch", "state", "cursor"))
     return render_template(
         "operator/vouchers.html",
-        page=panel().alice().vouchers.list(batch=batch, state=state, cursor=cursor, limit=ROWS),
+        page=operator().vouchers.list(batch=batch, state=state, cursor=cursor, limit=ROWS),
         batch=batch,
         state=state,
         cursor=cursor,
@@ -46,7 +46,7 @@ def end_vouchers() -> Any:
     batch = request.args.get("batch", "")
     sent = {name: request.form.get(name, "").strip() for name in ("voucher", "reason")}
     try:
-        ended = panel().alice().vouchers.end(sent["voucher"] or batch, reason=sent["reason"])
+        ended = operator().vouchers.end(sent["voucher"] or batch, reason=sent["reason"])
     except InvalidRequest as refused:
         return _list_page(sent, error_of(refused, {"reason": "", "voucher": ""})), 422
     flash("It was not open any more." if not ended else f"{ended} voucher{'s' if ended > 1 else ''} ended.")
@@ -74,7 +74,7 @@ def make_vouchers() -> Any:
         return redirect(url_for(".vouchers"))
     try:
         asked = read_vouchers(request.form, ZONE)
-        made = panel().alice().vouchers.create(asked.pop("amount"), **asked)
+        made = operator().vouchers.create(asked.pop("amount"), **asked)
     except RequestRefused as refused:
         return _form(request.form, error_of(refused, VOUCHER_FIELDS)), 422
     session["vouchers_made"] = key

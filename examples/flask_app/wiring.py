@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
-from flask import current_app
+from flask import current_app, session
 
 from prepaid import Address, Money, Prepaid, Registration, Seller, permissions
 from prepaid.gateways import BankTransferGateway, SimulatedGateway
@@ -27,6 +27,9 @@ CURRENCY = "EUR"
 CUSTOMER = "ada"
 CUSTOMERS = (CUSTOMER, "ben")
 OPERATOR = "alice"
+# Who one can be in the demo, with what the switch says; two operators, as some refunds take two.
+PEOPLE = {"customer": "Customer (Ada)", "operator": "Operator (Alice)", "second": "Operator (Bob)"}
+OPERATORS = {"operator": OPERATOR, "second": "bob"}
 SELLER = Seller(
     name="Nimbus GmbH",
     address=Address(line1="Invalidenstr. 1", city="Berlin", postcode="10115", country="DE"),
@@ -163,8 +166,12 @@ class Panel:
         return self.billing.customer(CUSTOMER)
 
     def alice(self) -> Any:
-        """Open the operator's door; a real panel passes the permissions of whoever is signed in."""
-        return self.billing.operator(OPERATOR, permissions=permissions.ALL)
+        """Open the door of the first operator."""
+        return self.operator(OPERATOR)
+
+    def operator(self, name: str) -> Any:
+        """Open an operator's door; a real panel passes the permissions of whoever is signed in."""
+        return self.billing.operator(name, permissions=permissions.ALL)
 
     def label(self, gateway: str) -> str:
         """Give what people call a gateway."""
@@ -234,3 +241,13 @@ def panel() -> Panel:
     """Give the panel of the app that serves this request."""
     found: Panel = current_app.extensions["panel"]
     return found
+
+
+def role() -> str:
+    """Say whose pages are open to whoever looks at this one: the customer's or the operator's."""
+    return "operator" if session.get("person") in OPERATORS else "customer"
+
+
+def operator() -> Any:
+    """Give the door of the operator who looks at this page."""
+    return panel().operator(OPERATORS[session["person"]])

@@ -31,6 +31,7 @@ from .core.errors import (
     PromotionRefused,
     QuoteChanged,
     QuoteExpired,
+    RefundRefused,
     RequestRefused,
     TaxProfileInvalid,
     TaxUndecided,
@@ -51,6 +52,7 @@ from .core.promotions import Bonus, Discount, Fixed, Percent, Promotion, Tiers
 from .core.quotes import Quote
 from .core.rates import Rate
 from .core.redemption import Redemption
+from .core.refund_requests import EligibleRefund, RefundRules, RequestedRefund
 from .core.refunds import Dispute, Refund
 from .core.tax_rules import TaxComponent, TaxRule
 from .core.taxation import TaxDecision, TaxLine
@@ -80,7 +82,13 @@ from .offering import GatewayOffer
 from .plugins import PluginInfo
 from .promoting import PromotionStatus
 from .reconciliation import ReconciliationItem, ReconciliationReport
+from .reconciling import KeptReconciliation
+from .refund_desk import RefundCase
+from .reporting.daily import Day
 from .reporting.digest_letter import DigestLetter
+from .reporting.exports import Exported, ExportFormat
+from .reporting.forward import RollForward
+from .reporting.gateways import GatewayFigures
 from .reporting.summary import Summary
 from .reporting.taxes import TaxSum
 from .store import configure_sqlite
@@ -110,15 +118,20 @@ __all__ = [
     "Customer",
     "CustomerFrozen",
     "CustomerTax",
+    "Day",
     "DigestLetter",
     "DigestSettings",
     "Discount",
     "Dispute",
+    "EligibleRefund",
     "Event",
     "Evidence",
+    "ExportFormat",
+    "Exported",
     "Finding",
     "Fixed",
     "GatewayError",
+    "GatewayFigures",
     "GatewayOffer",
     "GatewayStatus",
     "GatewayUnavailable",
@@ -137,6 +150,7 @@ __all__ = [
     "Invoice",
     "InvoiceLine",
     "JobRun",
+    "KeptReconciliation",
     "KeyConflict",
     "Meter",
     "Money",
@@ -164,9 +178,14 @@ __all__ = [
     "RedeemedVoucher",
     "Redemption",
     "Refund",
+    "RefundCase",
+    "RefundRefused",
+    "RefundRules",
     "Registration",
     "RequestRefused",
+    "RequestedRefund",
     "ReturnResult",
+    "RollForward",
     "RuleDiff",
     "Seller",
     "SmtpMailer",

@@ -285,7 +285,7 @@ def _take_back(
     # A grant that no key gave came with a top-up, as its bonus.
     source = PROMOTION if left.key_hash is None else grants.origin(tx, left.key_hash)
     ledger.take(tx, wallet.id, left.remaining)
-    grants.lower(tx, left.id, 0)
+    grants.lower(tx, left.id, 0, gone=left.remaining)
     after = accounts.hold_wallet_by_id(tx, wallet.id) or wallet
     system = {source: accounts.account_id(tx, source, wallet.currency) or 0}
     rows = Chain(after, system, before=wallet.balance, rows=1).rows(void_lines(source, left.remaining), [left.id])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from .doors.customer import CustomerDoor
 from .doors.host import HostCustomers, HostMeters, HostReturns, HostUsage, HostWebhooks
 from .doors.joined import JoinedDoor
 from .doors.operator import OperatorDoor
+from .export_ports import Exporter
 from .hookspecs import PluginSetup
 from .identity_ports import IdentityProvider
 from .integrity import IntegrityReport
@@ -30,6 +32,7 @@ from .invoicing.pdf import PdfRenderer
 from .jobs import JobRun
 from .plugins import Plugins
 from .ports import Clock, Gateway, InvoiceRenderer, Mailer, Mode, TaxIdRegister
+from .reporting import exports
 from .store import Database, joined_database
 from .system import RandomIds, SystemClock, UtcClock
 from .tax.rulebook import RuleBook
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _GATEWAY_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
+_EXTENSION = re.compile(r"[a-z0-9]{1,16}(\.[a-z0-9]{1,16})?", re.ASCII)
 
 
 class Prepaid:
@@ -129,6 +133,7 @@ class Prepaid:
             identity_deciders=self._plugins,
             identity_providers=_bind_identity(verifying, mode, now, gateways=bound),
             registers=_registers([*_registers_given(tax_id_registers), *self._plugins.registers(setup)]),
+            exporters=_exporters(self._plugins.exporters(setup)),
             rulebook=RuleBook(),
             clock=now,
             ids=RandomIds(now),
@@ -265,6 +270,29 @@ def _registers(found: Sequence[tuple[str, TaxIdRegister]]) -> tuple[TaxIdRegiste
             )
         givers[register.name] = giver
     return tuple(register for _, register in found)
+
+
+def _exporters(found: Sequence[tuple[str, Exporter]]) -> dict[str, Exporter]:
+    givers = dict.fromkeys(exports.FORMATS, "the library")
+    for giver, exporter in found:
+        name = exporter.name
+        if not isinstance(name, str) or not _GATEWAY_NAME.fullmatch(name):
+            raise ConfigurationError(f"An exporter of {giver}: its name is lower-case letters, digits and dashes.")
+        if not isinstance(exporter.extension, str) or not _EXTENSION.fullmatch(exporter.extension):
+            raise ConfigurationError(f"The exporter {name!r} of {giver}: its extension is such as csv, without a dot.")
+        if not _are_exports(exporter.exports):
+            known = ", ".join(exports.COLUMNS)
+            raise ConfigurationError(f"The exporter {name!r} of {giver}: its exports are a tuple of some of {known}.")
+        if not callable(exporter.write) or inspect.iscoroutinefunction(exporter.write):
+            raise ConfigurationError(f"The exporter {name!r} of {giver}: write() is a plain method.")
+        if name in givers:
+            raise ConfigurationError(f"Two exporters are named {name!r}, from {givers[name]} and {giver}.")
+        givers[name] = giver
+    return {exporter.name: exporter for _, exporter in found}
+
+
+def _are_exports(names: object) -> bool:
+    return isinstance(names, tuple) and bool(names) and all(name in tuple(exports.COLUMNS) for name in names)
 
 
 def _bind(found: Sequence[tuple[str, Gateway]], mode: Mode, clock: Clock) -> dict[str, Gateway]:

@@ -14,6 +14,7 @@ from .core.instants import local_day
 from .core.money import MINOR_DIGITS, check_currency
 from .core.parties import Seller
 from .core.topups import NO_GATEWAY
+from .export_ports import Exporter
 from .identity_ports import IdentityDeciders, IdentityProvider
 from .ports import (
     Clock,
@@ -55,6 +56,7 @@ class Context:
         identity_deciders: Who may ask for a verification beside the policies.
         identity_providers: Bound identity providers by name, in the order in which they are chosen.
         registers: Registers of tax ids, in the order in which they are looked through.
+        exporters: Formats of exports that plugins bring, by name.
         rulebook: The tax rules, kept until they change.
         clock: Tells the time.
         ids: Makes ids.
@@ -76,6 +78,7 @@ class Context:
     identity_deciders: IdentityDeciders = field(repr=False)
     identity_providers: Mapping[str, IdentityProvider] = field(repr=False)
     registers: tuple[TaxIdRegister, ...] = field(repr=False)
+    exporters: Mapping[str, Exporter] = field(repr=False)
     rulebook: RuleBook = field(repr=False)
     clock: Clock = field(repr=False)
     ids: IdSource = field(repr=False)

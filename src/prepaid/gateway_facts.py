@@ -1,26 +1,32 @@
-"""What gateways tell of refunds and disputes: read from them, and recorded as facts.
+"""What gateways tell of refunds and disputes: read from them, recorded as facts, and booked.
 
 A refund of ours goes on to where the gateway has it. One that was made in the
-gateway's dashboard, and a dispute, are kept with their state and shown to
-operators; nothing is posted for them here.
+gateway's dashboard, and a dispute, are kept with their state and booked in the
+same transaction, if their top-up was credited: the money moved, whether we were
+asked or not.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Final
 
 from attrs import evolve, frozen
 
-from . import audit, outbox, repayment
+from . import audit, outbox, repayment, returning
 from .config import Context
+from .core.clawback import by_gross
 from .core.errors import GatewayError, NotFound
 from .core.money import Money
-from .core.refunds import Dispute, Refund
+from .core.refunds import LOST_REFUNDS, Dispute, Refund, dispute_steps, money_of
 from .core.topups import Topup
-from .ports import DisputeSnapshot, Gateway, RefundSnapshot
+from .ports import DisputeSnapshot, Gateway, PaymentRef, RefundSnapshot
 from .store import Duplicate, Tx, disputes, refunds, topups
 
 CLOSED = ("won", "lost")
+
+MOST_TURNS: Final = 3
+"""How often others may record the same while a gateway is asked, before a look is left for later."""
 
 
 @frozen(kw_only=True)
@@ -61,16 +67,38 @@ def facts_of(context: Context, topup_id: str) -> TopupFacts:
     return context.database.read(read)
 
 
-def record(context: Context, gateway: Gateway, topup: Topup) -> None:
+class _Overtaken(Exception):
+    """Another worker recorded something of the same meanwhile; nobody knows whose answer is the newer one."""
+
+
+def record(context: Context, gateway: Gateway, topup: Topup, *, refunded: Money | None = None) -> None:
     """Ask a gateway for the refunds and disputes of a paid top-up, and record what is new.
 
+    Args:
+        context: The billing system.
+        gateway: The gateway.
+        topup: The top-up.
+        refunded: What the payment itself says was given back of it in all; more than
+            its refunds come to is told to operators.
+
     Raises:
-        GatewayError: It cannot be asked, or tells of a refund of ours what cannot be.
+        GatewayError: It cannot be asked, or tells of a refund of ours what cannot be;
+            or others record the same again and again (``overtaken``).
     """
     ref = context.database.read(lambda tx: topups.payment_ref(tx, topup.id))
     if ref is None:
         return
-    # As they are before the gateway is asked: what changes meanwhile was told by a newer answer.
+    for _ in range(MOST_TURNS):
+        try:
+            _record(context, gateway, topup, ref)
+        except (Duplicate, _Overtaken):
+            continue
+        return _compare(context, topup, refunded)
+    raise GatewayError("Others record the same at this moment.", retryable=True, code="overtaken")
+
+
+def _record(context: Context, gateway: Gateway, topup: Topup, ref: PaymentRef) -> None:
+    # As they are before the gateway is asked: what changes meanwhile may be told by a newer answer.
     known = {dispute.dispute_id: dispute for dispute in facts_of(context, topup.id).disputes}
     odd: GatewayError | None = None
     for refund in gateway.refunds_of(ref):
@@ -86,20 +114,48 @@ def record(context: Context, gateway: Gateway, topup: Topup) -> None:
         raise odd
 
 
+def _compare(context: Context, topup: Topup, refunded: Money | None) -> None:
+    """Tell of money that a payment gave back and that no refund its gateway lists accounts for."""
+    if not refunded:
+        return
+    known = facts_of(context, topup.id).refunds
+    listed = [each for each in known if each.origin != "outside" and each.state not in LOST_REFUNDS]
+    if sum(each.amount.units for each in listed if each.amount.currency == refunded.currency) >= refunded.units:
+        return
+    about, reason = f"{topup.id}/refund-unlisted/{refunded}", "refund-unlisted"
+
+    def work(tx: Tx) -> None:
+        if not audit.is_told(tx, about):
+            topups.mark_paid(tx, topup.id, reason)
+            audit.security(
+                tx,
+                context,
+                gateway=topup.gateway,
+                reason=reason,
+                target=topup.id,
+                about=about,
+                customer=topup.customer,
+            )
+
+    with suppress(Duplicate):  # told by another worker at the same moment
+        context.database.write(work)
+
+
 def _record_refund(context: Context, topup: Topup, told: RefundSnapshot) -> None:
     known = context.database.read(lambda tx: refunds.find_at_gateway(tx, topup.gateway, told.gateway_refund_id))
     ours = known or (told.refund_id and context.database.read(lambda tx: refunds.find(tx, told.refund_id or "")))
-    if ours and ours.refund.origin != "gateway":
+    if ours and (ours.refund.origin != "gateway" or ours.refund.is_of_credit):
         repayment.apply(context, ours.refund, told)
     elif ours:
         context.database.write(lambda tx: _change_refund(tx, context, topup, ours.refund, told=told))
     else:
-        with suppress(Duplicate):  # recorded by another worker at the same moment
-            context.database.write(lambda tx: _add_refund(tx, context, topup, told))
+        prepared = returning.prepare(context, topup.gateway, told.amount.currency)
+        context.database.write(lambda tx: _add_refund(tx, context, topup, told, prepared=prepared))
 
 
-def _add_refund(tx: Tx, context: Context, topup: Topup, told: RefundSnapshot) -> None:
-    now = context.now()
+def _add_refund(tx: Tx, context: Context, topup: Topup, told: RefundSnapshot, *, prepared: returning.Prepared) -> None:
+    """Keep a refund that was made at the gateway, and book it if its top-up was credited."""
+    stored, now = returning.hold_topup(tx, topup.customer, topup.id), context.now()
     refund = Refund(
         id=context.ids.new("ref"),
         topup_id=topup.id,
@@ -115,8 +171,35 @@ def _add_refund(tx: Tx, context: Context, topup: Topup, told: RefundSnapshot) ->
         created_at=now,
         settled_at=now if told.state == "succeeded" else None,
     )
+    went_back = told.state not in LOST_REFUNDS and told.amount.currency == topup.total.currency
+    held = returning.hold_sold(tx, context, stored) if went_back else None
+    if held is not None:
+        part = by_gross(held.sold.bought, told.amount.minor, held.sold.before)
+        refund = evolve(refund, is_of_credit=True, **money_of(part, told.amount.currency))
     refunds.add(tx, refund, gateway_key="", next_look_at=None)
     _audit(tx, context, refund, "refund-at-gateway", customer=topup.customer)
+    if held is not None:
+        _book_refund(tx, context, refund, held=held, prepared=prepared)
+    elif told.state not in LOST_REFUNDS and stored.topup.state == "credited":
+        _look_into(tx, context, refund, "refund-currency")
+
+
+def _book_refund(
+    tx: Tx, context: Context, refund: Refund, *, held: returning.Held, prepared: returning.Prepared
+) -> None:
+    returning.take_for_refund(tx, context, refund, held=held, prepared=prepared, own_only=False)
+    if refund.settled_at is not None:
+        customer = held.stored.topup.customer
+        returning.settle_refund(tx, context, refund, customer=customer, prepared=prepared)
+        repayment.tell(tx, context, refund, "refund-settled")
+    if refund.net + refund.tax != refund.amount:
+        _look_into(tx, context, refund, "refund-exceeds-payment")
+
+
+def _look_into(tx: Tx, context: Context, refund: Refund, reason: str) -> None:
+    """Have an operator look at a refund that does not go with its payment."""
+    topups.mark_paid(tx, refund.topup_id, reason)
+    audit.security(tx, context, gateway=refund.gateway, reason=reason, target=refund.id, about=f"{refund.id}/{reason}")
 
 
 def _change_refund(tx: Tx, context: Context, topup: Topup, refund: Refund, *, told: RefundSnapshot) -> None:
@@ -132,14 +215,34 @@ def _audit(tx: Tx, context: Context, about: Refund | Dispute, action: str, *, cu
 
 
 def _record_dispute(context: Context, topup: Topup, told: DisputeSnapshot, *, known: Dispute | None) -> None:
+    if known is not None and _is_as_told(known, told) and not dispute_steps(known):
+        return
+    currency = None if told.fee is None else told.fee.currency
+    prepared = returning.prepare(context, topup.gateway, told.amount.currency, fee_currency=currency)
+
+    def work(tx: Tx) -> None:
+        stored = returning.hold_topup(tx, topup.customer, topup.id)
+        dispute_id = _keep_dispute(tx, context, topup, told, known=known)
+        returning.book_dispute(tx, context, dispute_id, topup=stored, prepared=prepared)
+
+    context.database.write(work)
+
+
+def _keep_dispute(tx: Tx, context: Context, topup: Topup, told: DisputeSnapshot, *, known: Dispute | None) -> str:
+    """Keep what is told of a dispute, and name it."""
     if known is None:
-        with suppress(Duplicate):
-            context.database.write(lambda tx: _add_dispute(tx, context, topup, told))
-    elif (known.state, known.amount) != (told.state, told.amount):  # one that is lost may be opened again, by an appeal
-        context.database.write(lambda tx: _change_dispute(tx, context, known, told, customer=topup.customer))
+        return _add_dispute(tx, context, topup, told)
+    if not _is_as_told(known, told):  # one that is lost may be opened again, by an appeal
+        _change_dispute(tx, context, known, told, customer=topup.customer)
+    return known.id
 
 
-def _add_dispute(tx: Tx, context: Context, topup: Topup, told: DisputeSnapshot) -> None:
+def _is_as_told(known: Dispute, told: DisputeSnapshot) -> bool:
+    fee = known.fee if told.fee is None else told.fee
+    return (known.state, known.amount, known.fee) == (told.state, told.amount, fee)
+
+
+def _add_dispute(tx: Tx, context: Context, topup: Topup, told: DisputeSnapshot) -> str:
     now = context.now()
     dispute = Dispute(
         id=context.ids.new("dis"),
@@ -153,18 +256,35 @@ def _add_dispute(tx: Tx, context: Context, topup: Topup, told: DisputeSnapshot) 
         opened_at=told.created_at,
         created_at=now,
         changed_at=now,
+        fee=told.fee,
     )
     disputes.add(tx, dispute)
     _tell(tx, context, dispute, "dispute-opened", customer=topup.customer)
     if told.state in CLOSED:
         _tell(tx, context, dispute, "dispute-closed", customer=topup.customer)
+    return dispute.id
 
 
 def _change_dispute(tx: Tx, context: Context, known: Dispute, told: DisputeSnapshot, *, customer: str) -> None:
-    changed = disputes.change(tx, known, state=told.state, amount=told.amount, now=context.now())
+    fee = known.fee if told.fee is None else told.fee
+    if not disputes.change(tx, known, state=told.state, amount=told.amount, fee=fee, now=context.now()):
+        raise _Overtaken
     told_before = outbox.exists(tx, "dispute-closed", f"{known.id}/{told.state}")
-    if changed and told.state in CLOSED and not told_before:
+    if told.state in CLOSED and not told_before:
         _tell(tx, context, evolve(known, state=told.state, amount=told.amount), "dispute-closed", customer=customer)
+
+
+def book_disputes(context: Context, topup: Topup) -> None:
+    """Book the disputes of a top-up that was credited after they were recorded."""
+    for known in facts_of(context, topup.id).disputes:
+        currency = None if known.fee is None else known.fee.currency
+        prepared = returning.prepare(context, known.gateway, known.amount.currency, fee_currency=currency)
+
+        def work(tx: Tx, known: Dispute = known, prepared: returning.Prepared = prepared) -> None:
+            stored = returning.hold_topup(tx, topup.customer, topup.id)
+            returning.book_dispute(tx, context, known.id, topup=stored, prepared=prepared)
+
+        context.database.write(work)
 
 
 def _tell(tx: Tx, context: Context, dispute: Dispute, event: str, *, customer: str) -> None:

@@ -21,6 +21,7 @@ from attrs import frozen
 
 from .core.events import Event
 from .core.taxation import TaxDecision
+from .export_ports import Exporter
 from .identity_ports import IdentityProvider, IdentityQuestion
 from .ports import Gateway, Mode, TaxIdRegister, TaxRequest
 
@@ -64,6 +65,18 @@ def prepaid_tax_id_registers(setup: PluginSetup) -> Iterable[TaxIdRegister]:  # 
     the database is opened; all results are used, after the registers that the
     host passed. The first that covers a number is asked about it. An exception,
     a result that is no register, or a name that is taken raises
+    `ConfigurationError` naming the plugin. Since 0.1.
+    """
+
+
+@hookspec
+def prepaid_exporters(setup: PluginSetup) -> Iterable[Exporter]:  # type: ignore[empty-body]
+    """Contribute formats that exports can be written in.
+
+    Called once, when a `Prepaid` is made, outside any transaction and before
+    the database is opened; all results are used, beside the formats that the
+    library brings. An exception, a result that is no exporter, a name that is
+    taken or of the wrong form, or an export that there is not raises
     `ConfigurationError` naming the plugin. Since 0.1.
     """
 

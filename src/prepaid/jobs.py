@@ -15,7 +15,7 @@ from .config import Context
 from .core.errors import GatewayError, InvalidRequest
 from .core.schedule import next_look
 from .invoicing import delivery
-from .reporting import digest
+from .reporting import digest, rolling
 from .store import Duplicate, Tx, operations, topups
 from .store.topups import StoredTopup
 from .tax import registers
@@ -65,7 +65,7 @@ def run_due(context: Context, *, only: str | None = None, budget_s: int | None =
         context: The billing system.
         only: Run just this job: ``"meters"``, ``"credit"``, ``"webhooks"``,
             ``"topups"``, ``"identity"``, ``"promotions"``, ``"refunds"``, ``"tax-ids"``,
-            ``"digest"`` or ``"outbox"``.
+            ``"rollups"``, ``"digest"`` or ``"outbox"``.
         budget_s: Begin nothing new after this many seconds.
 
     Raises:
@@ -228,6 +228,10 @@ def _release_promotions(context: Context, until: datetime | None) -> int:
     return promotions.release_lapsed(context, stop_at=until)
 
 
+def _sum_days(context: Context, until: datetime | None) -> int:
+    return rolling.roll_up(context, stop_at=until)
+
+
 def _write_digests(context: Context, until: datetime | None) -> int:
     return digest.write_due(context, stop_at=until)
 
@@ -241,6 +245,7 @@ JOBS: Final[dict[str, Callable[[Context, datetime | None], int]]] = {
     "promotions": _release_promotions,
     "refunds": _pursue_refunds,
     "tax-ids": _verify_tax_ids,
+    "rollups": _sum_days,
     "digest": _write_digests,
     "outbox": _deliver_outbox,
 }

@@ -16,6 +16,9 @@ IDENTITY_WRITE: Final = "identity.write"
 PLUGINS_READ: Final = "plugins.read"
 PROMOTIONS_READ: Final = "promotions.read"
 PROMOTIONS_WRITE: Final = "promotions.write"
+REFUNDS_READ: Final = "refunds.read"
+REFUNDS_WRITE: Final = "refunds.write"
+REPORTS_EXPORT: Final = "reports.export"
 REPORTS_READ: Final = "reports.read"
 SETTINGS_WRITE: Final = "settings.write"
 TAX_READ: Final = "tax.read"
@@ -37,6 +40,9 @@ ALL: Final = frozenset(
         PLUGINS_READ,
         PROMOTIONS_READ,
         PROMOTIONS_WRITE,
+        REFUNDS_READ,
+        REFUNDS_WRITE,
+        REPORTS_EXPORT,
         REPORTS_READ,
         SETTINGS_WRITE,
         TAX_READ,

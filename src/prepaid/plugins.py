@@ -23,6 +23,7 @@ from .core.hashing import canonical_json
 from .core.ids import check_text
 from .core.money import require_whole_minor
 from .core.taxation import NOT_SOLD, TaxDecision, decision_from_record, decision_record
+from .export_ports import Exporter
 from .hookspecs import PROJECT, PluginSetup
 from .identity_ports import IdentityProvider, IdentityQuestion
 from .ports import Gateway, TaxIdRegister, TaxRequest
@@ -120,6 +121,18 @@ class Plugins:
         hook = "prepaid_tax_id_registers"
         return [
             (name, _checked(item, isinstance(item, TaxIdRegister), plugin=name, hook=hook, noun="register"))
+            for name, item in self._contributed(hook, setup)
+        ]
+
+    def exporters(self, setup: PluginSetup) -> list[tuple[str, Exporter]]:
+        """Collect the formats of exports that plugins contribute, with the plugin's name.
+
+        Raises:
+            ConfigurationError: A plugin failed or returned something else.
+        """
+        hook = "prepaid_exporters"
+        return [
+            (name, _checked(item, _is_exporter(item), plugin=name, hook=hook, noun="exporter"))
             for name, item in self._contributed(hook, setup)
         ]
 
@@ -229,6 +242,11 @@ def _checked(item: Any, is_one: bool, *, plugin: str, hook: str, noun: str) -> A
     if not is_one:
         raise ConfigurationError(f"The plugin {plugin!r} returned {type(item).__name__} from {hook}, not a {noun}.")
     return item
+
+
+def _is_exporter(item: object) -> bool:
+    # Its attributes may be those of its class, which is then no exporter all the same.
+    return isinstance(item, Exporter) and not isinstance(item, type)
 
 
 def _fitting(decision: object, request: TaxRequest) -> TaxDecision:

@@ -3,9 +3,10 @@
 The intent is committed with its key before the gateway is called; a call whose
 outcome is unknown leaves the refund where it was, and only a look-up, or the
 same request under the same key while the gateway remembers it, resolves it.
-What it posts moves between the book's own accounts: out of suspense when it is
-intended, to the gateway's clearing when the gateway says that it succeeded, and
-back when it failed, also if that is told later.
+A refund of a payment in suspense moves between the book's own accounts: out of
+suspense when it is intended, to the gateway's clearing when the gateway says that
+it succeeded, and back when it failed, also if that is told later. A refund of
+credit moves as `prepaid.returning` has it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import logging
 from datetime import timedelta
 from typing import Final
 
-from . import audit, outbox, wallets
+from attrs import frozen
+
+from . import audit, outbox, returning, wallets
 from .config import Context
 from .core import keys
 from .core.errors import GatewayError, NotFound
@@ -70,6 +73,15 @@ def intend(
     refunds.add(tx, refund, gateway_key=key, next_look_at=context.now())
     _move(tx, context, refund, "intended", way=(SUSPENSE, IN_TRANSIT), system=system)
     return refund
+
+
+def keep(tx: Tx, context: Context, refund: Refund) -> None:
+    """Keep the intent of a refund of credit, under the key that its gateway gets; a job looks should we not come to it.
+
+    Not at once: of two requests with one key a gateway may answer that the other is under way.
+    """
+    key = f"prepaid:{context.mode}:{refund.id}:refund"
+    refunds.add(tx, refund, gateway_key=key, next_look_at=context.now() + _FIRST_TRY)
 
 
 def pursue(context: Context, refund_id: str) -> Refund:
@@ -211,7 +223,7 @@ def _check(refund: Refund, snapshot: RefundSnapshot) -> None:
     same = (
         snapshot.payment_id == refund.payment_id
         and snapshot.amount == refund.amount
-        and snapshot.refund_id in (None, refund.id)
+        and (refund.is_made_at_gateway or snapshot.refund_id in (None, refund.id))
         and refund.gateway_refund_id in (None, snapshot.gateway_refund_id)
     )
     if not same:
@@ -219,18 +231,64 @@ def _check(refund: Refund, snapshot: RefundSnapshot) -> None:
 
 
 def _succeed(context: Context, refund: Refund, gateway_refund_id: str) -> None:
-    system, now = open_accounts(context, refund.gateway, refund.amount.currency), context.now()
+    books, now = _books_of(context, refund), context.now()
 
     def work(tx: Tx) -> None:
+        topups.hold(tx, refund.topup_id)
         if not refunds.step(
             tx, refund.id, "succeeded", gateway_refund_id=gateway_refund_id, settled_at=now, next_poll_at=None
         ):
             return
-        _move(tx, context, refund, "settled", way=(IN_TRANSIT, clearing(refund.gateway)), system=system)
-        end_review(tx, refund.topup_id)
-        _tell(tx, context, refund, "refund-settled")
+        books.settle(tx, context, refund)
+        tell(tx, context, refund, "refund-settled")
 
     context.database.write(work)
+
+
+@frozen
+class _OfSuspense:
+    """What a refund out of suspense posts after it was intended."""
+
+    system: wallets.Accounts
+
+    def settle(self, tx: Tx, context: Context, refund: Refund) -> None:
+        """Let the money leave, and end the review if that was all."""
+        _move(tx, context, refund, "settled", way=(IN_TRANSIT, clearing(refund.gateway)), system=self.system)
+        end_review(tx, refund.topup_id)
+
+    def lose(self, tx: Tx, context: Context, refund: Refund) -> None:
+        """Take the money back into suspense, and ask for an operator."""
+        if refund.settled_at is not None:
+            _move(tx, context, refund, "returned", way=(clearing(refund.gateway), IN_TRANSIT), system=self.system)
+        _move(tx, context, refund, "lost", way=(IN_TRANSIT, SUSPENSE), system=self.system)
+        topups.mark_paid(tx, refund.topup_id, "refund-failed")
+
+
+@frozen
+class _OfCredit:
+    """What a refund of credit posts after it was intended."""
+
+    customer: str
+    prepared: returning.Prepared
+
+    def settle(self, tx: Tx, context: Context, refund: Refund) -> None:
+        """Book what went back, with its credit note."""
+        returning.settle_refund(tx, context, refund, customer=self.customer, prepared=self.prepared)
+        returning.follow(tx, refund, "refunded")
+
+    def lose(self, tx: Tx, context: Context, refund: Refund) -> None:
+        """Give the credit back."""
+        returning.give_back_refund(tx, context, refund, customer=self.customer, prepared=self.prepared)
+        returning.follow(tx, refund, "failed")
+
+
+def _books_of(context: Context, refund: Refund) -> _OfSuspense | _OfCredit:
+    if refund.is_of_credit:
+        stored = context.database.read(lambda tx: topups.find(tx, refund.topup_id))
+        assert stored is not None  # noqa: S101 - a refund is of a top-up
+        prepared = returning.prepare(context, refund.gateway, refund.amount.currency)
+        return _OfCredit(stored.topup.customer, prepared)
+    return _OfSuspense(open_accounts(context, refund.gateway, refund.amount.currency))
 
 
 def adopt(tx: Tx, context: Context, refund: Refund, *, system: wallets.Accounts) -> bool:
@@ -240,7 +298,7 @@ def adopt(tx: Tx, context: Context, refund: Refund, *, system: wallets.Accounts)
     _move(tx, context, refund, "intended", way=(SUSPENSE, IN_TRANSIT), system=system)
     if refund.settled_at is not None:
         _move(tx, context, refund, "settled", way=(IN_TRANSIT, clearing(refund.gateway)), system=system)
-        _tell(tx, context, refund, "refund-settled")
+        tell(tx, context, refund, "refund-settled")
     return True
 
 
@@ -261,20 +319,17 @@ def end_review(tx: Tx, topup_id: str) -> None:
 def _lose(
     context: Context, refund: Refund, state: RefundStep, *, failure: str, gateway_refund_id: str | None = None
 ) -> None:
-    """Take money back into suspense that did not reach the customer, and ask for an operator."""
-    system = open_accounts(context, refund.gateway, refund.amount.currency)
-    known = gateway_refund_id or refund.gateway_refund_id
+    """Take money back that did not reach the customer: into suspense, or as credit onto the balance."""
+    books, known = _books_of(context, refund), gateway_refund_id or refund.gateway_refund_id
 
     def work(tx: Tx) -> None:
+        topups.hold(tx, refund.topup_id)
         values = {"failure": failure[:32], "gateway_refund_id": known, "next_poll_at": None}
         if not refunds.step(tx, refund.id, state, **values):
             return
         # Read now that its row is held: another worker may just have settled it.
         held = refunds.find(tx, refund.id)
-        if held is not None and held.refund.settled_at is not None:
-            _move(tx, context, refund, "returned", way=(clearing(refund.gateway), IN_TRANSIT), system=system)
-        _move(tx, context, refund, "lost", way=(IN_TRANSIT, SUSPENSE), system=system)
-        topups.mark_paid(tx, refund.topup_id, "refund-failed")
+        books.lose(tx, context, refund if held is None else held.refund)
         audit.record(
             tx,
             context,
@@ -284,7 +339,7 @@ def _lose(
             customer=_customer_of(tx, refund),
             reason=failure,
         )
-        _tell(tx, context, refund, "refund-failed", failure=failure[:32])
+        tell(tx, context, refund, "refund-failed", failure=failure[:32])
 
     context.database.write(work)
 
@@ -309,7 +364,8 @@ def _move(
     wallets.post_system(tx, header, lines, currency=refund.amount.currency, system=system)
 
 
-def _tell(tx: Tx, context: Context, refund: Refund, event: str, **details: str) -> None:
+def tell(tx: Tx, context: Context, refund: Refund, event: str, **details: str) -> None:
+    """Tell what became of a refund, after commit."""
     outbox.emit(
         tx,
         context,

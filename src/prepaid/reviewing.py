@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from . import audit, identity, promotions, repayment, settlement
+from . import audit, gateway_facts, identity, promotions, repayment, settlement
 from .config import Context, object_id, page_limit
 from .core.errors import InvalidRequest, KeyConflict, WrongState
 from .core.hashing import fingerprint, key_hash
@@ -197,6 +197,7 @@ def resolve(context: Context, topup_id: object, *, action: object, reason: objec
         raise
     for refund in done:
         repayment.try_pursue(context, refund.id)
+    gateway_facts.book_disputes(context, stored.topup)
     return settlement.load(context, stored.topup.id).topup
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import audit
 from .config import Context
+from .core.account_map import ACCOUNT_MAP_SETTING, AccountMap
 from .core.countries import country_code
 from .core.digest import DIGEST_SETTING, DigestSettings, settings_from_record
 from .core.errors import InvalidRequest
@@ -15,6 +16,13 @@ from .core.grants import BURN_ORDER_SETTING, BurnOrder
 from .core.hashing import canonical_json
 from .core.identity import IDENTITY_SETTING, MAX_POLICIES, IdentityPolicy
 from .core.limits import LIMITS_SETTING, TopupLimits
+from .core.refund_requests import (
+    APPROVALS_SETTING,
+    DISPUTES_SETTING,
+    REFUNDS_SETTING,
+    Approvals,
+    RefundPolicy,
+)
 from .core.thresholds import SETTING, Thresholds, currencies_of
 from .offering import GATEWAYS_SETTING
 from .store import Duplicate, Tx, accounts, operations
@@ -43,6 +51,21 @@ def set_burn_order(context: Context, order: object, *, actor: str, reason: objec
     if not isinstance(order, BurnOrder):
         raise InvalidRequest("order is a BurnOrder.", field="order")
     _set(context, BURN_ORDER_SETTING, order.record(), actor=actor, reason=reason)
+
+
+def set_account_map(context: Context, names: object, *, actor: str, reason: object = "") -> None:
+    """Name the accounts of the journal, all anew; those that are not named have their default names.
+
+    Args:
+        context: The billing system.
+        names: By sort (``"wallet"``), or by sort and owner (``"clearing:acme"``): see `prepaid.core.account_map`.
+        actor: The operator.
+        reason: Why, or empty.
+
+    Raises:
+        InvalidRequest: Not a mapping, a sort that there is not, or a name that an account cannot have.
+    """
+    _set(context, ACCOUNT_MAP_SETTING, AccountMap(names).record(), actor=actor, reason=reason)
 
 
 def set_topup_limits(context: Context, limits: object, *, actor: str, reason: object = "") -> None:
@@ -83,6 +106,41 @@ def check_identity_policies(context: Context, policies: tuple[object, ...]) -> t
         for amount in policy.above:
             context.currency_or_default(amount.currency)
     return checked
+
+
+def set_approvals(context: Context, two_person_above: object, *, actor: str, reason: object = "") -> None:
+    """Set above which amounts of credit two operators approve a refund; None if never.
+
+    Raises:
+        InvalidRequest: Not `Money`, one per currency, or a currency not in use.
+    """
+    rule = Approvals(two_person_above)
+    for amount in rule.two_person_above:
+        context.currency_or_default(amount.currency)
+    _set(context, APPROVALS_SETTING, rule.record(), actor=actor, reason=reason)
+
+
+def set_refund_policy(
+    context: Context, *, topups_within: object, charges_within: object, actor: str, reason: object = ""
+) -> None:
+    """Set until when customers may ask for a refund; always if None.
+
+    Raises:
+        InvalidRequest: Not a timedelta above zero and at most ten years.
+    """
+    policy = RefundPolicy(topups_within, charges_within)  # type: ignore[arg-type]
+    _set(context, REFUNDS_SETTING, policy.record(), actor=actor, reason=reason)
+
+
+def set_dispute_policy(context: Context, *, freeze: object, actor: str, reason: object = "") -> None:
+    """Say whether a customer who disputes a payment is frozen; an operator ends that.
+
+    Raises:
+        InvalidRequest: Neither True nor False.
+    """
+    if not isinstance(freeze, bool):
+        raise InvalidRequest("freeze is True or False.", field="freeze")
+    _set(context, DISPUTES_SETTING, {"freeze": freeze}, actor=actor, reason=reason)
 
 
 def set_digest(context: Context, settings: DigestSettings, *, actor: str, reason: object = "") -> None:

@@ -37,7 +37,7 @@ billing = make()
 other = 42
 """
 
-_JOBS = "meters credit webhooks topups identity promotions refunds tax-ids digest outbox".split()
+_JOBS = "meters credit webhooks topups identity promotions refunds tax-ids rollups digest outbox".split()
 _NOTHING_DUE = "".join(f"{job}: done, 0\n" for job in _JOBS)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prepaid.core.clawback import NOTHING, Bought, Returned, cash_of, claw_back, refundable, split_claw_back
+from prepaid.core.clawback import NOTHING, Bought, Returned, by_credit, by_gross, claw_back, refundable
 from prepaid.core.errors import IntegrityFault
 
 CENT = 10_000
@@ -41,13 +41,7 @@ def returned(terms, parts):
     """Refund parts one after the other, and give what they come to."""
     before = NOTHING
     for part in parts:
-        net, tax = cash_of(terms, part, before)
-        before = Returned(
-            credit=before.credit + part,
-            net_minor=before.net_minor + net,
-            tax_minor=before.tax_minor + tax,
-            clawed_back=before.clawed_back + claw_back(terms, part, before),
-        )
+        before += by_credit(terms, part, before)
     return before
 
 
@@ -80,7 +74,7 @@ def test_the_most_that_can_be_refunded_fits_and_one_unit_more_does_not(data):
     most = refundable(terms, paid_left=paid, bonus_left=left, unit=CENT)
 
     def fits(amount):
-        _, from_paid = split_claw_back(claw_back(terms, amount), bonus_left=left)
+        from_paid = max(0, claw_back(terms, amount) - left)
         return amount <= terms.credit and amount + from_paid <= paid
 
     assert most % CENT == 0
@@ -88,12 +82,102 @@ def test_the_most_that_can_be_refunded_fits_and_one_unit_more_does_not(data):
     assert not fits(most + CENT)
 
 
-def test_a_claw_back_comes_from_the_bonus_first():
-    assert split_claw_back(10, bonus_left=4) == (4, 6)
-    assert split_claw_back(3, bonus_left=4) == (3, 0)
-
-
 @pytest.mark.parametrize("amount", [0, -1, 101 * EURO])
 def test_no_more_is_refunded_than_was_bought(amount):
     with pytest.raises(IntegrityFault):
-        cash_of(bought(100), amount)
+        by_credit(bought(100), amount)
+
+
+# What went back without being asked for
+
+
+def test_money_that_went_back_is_credit_net_tax_and_bonus_in_proportion():
+    terms = bought(100, bonus=20, net=90, tax=1710)
+    assert by_gross(terms, 10710) == Returned(credit=100 * EURO, net_minor=9000, tax_minor=1710, clawed_back=20 * EURO)
+    half = by_gross(terms, 5355)
+    assert half == Returned(credit=50 * EURO, net_minor=4500, tax_minor=855, clawed_back=10 * EURO)
+
+
+def test_no_more_goes_back_than_was_paid():
+    terms = bought(100, tax=1900)
+    first = by_gross(terms, 11_000)
+    assert by_gross(terms, 5_000, first).gross_minor == 900
+    assert by_gross(terms, 5_000, by_gross(terms, 11_900)) == NOTHING
+
+
+@st.composite
+def lives(draw):
+    """Give terms and what goes back of them: by credit or by money, in any order, and now and then not after all."""
+    credit = draw(st.integers(1, 10**5))
+    net = draw(st.integers(1, credit))
+    terms = Bought(
+        credit=credit * CENT,
+        bonus=draw(st.integers(0, 10**9)),
+        net_minor=net,
+        tax_minor=draw(st.integers(0, net)),
+    )
+    acts = st.tuples(st.sampled_from(["credit", "credit", "money", "fails"]), st.integers(1, credit), st.booleans())
+    return terms, draw(st.lists(acts, max_size=8))
+
+
+@given(lives())
+def test_whatever_goes_back_in_whatever_order_the_whole_is_the_whole(life):
+    terms, acts = life
+    parts = []
+
+    def sums():
+        return sum(parts, NOTHING)
+
+    for act, size, _ in acts:
+        before = sums()
+        if act == "fails" and parts:
+            parts.pop(size % len(parts))
+        elif act == "money":
+            parts.append(by_gross(terms, size, before))
+            assert parts[-1].gross_minor <= size
+        elif act == "credit":
+            left = terms.credit - before.credit
+            amount = min(size * CENT, left // CENT * CENT)
+            if amount:
+                parts.append(by_credit(terms, amount, before))
+        now = sums()
+        assert all(min(p.credit, p.net_minor, p.tax_minor, p.clawed_back) >= 0 for p in parts)
+        assert now.credit <= terms.credit
+        assert now.net_minor <= terms.net_minor
+        assert now.tax_minor <= terms.tax_minor
+        assert now.clawed_back <= terms.bonus
+    before = sums()
+    if before.credit < terms.credit:
+        rest = before + by_credit(terms, terms.credit - before.credit, before)
+        assert rest == Returned(
+            credit=terms.credit, net_minor=terms.net_minor, tax_minor=terms.tax_minor, clawed_back=terms.bonus
+        )
+    rest = before + by_gross(terms, terms.gross_minor, before)
+    assert (rest.net_minor, rest.tax_minor) == (terms.net_minor, terms.tax_minor)
+
+
+@given(lives())
+def test_after_money_went_back_a_refund_never_asks_for_more_than_is_there(life):
+    terms, acts = life
+    before = NOTHING
+    for act, size, _ in acts:
+        if act == "money":
+            before += by_gross(terms, size, before)
+    paid = terms.credit - before.credit
+    most = refundable(terms, paid_left=paid, bonus_left=0, unit=CENT, before=before)
+    if most:
+        part = by_credit(terms, most, before)
+        assert most + part.clawed_back <= paid
+        assert before.gross_minor + part.gross_minor <= terms.gross_minor
+
+
+def test_a_hold_keeps_what_it_reserves_from_being_refunded():
+    terms = bought(100, bonus=25)
+    assert refundable(terms, paid_left=100 * EURO, bonus_left=25 * EURO, unit=CENT, free=50 * EURO) == 40 * EURO
+    assert refundable(terms, paid_left=100 * EURO, bonus_left=25 * EURO, unit=CENT, free=-5) == 0
+
+
+def test_credit_that_came_back_after_a_dispute_took_it_elsewhere_is_not_refunded_again():
+    terms = bought(100)
+    lost = by_gross(terms, 6000)
+    assert refundable(terms, paid_left=100 * EURO, bonus_left=0, unit=CENT, before=lost) == 40 * EURO

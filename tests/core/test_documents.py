@@ -80,6 +80,7 @@ def _invoice(**fields: Any) -> Invoice:
             "currency": "EUR",
             "mode": "test",
             "topup_id": "top_1",
+            "cause_id": "top_1",
             "payment": ("stripe", "pi_1"),
             **fields,
         }
@@ -122,6 +123,7 @@ OTHERS: dict[str, Any] = {
     "mode": "live",
     "locale": "de",
     "topup_id": "top_2",
+    "cause_id": "ref_2",
     "payment": ("stripe", "pi_2"),
     "corrects": "INV26-000001",
 }

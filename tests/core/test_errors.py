@@ -22,6 +22,7 @@ from prepaid.core.errors import (
     PrepaidError,
     PromotionRefused,
     QuoteChanged,
+    RefundRefused,
     RequestRefused,
     TransactionAborted,
     WebhookRejected,
@@ -35,6 +36,7 @@ SPECIAL: dict[type[RequestRefused], dict[str, Any]] = {
     IdentityRequired: {"status": object()},
     PromotionRefused: {"reason": "expired"},
     QuoteChanged: {"quote": object()},
+    RefundRefused: {"reason": "spent"},
 }
 
 

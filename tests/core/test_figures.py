@@ -7,7 +7,16 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prepaid.core.figures import FIGURES, ROLL_FORWARD, Moved, figures, roll_forward, wallets_net
+from prepaid.core.figures import (
+    FIGURES,
+    GATEWAY_FIGURES,
+    ROLL_FORWARD,
+    Moved,
+    figures,
+    gateway_of,
+    roll_forward,
+    wallets_net,
+)
 from prepaid.core.transfers import (
     BREAKAGE,
     FEES,
@@ -123,3 +132,25 @@ def test_the_figures_of_two_days_are_the_sum_of_theirs(first: list[Moved], secon
     whole, parts = figures(first + second), (figures(first), figures(second))
     assert whole == {name: sum(part[name] for part in parts) for name in FIGURES}
     assert set(roll_forward(first)) == {*ROLL_FORWARD, "adjustments"}
+
+
+def test_money_of_a_gateway_is_told_by_its_accounts_and_what_leaves_suspense_is_nobodys() -> None:
+    of = {
+        "acme": [Moved(ACME, WALLET, "topup", 1), Moved(FEES, ACME, "fee", 1), Moved(LOST, ACME, "dispute", 1)],
+        None: [Moved(SUSPENSE, WALLET, "topup", 1), Moved(WALLET, REVENUE, "charge", 1)],
+    }
+    assert {gateway: {gateway_of(moved) for moved in each} for gateway, each in of.items()} == {
+        "acme": {"acme"},
+        None: {None},
+    }
+    assert gateway_of(Moved(TAX_PAYABLE, disputed("other"), "dispute", 1)) == "other"
+
+
+@given(st.lists(MOVED))
+def test_the_figures_of_gateways_are_those_of_the_book(moved: list[Moved]) -> None:
+    parts = [figures(each for each in moved if gateway_of(each) == name) for name in ("acme", None)]
+    whole = figures(moved)
+
+    assert {name: sum(part[name] for part in parts) for name in GATEWAY_FIGURES} == {
+        name: whole[name] for name in GATEWAY_FIGURES
+    }

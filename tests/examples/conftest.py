@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from prepaid import Money
 from tests.examples.visiting import Visitor
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "flask_app"
@@ -47,3 +48,19 @@ def panel(app: Any) -> Any:
 @pytest.fixture
 def visitor(app: Any) -> Visitor:
     return Visitor(app)
+
+
+@pytest.fixture
+def bought(visitor: Visitor, panel: Any) -> Any:
+    """A top-up of 50.00, paid 59.50 with tax."""
+    visitor.pay("50.00")
+    return panel.ada().topups.list().items[0]
+
+
+@pytest.fixture
+def transferred(panel: Any) -> Any:
+    """A top-up of 50.00 by bank transfer, which no gateway gives back."""
+    door = panel.ada()
+    quote = door.topups.quote(Money.of("50.00", "EUR"), gateway="bank-transfer")
+    topup = door.topups.start(quote, return_url="http://localhost/", cancel_url="http://localhost/", key="bank")
+    return panel.alice().topups.confirm_bank_transfer(topup.id, received=topup.total, reference="line 1")

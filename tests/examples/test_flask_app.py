@@ -21,7 +21,7 @@ import pytest
 from pypdf import PdfReader
 
 from prepaid import Money
-from tests.examples.visiting import Visitor, hidden, money_in
+from tests.examples.visiting import TOPUPS, Visitor, hidden, money_in
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "flask_app"
 CUSTOMER_PAGES = (
@@ -30,6 +30,7 @@ CUSTOMER_PAGES = (
     "/add-funds?amount=50.00",
     "/transactions",
     "/invoices",
+    "/refunds",
     "/tax-profile",
     "/identity",
 )
@@ -47,6 +48,12 @@ OPERATOR_PAGES = (
     "/operator/new-promotion",
     "/operator/vouchers",
     "/operator/new-vouchers",
+    "/operator/refunds",
+    "/operator/refunds?state=all",
+    "/operator/disputes",
+    "/operator/disputes?state=lost",
+    "/operator/refund-rules",
+    "/simulated-desk",
     "/operator/identity",
     "/operator/identity?state=verified",
     "/operator/identity/of?customer=ada",
@@ -179,7 +186,7 @@ def test_nobody_pays_a_summary_of_another_amount_than_stands_in_the_form(visitor
 
     assert "Check the summary" in page
     assert money_in(page, "Total to pay") == Decimal("119.00")
-    assert [topup.state for topup in panel.ada().topups.list().items] == ["credited"]
+    assert [topup.state for topup in panel.ada().topups.list().items] == ["credited"] * TOPUPS
 
 
 def test_a_forged_summary_starts_nothing(visitor: Visitor, panel: Any) -> None:
@@ -189,7 +196,7 @@ def test_a_forged_summary_starts_nothing(visitor: Visitor, panel: Any) -> None:
     page = visitor.post("/add-funds", **order).text
 
     assert "What you would pay has changed" in page
-    assert len(panel.ada().topups.list().items) == 1
+    assert len(panel.ada().topups.list().items) == TOPUPS
 
 
 @pytest.mark.parametrize("quote", ["", "{}", "[]", "null", "x" * 5000, '{"amount":"50000000"}'])
@@ -197,7 +204,7 @@ def test_a_damaged_summary_starts_nothing(visitor: Visitor, panel: Any, quote: s
     order = visitor.order("50.00") | {"quote": quote}
 
     assert "Check the summary" in visitor.post("/add-funds", **order).text
-    assert len(panel.ada().topups.list().items) == 1
+    assert len(panel.ada().topups.list().items) == TOPUPS
 
 
 def test_the_pay_button_pressed_twice_begins_one_topup(visitor: Visitor, panel: Any) -> None:
@@ -207,7 +214,7 @@ def test_the_pay_button_pressed_twice_begins_one_topup(visitor: Visitor, panel: 
     second = visitor.post("/add-funds", follow=False, **order).location
 
     assert first == second
-    assert len(panel.ada().topups.list().items) == 2
+    assert len(panel.ada().topups.list().items) == TOPUPS + 1
 
 
 def test_a_form_used_for_another_order_asks_to_look_again(visitor: Visitor, panel: Any) -> None:
@@ -218,7 +225,7 @@ def test_a_form_used_for_another_order_asks_to_look_again(visitor: Visitor, pane
 
     assert "This form was used before" in page
     assert hidden(page)["key"] != used["key"]
-    assert len(panel.ada().topups.list().items) == 2
+    assert len(panel.ada().topups.list().items) == TOPUPS + 1
 
 
 def test_a_gateway_that_is_down_takes_nothing_and_the_same_form_goes_on(visitor: Visitor, panel: Any) -> None:
@@ -232,7 +239,7 @@ def test_a_gateway_that_is_down_takes_nothing_and_the_same_form_goes_on(visitor:
     assert "Nothing was paid" in down.text
     assert hidden(down.text)["key"] == order["key"]
     assert up.location.startswith("/simulated/")
-    assert len(panel.ada().topups.list().items) == 2
+    assert len(panel.ada().topups.list().items) == TOPUPS + 1
 
 
 def test_a_slow_payment_waits_and_is_credited_by_its_webhook(visitor: Visitor, panel: Any) -> None:
@@ -301,13 +308,13 @@ def test_pages_of_the_history_hold_every_transaction_once(visitor: Visitor, pane
         url = html.unescape(older.group(1)) if older else ""
 
     assert after == [f"{item.balance_after.amount:f}" for item in panel.ada().transactions(limit=200).items]
-    assert len(after) == 28
+    assert len(after) == 30
 
 
 def test_the_history_is_filtered_by_kind_and_refuses_what_is_none(visitor: Visitor) -> None:
     page = visitor.get("/transactions?kind=topup").text
 
-    assert re.findall(r'data-kind="([^"]+)"', page) == ["topup"]
+    assert re.findall(r'data-kind="([^"]+)"', page) == ["topup"] * TOPUPS
     assert visitor.get("/transactions?kind=magic").status_code == 400
     assert visitor.get("/transactions?cursor=forged").status_code == 400
 
@@ -399,7 +406,7 @@ def test_every_form_needs_the_token_of_its_session(app: Any, visitor: Visitor) -
     foreign = Visitor(app).token()
     visitor.token()
 
-    assert len(urls) == 26
+    assert len(urls) == 35
     for url in urls:
         for fields in ({}, {"csrf": ""}, {"csrf": foreign}, {"csrf": "ä"}):
             answer = visitor.client.post(url, data=fields)

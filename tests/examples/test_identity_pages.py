@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from prepaid import IdentityPolicy, Money
-from tests.examples.visiting import Visitor, error_at, hidden, money_in
+from tests.examples.visiting import TOPUPS, Visitor, error_at, hidden, money_in
 
 FIRST = IdentityPolicy(before_first_topup=True)
 EUR = "EUR"
@@ -81,7 +81,7 @@ def test_starting_while_it_is_asked_for_leads_to_the_verification(visitor: Visit
 
     assert answer.location == "/identity?amount=50.00&gateway=simulated"
     assert "Nothing was paid." in page
-    assert len(panel.ada().topups.list().items) == 1
+    assert len(panel.ada().topups.list().items) == TOPUPS
 
 
 @pytest.mark.parametrize(
@@ -299,12 +299,12 @@ def test_a_customer_who_does_not_exist_has_no_page(operator: Visitor, customer: 
 
 
 def test_a_preview_writes_nothing_and_names_who_would_be_asked(operator: Visitor, panel: Any) -> None:
-    page = policy(operator, "preview", above="20").text
+    page = policy(operator, "preview", above="35").text
 
     assert "1 of 2 customers" in page
     assert ">ada</a>" in page
     assert "More than the policy allows" in page
-    assert 'value="20"' in page
+    assert 'value="35"' in page
     assert panel.alice().identity.policies() == ()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from prepaid import Bonus, Discount, Fixed, Money, Percent, Promotion, Tiers
-from tests.examples.visiting import Visitor, error_at, hidden, money_in
+from tests.examples.visiting import TOPUPS, Visitor, error_at, hidden, money_in
 
 PROMOTION = {"code": "SPRING", "gives": "bonus", "percent": "10", "timezone": "Europe/Berlin", "reason": "spring"}
 EUR = "EUR"
@@ -193,7 +193,7 @@ def test_a_code_that_ends_between_summary_and_start_is_told_and_nothing_begins(v
 
     assert "What you would pay has changed" in changed.text
     assert "can be used no more" in error_at(ended.text, "code")
-    assert len(panel.ada().topups.list().items) == 1
+    assert len(panel.ada().topups.list().items) == TOPUPS
 
 
 def test_a_code_refused_by_the_start_itself_is_told_beside_its_field(

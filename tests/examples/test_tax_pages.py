@@ -429,11 +429,11 @@ def test_the_report_sums_by_place_and_rate(visitor: Visitor) -> None:
     page = visitor.be("operator").get("/operator/tax-report").text
 
     assert rows_of(page) == [
-        "Germany VAT 19 % Taxed 1 €25.00 €4.75",
+        "Germany VAT 19 % Taxed 3 €25.00 €4.75",
         "France — none Reverse charge 1 €50.00 €0.00",
-        "France TVA 20 % Taxed 1 €10.00 €2.00",
+        "France TVA 20 % Taxed 2 €30.00 €6.00",
     ]
-    assert money_in(page, 'id="tax-total"') == Decimal("6.75")
+    assert money_in(page, 'id="tax-total"') == Decimal("10.75")
 
 
 def test_the_report_counts_its_last_day_and_nothing_outside(operator: Visitor, panel: Any) -> None:

@@ -7,6 +7,9 @@ import re
 from decimal import Decimal
 from typing import Any
 
+TOPUPS = 2
+"""Top-ups of Ada that the demo begins with: one was given back, one she uses."""
+
 
 class Visitor:
     """A browser without JavaScript: reads forms, keeps cookies, follows redirects."""

@@ -5,28 +5,24 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
-from prepaid import Thresholds, permissions
+from prepaid import Thresholds
 from prepaid.testing.clock import START
 
-from .harness import Operation
+from .harness import Operation, and_tell
 from .world import Host, eur
 
 CUSTOMER: Final = "ada"
 MINUTE: Final = timedelta(minutes=1)
 
 
-def _operator(host: Host) -> Any:
-    return host.billing.operator("alice", permissions=permissions.ALL)
-
-
 def _customer(host: Host) -> None:
     host.register(CUSTOMER)
-    _operator(host).settings.thresholds(Thresholds(low=eur("2.00")))
+    host.operator().settings.thresholds(Thresholds(low=eur("2.00")))
 
 
 def _give(host: Host, amount: str, key: str, **options: Any) -> object:
     wanted = {"kind": "goodwill", "reason": "welcome", "key": key, **options}
-    given = _operator(host).customers.grant(CUSTOMER, eur(amount), **wanted)
+    given = host.operator().customers.grant(CUSTOMER, eur(amount), **wanted)
     host.clock.advance(seconds=1)  # of two grants alike, the older one burns first
     return given
 
@@ -34,14 +30,6 @@ def _give(host: Host, amount: str, key: str, **options: Any) -> object:
 def _balance(host: Host) -> str:
     balance = host.billing.customer(CUSTOMER).balance()
     return f"{balance.settled}, {balance.held} held"
-
-
-def _and_tell(act: Any) -> Any:
-    def run(host: Host) -> object:
-        act(host)
-        return host.billing.run_due("outbox")
-
-    return run
 
 
 def _two_lots(host: Host) -> None:
@@ -62,7 +50,7 @@ def _held(host: Host) -> object:
     return held.state, str(held.captured), _balance(host)
 
 
-HOLD = Operation(name="hold", prepare=_two_lots, run=_and_tell(_held), again=_held)
+HOLD = Operation(name="hold", prepare=_two_lots, run=and_tell(_held), again=_held)
 """Credit is reserved."""
 
 
@@ -76,7 +64,7 @@ def _capture(host: Host) -> object:
     return str(outcome.balance_after), _balance(host)
 
 
-CAPTURE = Operation(name="capture", prepare=_prepare_hold, run=_and_tell(_capture), again=_capture)
+CAPTURE = Operation(name="capture", prepare=_prepare_hold, run=and_tell(_capture), again=_capture)
 """A hold is charged in part, from two lots, and the balance falls below a level."""
 
 
@@ -90,7 +78,7 @@ def _release(host: Host) -> object:
     return host.billing.usage.release(_hold(host).id).state, _balance(host)
 
 
-RELEASE = Operation(name="release", prepare=_prepare_release, run=_and_tell(_release), again=_release, after=5 * MINUTE)
+RELEASE = Operation(name="release", prepare=_prepare_release, run=and_tell(_release), again=_release, after=5 * MINUTE)
 """A hold is given back, and the credit that it alone kept lapses with it."""
 
 
@@ -110,7 +98,7 @@ def _dates(host: Host) -> object:
     return _balance(host)
 
 
-SWEEP = Operation(name="sweep", prepare=_prepare_dates, run=_and_tell(_dates), again=_dates, after=5 * MINUTE)
+SWEEP = Operation(name="sweep", prepare=_prepare_dates, run=and_tell(_dates), again=_dates, after=5 * MINUTE)
 """A hold and two lots lapse and two lots begin, one of both, and the balance falls below a level."""
 
 
@@ -120,7 +108,7 @@ def _give_later(host: Host) -> object:
     return _balance(host), len(host.billing.customer(CUSTOMER).grants())
 
 
-GIVE_LATER = Operation(name="give later", prepare=_customer, run=_and_tell(_give_later), again=_give_later)
+GIVE_LATER = Operation(name="give later", prepare=_customer, run=and_tell(_give_later), again=_give_later)
 """Credit is given that begins later."""
 
 
@@ -134,7 +122,7 @@ def _in_debt(host: Host) -> None:
     host.billing.usage.charge(CUSTOMER, eur("2.00"), key="debt", allow_negative=True)
 
 
-GIVE = Operation(name="give", prepare=_in_debt, run=_and_tell(_give_now), again=_give_now)
+GIVE = Operation(name="give", prepare=_in_debt, run=and_tell(_give_now), again=_give_now)
 """Credit is given to a wallet in debt, and raises it above a level."""
 
 
@@ -147,12 +135,12 @@ def _prepare_void(host: Host) -> None:
 
 
 def _void(host: Host) -> object:
-    [gift] = [grant for grant in _operator(host).customers.grants(CUSTOMER, all=True) if grant.kind == "goodwill"]
-    _operator(host).customers.void_grant(gift.id, reason="given twice")
+    [gift] = [grant for grant in host.operator().customers.grants(CUSTOMER, all=True) if grant.kind == "goodwill"]
+    host.operator().customers.void_grant(gift.id, reason="given twice")
     return _balance(host)
 
 
-VOID = Operation(name="void", prepare=_prepare_void, run=_and_tell(_void), again=_void)
+VOID = Operation(name="void", prepare=_prepare_void, run=and_tell(_void), again=_void)
 """An operator takes back what is left of credit."""
 
 
@@ -170,14 +158,14 @@ def _reverse(host: Host) -> object:
     return str(outcome.balance_after), _balance(host)
 
 
-REVERSE = Operation(name="reverse", prepare=_prepare_reverse, run=_and_tell(_reverse), again=_reverse, after=5 * MINUTE)
+REVERSE = Operation(name="reverse", prepare=_prepare_reverse, run=and_tell(_reverse), again=_reverse, after=5 * MINUTE)
 """A charge goes back: to a debt and what paid it, to a lot, and to one that has lapsed and lapses anew."""
 
 # Codes
 
 
 def _make_code(host: Host) -> Any:
-    operator = _operator(host)
+    operator = host.operator()
     [voucher] = operator.vouchers.create(eur("5.00"), credit_valid_for=timedelta(days=30))
     (host.world.folder / "code").write_text(voucher.code)
     return voucher
@@ -190,32 +178,32 @@ def _prepare_redeem(host: Host) -> None:
 
 def _redeem(host: Host) -> object:
     redeemed = host.billing.customer(CUSTOMER).vouchers.redeem((host.world.folder / "code").read_text())
-    [voucher] = _operator(host).vouchers.list().items
+    [voucher] = host.operator().vouchers.list().items
     assert voucher.transaction_id == redeemed.transaction_id
     return str(redeemed.amount), voucher.state, voucher.redeemed_by, _balance(host)
 
 
-REDEEM = Operation(name="redeem", prepare=_prepare_redeem, run=_and_tell(_redeem), again=_redeem)
+REDEEM = Operation(name="redeem", prepare=_prepare_redeem, run=and_tell(_redeem), again=_redeem)
 """A voucher is redeemed into a wallet in debt, and raises it above a level."""
 
 
 def _prepare_end(host: Host) -> None:
     _prepare_redeem(host)
     _redeem(host)
-    _operator(host).vouchers.create(eur("1.00"), count=3, expires_at=START + timedelta(days=1))
+    host.operator().vouchers.create(eur("1.00"), count=3, expires_at=START + timedelta(days=1))
 
 
 def _end(host: Host) -> object:
-    batch = _operator(host).vouchers.list().items[0].batch
-    _operator(host).vouchers.end(batch, reason="the fair is over")
-    return [voucher.state for voucher in _operator(host).vouchers.list().items], len(_ends(host))
+    batch = host.operator().vouchers.list().items[0].batch
+    host.operator().vouchers.end(batch, reason="the fair is over")
+    return [voucher.state for voucher in host.operator().vouchers.list().items], len(_ends(host))
 
 
 def _ends(host: Host) -> list[Any]:
-    return [act for act in _operator(host).audit.list().items if act.action == "end-vouchers"]
+    return [act for act in host.operator().audit.list().items if act.action == "end-vouchers"]
 
 
-END = Operation(name="end vouchers", prepare=_prepare_end, run=_and_tell(_end), again=_end)
+END = Operation(name="end vouchers", prepare=_prepare_end, run=and_tell(_end), again=_end)
 """An operator ends a batch of vouchers, and there is one act of it."""
 
 OPERATIONS: Final = (HOLD, CAPTURE, RELEASE, SWEEP, GIVE, GIVE_LATER, VOID, REVERSE, REDEEM, END)

@@ -81,6 +81,16 @@ class Fault:
     counts: Callable[[str], bool] = lambda step: True
 
 
+def and_tell(act: Callable[[Host], object]) -> Callable[[Host], object]:
+    """Make of an act what a host runs: it does it, and lets everything be told."""
+
+    def run(host: Host) -> object:
+        act(host)
+        return host.billing.run_due("outbox")
+
+    return run
+
+
 KILL: Final = Fault(name="kill", strike=die)
 """The process ends as by ``kill -9``."""
 
@@ -141,6 +151,9 @@ def census(world: World) -> dict[str, Any]:
         "promotions": "SELECT code, uses, spent FROM prepaid_promotion",
         "redemptions": "SELECT customer, code, state, bonus, discount FROM prepaid_redemption",
         "payments": "SELECT gateway, captured, posted_as FROM prepaid_payment",
+        "refunds": "SELECT origin, state, amount, credit, clawback, net, tax, settled_at IS NULL FROM prepaid_refund",
+        "requests": "SELECT kind, state, coalesce(approved, 0), confirmed_by, decided_by FROM prepaid_refund_request",
+        "disputes": "SELECT state, booked, turn, withdrawn, credit, clawback, tax FROM prepaid_dispute",
         "invoices": "SELECT number, sequence, total FROM prepaid_invoice",
         "series": "SELECT kind, last FROM prepaid_invoice_series",
         "files": "SELECT media_type, sha256 FROM prepaid_document_file",
@@ -156,6 +169,8 @@ def census(world: World) -> dict[str, Any]:
         (topic, key.split("/")[0] if topic == "event" else "", state) for topic, key, state in effects
     )
     counted["checkouts"] = sorted((checkout.state, checkout.minor) for checkout in world.checkouts())
+    counted["given back"] = world.given_back()
+    counted["acts"] = Counter(world.rows("SELECT actor, action FROM prepaid_audit"))
     # However often the same thing was told, it is one thing; `Told` counts how often.
     counted["told"] = Counter(words[:2] if words[0] == "event" else words[:1] for words in world.diary.told())
     return counted
@@ -167,10 +182,13 @@ def durable(world: World) -> str:
         "accounts": "SELECT kind, owner, balance, seq FROM prepaid_account",
         "currencies": "SELECT code FROM prepaid_currency",
         "looks": "SELECT state, polls, next_poll_at, checkout_id IS NULL FROM prepaid_topup",
+        "pursuits": "SELECT state, polls, next_poll_at, gateway_refund_id IS NULL FROM prepaid_refund",
         "hours": "SELECT resource, billed_until, due_at FROM prepaid_meter",
         "received": "SELECT event_id, outcome FROM prepaid_webhook_event",
         "leases": "SELECT name, expires_at, token FROM prepaid_job_lease",
         "effects": "SELECT topic, state, attempts, next_at, progress FROM prepaid_outbox",
+        "sums": "SELECT day, debit_kind, kind, amount, transfers FROM prepaid_rollup_day",
+        "reach": "SELECT through, mark, coalesce(made_at, 0) FROM prepaid_rollup",
     }
     found = census(world) | {name: sorted(world.rows(query)) for name, query in queries.items()}
     found["lines"] = Counter(words[:2] if words[0] == "event" else words[:1] for words in world.diary.told().elements())

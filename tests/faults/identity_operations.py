@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
-from prepaid import IdentityPolicy, permissions, settlement
+from prepaid import IdentityPolicy, settlement
 
-from .harness import Operation
+from .harness import Operation, and_tell
 from .world import Host, eur
 
 CUSTOMER: Final = "ada"
@@ -16,16 +15,12 @@ MINUTE: Final = timedelta(minutes=1)
 FIRST: Final = IdentityPolicy(before_first_topup=True)
 
 
-def _operator(host: Host) -> Any:
-    return host.billing.operator("alice", permissions=permissions.ALL)
-
-
 def _hold(host: Host, *amounts: str) -> None:
     host.register(CUSTOMER)
     for number, amount in enumerate(amounts):
         host.paid_topup(CUSTOMER, eur(amount), key=f"order-{number}")
         host.clock.advance(seconds=1)  # so that it is known which of two is credited first
-    _operator(host).identity.policy(FIRST)
+    host.operator().identity.policy(FIRST)
     host.deliver()
     host.billing.run_due("outbox")
 
@@ -34,31 +29,23 @@ def _balance(host: Host) -> str:
     return str(host.billing.customer(CUSTOMER).balance().settled)
 
 
-def _and_tell(act: Callable[[Host], object]) -> Callable[[Host], object]:
-    def run(host: Host) -> object:
-        act(host)
-        return host.billing.run_due("outbox")
-
-    return run
-
-
 def _prepare_hold_back(host: Host) -> None:
     host.register(CUSTOMER)
     host.paid_topup(CUSTOMER, eur("20.00"), key="order-1")
-    _operator(host).identity.policy(FIRST)
+    host.operator().identity.policy(FIRST)
 
 
 def _deliver(host: Host) -> object:
     return [result.status for result in host.deliver()]
 
 
-HOLD_BACK = Operation(name="hold back", prepare=_prepare_hold_back, run=_and_tell(_deliver), again=_deliver)
+HOLD_BACK = Operation(name="hold back", prepare=_prepare_hold_back, run=and_tell(_deliver), again=_deliver)
 """A payment comes in whose customer has to be verified first."""
 
 
 def _prepare_release(host: Host) -> None:
     _hold(host, "20.00")
-    _operator(host).identity.policy()
+    host.operator().identity.policy()
 
 
 def _release(host: Host) -> object:
@@ -67,9 +54,7 @@ def _release(host: Host) -> object:
     return _balance(host)
 
 
-RELEASE = Operation(
-    name="release held", prepare=_prepare_release, run=_and_tell(_release), again=_release, after=MINUTE
-)
+RELEASE = Operation(name="release held", prepare=_prepare_release, run=and_tell(_release), again=_release, after=MINUTE)
 """A held payment is credited because nothing asks for a verification any more."""
 
 
@@ -78,11 +63,11 @@ def _prepare_approve(host: Host) -> None:
 
 
 def _approve(host: Host) -> object:
-    status = _operator(host).identity.approve(CUSTOMER, reason="seen")
+    status = host.operator().identity.approve(CUSTOMER, reason="seen")
     return status.state, status.level, _balance(host)
 
 
-APPROVE = Operation(name="approve", prepare=_prepare_approve, run=_and_tell(_approve), again=_approve, after=MINUTE)
+APPROVE = Operation(name="approve", prepare=_prepare_approve, run=and_tell(_approve), again=_approve, after=MINUTE)
 """An operator approves a customer, for whom two payments wait."""
 
 
@@ -117,10 +102,10 @@ def _prepare_look(host: Host) -> None:
 
 
 def _look(host: Host) -> object:
-    return _operator(host).identity.recheck(CUSTOMER).state, _balance(host)
+    return host.operator().identity.recheck(CUSTOMER).state, _balance(host)
 
 
-LOOK = Operation(name="look at case", prepare=_prepare_look, run=_and_tell(_look), again=_look, after=MINUTE)
+LOOK = Operation(name="look at case", prepare=_prepare_look, run=and_tell(_look), again=_look, after=MINUTE)
 """A provider says that a customer is verified, for whom a payment waits."""
 
 OPERATIONS: Final = (HOLD_BACK, RELEASE, APPROVE, START_CASE, LOOK)

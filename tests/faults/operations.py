@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from prepaid import Charge, Rate, Thresholds, permissions
+from prepaid import Charge, Rate, Thresholds
 
 from .harness import Operation
 from .world import Host, eur
@@ -15,12 +15,12 @@ OTHER = "eve"
 
 def _customer(host: Host) -> None:
     host.register(CUSTOMER)
-    operator = host.billing.operator("alice", permissions=permissions.ALL)
+    operator = host.operator()
     operator.settings.thresholds(Thresholds(low=eur("2.00")))
 
 
 def _give(host: Host, amount: str, kind: str) -> None:
-    operator = host.billing.operator("alice", permissions=permissions.ALL)
+    operator = host.operator()
     operator.customers.grant(CUSTOMER, eur(amount), kind=kind, reason="welcome", key=kind)
 
 
@@ -93,7 +93,7 @@ def _charge_many(host: Host) -> object:
 def _prepare_charge_many(host: Host) -> None:
     _prepare_charge(host)
     host.register(OTHER)
-    operator = host.billing.operator("alice", permissions=permissions.ALL)
+    operator = host.operator()
     operator.customers.grant(OTHER, eur("2.50"), kind="goodwill", reason="welcome", key="welcome")
 
 

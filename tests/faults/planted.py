@@ -13,14 +13,16 @@ from typing import Any
 from attrs import evolve, frozen
 from sqlalchemy import select, update
 
-from prepaid import documents, jobs, outbox, topups
+from prepaid import documents, jobs, outbox, repayment, topups
 from prepaid.core import keys
 from prepaid.invoicing import delivery
 from prepaid.invoicing.letters import invoice_mail
+from prepaid.refund_desk import deciding
 from prepaid.settlement import settling
 from prepaid.store import Database, Tx, fast_sqlite, grants, payments, raw, schema
 from prepaid.store import documents as document_rows
 from prepaid.store import outbox as outbox_rows
+from prepaid.store import refunds as refund_rows
 from prepaid.store import topups as topup_rows
 from prepaid.usage import billing, charges
 
@@ -218,3 +220,52 @@ def a_debit_leaves_its_grants_for_later() -> None:
         return result
 
     Database.write = write_then_spend
+
+
+def the_gateway_gives_back_before_the_intent_is_kept() -> None:
+    keep = repayment.keep
+
+    def ask_first(tx: Tx, context: Any, refund: Any) -> None:
+        keep(tx, context, refund)
+        stored = refund_rows.find(tx, refund.id)
+        assert stored is not None
+        repayment._send(context, context.gateway(refund.gateway), stored, topup_rows.payment_ref(tx, refund.topup_id))
+
+    repayment.keep = ask_first
+
+
+def a_refund_is_sent_again_under_a_new_key_without_a_look() -> None:
+    def send(context: Any, gateway: Any, stored: Any) -> Any:
+        again = evolve(stored, gateway_key=secrets.token_hex(8))
+        return repayment._send(context, gateway, again, repayment._ref(context, stored.refund))
+
+    repayment._find_or_send = send
+
+
+def _what_is_left_for_later(owner: Any, name: str, answer: Any) -> None:
+    """Do something that belongs to a transaction in another one after it."""
+    act, write = getattr(owner, name), Database.write
+
+    def write_then_act(self: Database, work: Callable[[Tx], Any]) -> Any:
+        later: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+        def put_off(tx: Tx, *parts: Any, **rest: Any) -> Any:
+            later.append((parts, rest))
+            return answer
+
+        setattr(owner, name, put_off)
+        result = write(self, work)
+        setattr(owner, name, act)
+        for parts, rest in later:
+            write(self, lambda tx, parts=parts, rest=rest: act(tx, *parts, **rest))
+        return result
+
+    Database.write = write_then_act
+
+
+def the_credit_of_a_refund_leaves_after_the_commit() -> None:
+    _what_is_left_for_later(deciding, "take", None)
+
+
+def the_credit_note_of_a_refund_comes_after_the_commit() -> None:
+    _what_is_left_for_later(documents, "issue_credit_note", None)

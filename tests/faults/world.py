@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -15,11 +15,21 @@ from typing import Any, Final, NamedTuple
 from attrs import field, frozen
 from sqlalchemy import Engine, event, make_url, text
 
-from prepaid import Address, Money, Prepaid, Seller, Topup, WebhookResult
+from prepaid import Address, Money, Prepaid, Seller, Topup, WebhookResult, permissions
 from prepaid.core.events import EVENT_NAMES
 from prepaid.core.events import Event as ToldEvent
 from prepaid.gateways.simulated import SimulatedGateway
-from prepaid.ports import Checkout, CheckoutRequest, MailMessage, PaymentRef, PaymentSnapshot
+from prepaid.ports import (
+    Checkout,
+    CheckoutRequest,
+    DisputeSnapshot,
+    MailMessage,
+    PaymentRef,
+    PaymentSnapshot,
+    RefundRef,
+    RefundRequest,
+    RefundSnapshot,
+)
 from prepaid.store import raw
 from prepaid.store.engines import READ_ONLY, open_engine
 from prepaid.testing.clock import START, MovableClock
@@ -125,6 +135,26 @@ class TappedGateway(SimulatedGateway):
         with self.fuse.around("gateway cancel"):
             return super().cancel(ref)
 
+    def refund(self, request: RefundRequest) -> RefundSnapshot:
+        """Give money back."""
+        with self.fuse.around("gateway refund"):
+            return super().refund(request)
+
+    def fetch_refund(self, ref: RefundRef) -> RefundSnapshot | None:
+        """Re-read a refund."""
+        with self.fuse.around("gateway fetch_refund"):
+            return super().fetch_refund(ref)
+
+    def refunds_of(self, ref: PaymentRef) -> Sequence[RefundSnapshot]:
+        """Read the refunds of a payment."""
+        with self.fuse.around("gateway refunds_of"):
+            return super().refunds_of(ref)
+
+    def disputes_of(self, ref: PaymentRef) -> Sequence[DisputeSnapshot]:
+        """Read the disputes of a payment."""
+        with self.fuse.around("gateway disputes_of"):
+            return super().disputes_of(ref)
+
 
 class Diary:
     """What the outside was told, one line each, on disk at once."""
@@ -210,12 +240,20 @@ class World:
 
     def checkouts(self) -> list[KeptCheckout]:
         """Ask the provider's own memory for its checkouts."""
+        return [KeptCheckout(*row) for row in self._kept("id, told_topup, state, minor FROM checkout")]
+
+    def given_back(self) -> list[tuple[str, int, bool]]:
+        """Ask the provider's own memory for its refunds: state, minor units, and whether each names one of ours."""
+        return sorted(
+            (state, minor, bool(ours)) for state, minor, ours in self._kept("state, minor, reference FROM refund")
+        )
+
+    def _kept(self, what: str) -> list[tuple[Any, ...]]:
         path = self.folder / "provider.db"
         if not path.exists():
             return []
         with closing(sqlite3.connect(path)) as provider:
-            rows = provider.execute("SELECT id, told_topup, state, minor FROM checkout ORDER BY id").fetchall()
-        return [KeptCheckout(*row) for row in rows]
+            return provider.execute(f"SELECT {what} ORDER BY 1").fetchall()
 
     def close(self) -> None:
         """Close every connection of this process."""
@@ -254,6 +292,10 @@ class Host:
         )
         for name in EVENT_NAMES:
             self.billing.on(name, diary.hear)
+
+    def operator(self, actor: str = "alice") -> Any:
+        """Give an operator who may do everything."""
+        return self.billing.operator(actor, permissions=permissions.ALL)
 
     def register(self, customer: str) -> None:
         """Register a customer with an address to mail to."""

@@ -317,6 +317,19 @@ def test_a_lost_dispute_has_taken_the_money_and_ends_no_more(gateway):
             act(dispute_id)
 
 
+def test_a_lost_dispute_is_open_again_by_an_appeal_until_that_is_won(gateway):
+    ref = paid(gateway)
+    dispute_id = gateway.dispute(ref.checkout_id)
+    with pytest.raises(WrongState):
+        gateway.appeal(dispute_id)
+    gateway.lose(dispute_id)
+    gateway.appeal(dispute_id)
+    assert gateway.disputes_of(ref)[0].state == "open"
+    assert last_event(gateway).type == "dispute.opened"
+    gateway.win(dispute_id)
+    assert gateway.disputes_of(ref)[0].state == "won"
+
+
 def test_an_inquiry_takes_no_money_until_it_becomes_a_dispute(gateway):
     ref = paid(gateway)
     dispute_id = gateway.dispute(ref.checkout_id, inquiry=True)

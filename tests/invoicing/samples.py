@@ -59,6 +59,7 @@ def invoice(*, tax: TaxDecision | None = None, **changes: Any) -> Invoice:
         "currency": currency,
         "mode": "live",
         "topup_id": "top_01m82v7m000000000000000000",
+        "cause_id": "top_01m82v7m000000000000000000",
         "payment": ("stripe", "pi_3QHa7dLkdIwHu7ix1Zq8Yx0b"),
     }
     return Invoice(**{**fields, **changes})

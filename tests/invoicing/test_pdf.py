@@ -321,7 +321,7 @@ def test_credit_without_payment_says_that_nothing_was_due():
 
 
 def test_document_that_corrects_another_names_it():
-    assert "Corrects INV26-000003" in text_of(invoice(corrects="INV26-000003"))
+    assert "Corrects\nINV26-000003" in text_of(invoice(corrects="INV26-000003"))
 
 
 def test_bare_parties_leave_no_empty_headings():

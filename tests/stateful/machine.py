@@ -61,6 +61,14 @@ def money(units: int) -> Money:
     return Money(units, "EUR")
 
 
+def agree(found: Any, expected: Any) -> None:
+    """Refuse what differs, and show where."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        names = [name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)]
+        found, expected = ({name: each.get(name) for name in sorted(names)} for each in (found, expected))
+    assert found == expected, f"found {found}, the model says {expected}"
+
+
 class Life(RuleBasedStateMachine):
     """What a host, its operator, its customers and the calendar do to one book, in any order."""
 
@@ -70,11 +78,12 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = MovableClock()
-        self.gateway = SimulatedGateway(state=self.folder / "provider.db", clock=self.clock)
+        self.clock, book = MovableClock(), f"life-{next(_books)}"
+        self.provider = self.folder / f"{book}.db"
+        self.gateway = SimulatedGateway(state=self.provider, clock=self.clock)
         self.billing = Prepaid(
             database=self.engine,
-            book=f"life-{next(_books)}",
+            book=book,
             mode="test",
             seller=SELLER,
             gateways=[self.gateway],
@@ -408,12 +417,12 @@ class Life(RuleBasedStateMachine):
         balance = self.billing.customer(customer).balance()
         found = [getattr(balance, name).units for name in ("settled", "held", "available", "paid", "promotional")]
         paid, free = soon.left_of("paid", "external", "migrated"), soon.left_of("promotional", "goodwill")
-        assert found == [soon.balance, soon.held, soon.available, paid, free]
+        agree(found, [soon.balance, soon.held, soon.available, paid, free])
         grants = [
             (grant.kind, grant.size.units, grant.remaining.units, grant.priority, grant.expires_at or FOREVER)
             for grant in self.ops.customers.grants(customer, all=True)
         ]
-        assert grants == [(lot.kind, lot.size, lot.left, lot.priority, lot.lapses) for lot in soon.in_turn()]
+        agree(grants, [(lot.kind, lot.size, lot.left, lot.priority, lot.lapses) for lot in soon.in_turn()])
         assert max(0, soon.balance) == paid + free
 
     @invariant()
@@ -423,7 +432,7 @@ class Life(RuleBasedStateMachine):
             purse = self.purses[customer]
             if customer in wallets:
                 balance, held, floor, left, debt_paid = map(int, wallets[customer])
-                assert (balance, held, floor) == (purse.balance, purse.held, purse.floor)
+                agree((balance, held, floor), (purse.balance, purse.held, purse.floor))
                 assert left == max(0, balance)
                 assert debt_paid == sum(lot.debt_paid for lot in purse.lots)
 
@@ -448,6 +457,7 @@ class Life(RuleBasedStateMachine):
         for customer in CUSTOMERS:
             self.prove_balance(customer)
             self.prove_history(customer)
+        self.provider.unlink(missing_ok=True)
         self.counted["lives"] += 1
 
     def let_go(self) -> None:
@@ -495,13 +505,15 @@ WHERE a.book_id = :book GROUP BY a.kind
 """
 
 
-def live(engine: Engine, folder: Path, *, lives: int, acts: int, shrink: bool = True) -> Counter[str]:
+def live(
+    engine: Engine, folder: Path, *, lives: int, acts: int, shrink: bool = True, kind: type[Life] = Life
+) -> Counter[str]:
     """Live so many lives of so many acts on an engine, and count what was done and refused.
 
     A life that fails is lived again and again until the shortest like it is found, unless ``shrink`` is off.
     """
     counted = Counter[str]()
-    machine = type("LifeHere", (Life,), {"engine": engine, "folder": folder, "counted": counted})
+    machine = type("LifeHere", (kind,), {"engine": engine, "folder": folder, "counted": counted})
     seeds = Random(0 if settings.default.derandomize else None)
     phases = tuple(Phase) if shrink else (Phase.generate,)
     for begun in range(0, lives, NEW_LIVES):

@@ -47,6 +47,7 @@ class Lot:
     debt_paid: int = 0
     waiting: bool = False
     voided: bool = False
+    gone: int = 0  # what lapsed or was voided
 
     def __attrs_post_init__(self) -> None:
         """Nothing of it is used."""
@@ -104,6 +105,7 @@ class Spent:
 
     parts: list[Part]
     resource: str
+    returned: int = 0
 
     @property
     def left(self) -> int:
@@ -177,6 +179,7 @@ class Purse:
             if lot.lapses <= now and not lot.waiting:
                 gone = min(lot.left, max(0, self.balance - self.held))
                 lot.left -= gone
+                lot.gone += gone
                 self._move(-gone, "breakage")
         self.due = min(
             [reserve.lapses for reserve in self.reserves if reserve.state == "open"]
@@ -219,6 +222,7 @@ class Purse:
         if self.available < lot.left:
             raise Refused("insufficient-credit")
         self._move(-lot.left, SOURCES[lot.kind])
+        lot.gone += lot.left
         lot.left, lot.voided = 0, True
         return True
 
@@ -263,6 +267,7 @@ class Purse:
             if lapses is not None and lot.lapses <= now:
                 lot.lapses = lapses
         self.used[spent.resource] -= total
+        spent.returned += total
         self.sweep(now)
         return after
 

@@ -12,8 +12,7 @@ from prepaid import IntegrityFault, adjustments
 from prepaid.core import reversals
 from prepaid.store import accounts, grants, holds, ledger
 from prepaid.usage import holds as hold_acts
-from prepaid.usage import reversals as reversal_acts
-from prepaid.wallets import due, posting
+from prepaid.wallets import due, moving, posting, reversing
 
 from .machine import live
 
@@ -50,14 +49,12 @@ def a_debt_is_not_paid_by_credit_that_begins(patch):
 
 def what_burned_first_comes_back_first(patch):
     take_back = reversals.take_back
-    patch.setattr(reversal_acts, "take_back", lambda parts, amount: take_back(parts[::-1], amount))
+    patch.setattr(reversing, "take_back", lambda parts, amount: take_back(parts[::-1], amount))
 
 
 def a_reversal_pays_no_debt(patch):
     give_back = reversals.give_back
-    patch.setattr(
-        reversal_acts, "give_back", lambda parts, *, balance, debtors: give_back(parts, balance=balance, debtors=())
-    )
+    patch.setattr(moving, "give_back", lambda parts, *, balance, debtors: give_back(parts, balance=balance, debtors=()))
 
 
 def a_reversal_forgets_those_before(patch):
@@ -65,7 +62,12 @@ def a_reversal_forgets_those_before(patch):
 
 
 def credit_that_comes_back_to_an_expired_grant_stays(patch):
-    patch.setattr(reversal_acts, "_lapse", lambda tx, context, wallet: None)
+    sweep = due.sweep
+
+    def deaf(tx, context, wallet, *, now=None):
+        return sweep(tx, context, wallet, now=now) if now is not None else wallet
+
+    patch.setattr(moving.due, "sweep", deaf)
 
 
 def a_capture_keeps_the_rest_reserved(patch):

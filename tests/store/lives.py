@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from prepaid import BurnOrder, Money, Rate, RequestRefused, Thresholds
 from tests.store.shops import CODES, Shop
+from tests.use_cases.refund_steps import checkout_id
 from tests.use_cases.steps import ADA, EVE, charge, checkout_of, eur, operator, start
 
 CUSTOMERS = (ADA, EVE)
@@ -186,7 +187,9 @@ def run_jobs(shop, chance):
 
 def operate(shop, chance):
     ops = operator(shop.billing)
-    match chance.randint(0, 4):
+    match chance.randint(0, 5):
+        case 5:
+            ops.settings.approvals(two_person_above=chance.choice((None, eur("10"))))
         case 0:
             ops.customers.overdraft(chance.choice(CUSTOMERS), any_money(chance), reason="trusted")
         case 1:
@@ -203,6 +206,80 @@ def any_levels(chance):
     low = chance.choice((None, eur("20"), 24))
     grace = timedelta(hours=chance.choice((0, 5)))
     return Thresholds(low=low, negative=eur("-1"), suspend=chance.choice((None, eur("-5"))), grace=grace)
+
+
+def bought(shop, chance):
+    """Give a credited top-up, if there is one, that money was paid for."""
+    listed = shop.billing.customer(chance.choice(CUSTOMERS)).topups.list().items
+    paid = [each for each in listed if each.state == "credited" and each.gateway == "simulated"]
+    return chance.choice(paid) if paid else None
+
+
+def ask_back(shop, chance):
+    customer = chance.choice(CUSTOMERS)
+    door = shop.billing.customer(customer)
+    found = [each for each in door.refunds.eligible().items if each.credit]
+    if not found:
+        return
+    wanted = chance.choice(found)
+    amount = wanted.credit if chance.random() < 0.4 else Money.from_minor(chance.randint(1, 900), "EUR")
+    asked = door.refunds.request(wanted.id, amount, reason="unused", key=f"ask-{chance.randint(0, 90)}")
+    if chance.random() < 0.1:
+        door.refunds.withdraw(asked.id)
+
+
+def decide(shop, chance):
+    desk = operator(shop.billing, chance.choice(("alice", "bob"))).refunds
+    waiting = desk.queue(state=chance.choice(("open", "open", "all"))).items
+    if not waiting:
+        return
+    request = chance.choice(waiting)
+    if chance.random() < 0.2:
+        desk.reject(request.id, reason="no")
+        return
+    shop.provider.script_refund(chance.choice(("succeeded", "succeeded", "pending", "failed")))
+    part = None if chance.random() < 0.7 else Money.from_minor(max(1, request.amount.floor_minor() // 2), "EUR")
+    desk.approve(request.id, amount=part, reason="fair")
+
+
+def give_back_elsewhere(shop, chance):
+    topup = bought(shop, chance)
+    if topup is None:
+        return
+    if chance.random() < 0.3:
+        credit = Money.from_minor(chance.randint(1, 900), "EUR")
+        desk = operator(shop.billing).refunds
+        desk.record(topup.id, credit, reference=f"line {chance.randint(0, 40)}", reason="by bank")
+        return
+    checkout = checkout_id(shop.billing, topup)
+    shop.provider.refund_at_provider(checkout, Money.from_minor(chance.randint(1, 2000), topup.total.currency))
+    operator(shop.billing).topups.recheck(topup.id)
+
+
+def end_refund(shop, chance):
+    topup = bought(shop, chance)
+    if topup is None:
+        return
+    for refund in operator(shop.billing).topups.facts(topup.id).refunds:
+        if refund.gateway_refund_id and refund.state in ("pending", "succeeded") and refund.origin != "outside":
+            shop.provider.finish_refund(refund.gateway_refund_id, succeed=chance.random() < 0.6)
+    operator(shop.billing).topups.recheck(topup.id)
+
+
+def dispute(shop, chance):
+    topup = bought(shop, chance)
+    if topup is None:
+        return
+    known = operator(shop.billing).topups.facts(topup.id).disputes
+    open_ones = [each for each in known if each.state in ("open", "inquiry")]
+    if open_ones:
+        told = chance.choice(open_ones)
+        ends = (shop.provider.escalate,) if told.state == "inquiry" else (shop.provider.win, shop.provider.lose)
+        chance.choice(ends)(told.dispute_id)
+    else:
+        amount = chance.choice((None, Money.from_minor(chance.randint(1, 2000), topup.total.currency)))
+        shop.provider.dispute(checkout_id(shop.billing, topup), amount=amount, inquiry=chance.random() < 0.2)
+    operator(shop.billing).topups.recheck(topup.id)
 
 
 ACTS = (
@@ -222,6 +299,15 @@ ACTS = (
     void,
     make_vouchers,
     end_vouchers,
+    buy,
+    ask_back,
+    ask_back,
+    decide,
+    decide,
+    give_back_elsewhere,
+    end_refund,
+    dispute,
+    dispute,
 )
 TIMES = (meter, meter, pass_time, pass_time, run_jobs, operate)
 

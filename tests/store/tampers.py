@@ -36,6 +36,9 @@ MONEY = {
     "payment": ("captured",),
     "invoice": ("net", "tax", "total", "sequence"),
     "voucher": ("amount", "redeemed_at", "ended_at", "credit_valid_s"),
+    "refund": ("amount", "credit", "clawback", "net", "tax"),
+    "refund_request": ("amount",),
+    "dispute": ("withdrawn", "credit", "clawback", "net", "tax", "turn"),
 }
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -30,7 +30,7 @@ from prepaid import permissions as may
 from prepaid.gateways import SimulatedGateway
 from prepaid.store import configure_sqlite, schema, schema_status, upgrade_schema
 from prepaid.store.migrate import HEAD, VERSION_TABLE
-from prepaid.testing.clock import MovableClock
+from prepaid.testing.clock import START, MovableClock
 from prepaid.testing.mail import RecordingMailer
 from prepaid.testing.registers import ScriptedRegister
 from tests.use_cases.steps import PlainRenderer, checkout_of, start, top_up
@@ -240,6 +240,7 @@ def written(open_on, database_url, simulated):
     alice.digest.settings(email="cfo@example.com")
     billing.run_due("digest")
     ada.invoices.pdf("TINV26-000001")
+    alice.reconcile("simulated", START, START + timedelta(days=1))
     return billing
 
 

@@ -30,7 +30,21 @@ from tests.engines import SERVERS
 from tests.faults.world import open_quickly
 from tests.store.intruders import INTRUDERS, keep_copies, unlock
 from tests.store.shops import shop_in
-from tests.use_cases.steps import ADA, EVE, add_rule, charge, checkout_of, eur, give, operator, run, start, top_up
+from tests.use_cases.refund_steps import checkout_id
+from tests.use_cases.steps import (
+    ADA,
+    EVE,
+    add_rule,
+    charge,
+    checkout_of,
+    eur,
+    give,
+    live_in,
+    operator,
+    run,
+    start,
+    top_up,
+)
 
 SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 ON_SERVERS = pytest.mark.parametrize("engine", SERVERS, indirect=True)
@@ -113,13 +127,56 @@ def tell_a_story(shop):
     provider.pay(checkout_of(returned), amount=eur("2.00"))
     billing.customer(ADA).topups.confirm(returned.id)
     operator(billing).topups.resolve(returned.id, action="refund", reason="not meant", key="back")
+    tell_more(billing, provider, clock)
+
+
+def tell_more(billing, provider, clock):
     fail(billing, provider)
     tell_of_credit(billing, clock)
     tell_of_taxes(billing, provider)
     tell_of_operators(billing, clock)
     tell_of_promotions(billing, provider, clock)
+    tell_of_refunds(billing, provider)
     start(billing, "40.00")
     billing.run_due()
+
+
+def tell_of_refunds(billing, provider):
+    """Refunds in every state, made here and elsewhere, of top-ups and of a charge; disputes open, won and lost."""
+    billing.customers.register("back", currency="EUR")
+    live_in(billing, "FR", "back")
+    bought = [top_up(billing, provider, "40.00", customer="back", code="SAVE10", key=f"back-{n}") for n in range(6)]
+    used = billing.usage.charge("back", eur("3.3"), key="sorry", resource="vm-9")
+    door, ops = billing.customer("back"), operator(billing)
+    asked = {
+        name: door.refunds.request(subject, eur(amount), reason="unused", key=name)
+        for name, subject, amount in (
+            ("done", bought[0].id, "10"),
+            ("failed", bought[1].id, "11"),
+            ("pending", bought[2].id, "12"),
+            ("rejected", bought[3].id, "13"),
+            ("charge", used.transaction_id, "1.1"),
+        )
+    }
+    ops.refunds.reject(asked["rejected"].id, reason="no", note="Sorry.")
+    provider.script_refund("succeeded", times=2)
+    provider.script_refund("pending")
+    for name in ("done", "failed", "pending", "charge"):
+        ops.refunds.approve(asked[name].id, reason="fair")
+    [came_back] = ops.topups.facts(bought[1].id).refunds
+    provider.finish_refund(came_back.gateway_refund_id, succeed=False)
+    provider.refund_at_provider(checkout_id(billing, bought[3]), eur("6"))
+    ops.refunds.record(bought[3].id, eur("2"), reference="SEPA 1", reason="by bank")
+    kept = provider.dispute(checkout_id(billing, bought[3]), amount=eur("5"))
+    lost = provider.dispute(checkout_id(billing, bought[4]), amount=eur("30"))
+    provider.dispute(checkout_id(billing, bought[5]))
+    for topup in bought:
+        ops.topups.recheck(topup.id)
+    provider.win(kept)
+    provider.lose(lost)
+    for topup in bought:
+        ops.topups.recheck(topup.id)
+    door.refunds.request(bought[2].id, eur("1"), reason="more", key="waiting")
 
 
 def tell_of_taxes(billing, provider):
@@ -320,7 +377,32 @@ REDEEMED, RESERVED, LOST = (
     one("redemption", f"state = '{state}' AND code {which}")
     for state, which in (("redeemed", "= 'SAVE10'"), ("reserved", "= 'ONCE'"), ("lost", "= 'ONCE'"))
 )
+DONE, CAME_BACK, ON_ITS_WAY = (
+    one("refund", f"origin = 'request' AND state = '{state}'") for state in ("succeeded", "failed", "pending")
+)
+AT_GATEWAY, OUTSIDE = (one("refund", f"origin = '{origin}'") for origin in ("gateway", "outside"))
+ASKED, REJECTED, REFUNDED_CHARGE, WAITING_REQUEST = (
+    one("refund_request", which)
+    for which in (f"refund_id = {DONE}", "state = 'rejected'", "kind = 'charge'", "state = 'requested'")
+)
+LOST_DISPUTE, OPEN_DISPUTE, WON_DISPUTE = (
+    one("dispute", f"booked = '{booked}'") for booked in ("lost", "withdrawn", "won")
+)
+DISPUTED = one("hold", "dispute_id IS NOT NULL AND state = 'open'")
+NOTE = one("invoice", f"kind = 'credit-note' AND cause_id = {DONE}")
+AGAIN = one("invoice", f"kind = 'invoice' AND cause_id = {CAME_BACK}")
+TAKEN, SETTLED_NET, CLAWED = (
+    one("transfer", f"cause_id = {DONE} AND {which}")
+    for which in (
+        "kind = 'refund' AND wallet_id IS NOT NULL",
+        f"kind = 'refund' AND debit_id = {account('refunds_in_transit')}",
+        "kind = 'clawback'",
+    )
+)
+LOST_NET = one("transfer", f"cause_id = {LOST_DISPUTE} AND kind = 'dispute' AND wallet_id IS NOT NULL")
 OF_ADA = one("promotion_customer", f"customer = '{ADA}'", pick="min(promotion_id)")
+SORT = "day || currency || debit_kind || debit_owner || credit_kind || credit_owner || kind"
+CHARGED, BOUGHT = (one("rollup_day", f"kind = '{kind}'", pick=f"min({SORT})") for kind in ("charge", "topup"))
 RETIRED, ADDED = (
     one("tax_rule", f"retired_at IS {which} NULL AND country = '{country}'")
     for which, country in (("NOT", "ES"), ("", "FR"))
@@ -334,6 +416,11 @@ RESOLVING = one("audit", "action = 'resolve-refund'")
 DIGESTED = one("digest", "day > '2026'", pick="max(id)")
 DIGEST_DAY = one("digest", f"id = {DIGESTED}", pick="day")
 BIG = 2**63 - 1
+
+
+def _key(prefix, about):
+    """Give the key of an event about a row."""
+    return f"('{prefix}' || {about})"
 
 
 TAMPERED = {
@@ -800,6 +887,87 @@ TAMPERED = {
         change("invoice_series", "last_on = '2026-01-01'", "'invoice'", column="kind"),
     ),
     "series that vanished": ("B5", remove("invoice_series", "'invoice'", column="kind")),
+    # Refunds, requests and disputes
+    "refund of more credit": ("L8", change("refund", "credit = credit + 10000", DONE)),
+    "refund of less bonus": ("L8", change("refund", "clawback = clawback - 1", DONE)),
+    "refund of more net": ("L8", change("refund", "net = net + 10000, amount = amount + 10000", DONE)),
+    "refund of another tax": ("L8", change("refund", "tax = tax - 10000", DONE)),
+    "refund of another amount": ("L8", change("refund", "amount = amount + 10000", DONE)),
+    "refund that is of no credit": ("L8", change("refund", "is_of_credit = 0", DONE)),
+    "refund of another origin": ("L8", change("refund", "origin = 'outside'", DONE)),
+    "refund made outside after all": ("L8", change("refund", "origin = 'gateway'", OUTSIDE)),
+    "refund that failed and did not": ("L8", change("refund", "state = 'succeeded'", CAME_BACK)),
+    "refund that is said to be lost": ("L8", change("refund", "state = 'failed'", ON_ITS_WAY)),
+    "refund approved by somebody else": ("L8", change("refund", "actor = 'mallory'", DONE)),
+    "refund of another top-up": ("B2", change("refund", f"topup_id = {CREDITED}", DONE)),
+    "refund for no request": ("B7", change("refund", "request_id = NULL", DONE)),
+    "refund for another request": ("B7", change("refund", f"request_id = {REJECTED}", DONE)),
+    "refund at the gateway that vanished": ("L8", remove("refund", AT_GATEWAY)),
+    "request for more": ("L5", change("refund_request", "amount = amount + 10000", ASKED)),
+    "request of which more was approved": ("B7", change("refund_request", "approved = amount + 1", ASKED)),
+    "request of which less was approved": ("B7", change("refund_request", "approved = approved - 1", ASKED)),
+    "request of another customer": ("B7", change("refund_request", f"customer = '{ADA}'", ASKED)),
+    "request for another top-up": ("L5", change("refund_request", f"subject_id = {CREDITED}", ASKED)),
+    "request decided by its customer": ("B7", change("refund_request", "decided_by = customer", ASKED)),
+    "request decided by nobody": ("B7", change("refund_request", "decided_by = ''", ASKED)),
+    "request decided at no time": ("B7", change("refund_request", "decided_at = NULL", ASKED)),
+    "request of no state": ("B6", change("refund_request", "state = 'granted'", ASKED)),
+    "request that failed and did not": ("B6", change("refund_request", "state = 'failed'", ASKED)),
+    "request that is open again": ("B7", change("refund_request", "open_subject = subject_id", ASKED)),
+    "request that nobody sees": ("B7", change("refund_request", "open_subject = NULL", WAITING_REQUEST)),
+    "rejected request that is answered": ("B7", change("refund_request", f"refund_id = {DONE}", REJECTED)),
+    "request answered by another refund": ("B7", change("refund_request", f"refund_id = {CAME_BACK}", ASKED)),
+    "rejection made an approval": ("B7", change("refund_request", "state = 'refunded'", REJECTED)),
+    "charge given back by another reversal": (
+        "B7",
+        change("refund_request", "transaction_id = 'txn_none'", REFUNDED_CHARGE),
+    ),
+    "charge of which more was given back": ("B7", change("refund_request", "approved = 900000", REFUNDED_CHARGE)),
+    "request that vanished": ("B7", remove("refund_request", ASKED)),
+    "dispute lost for more": ("L8", change("dispute", "net = net + 1", LOST_DISPUTE)),
+    "dispute lost for less credit": ("L8", change("dispute", "credit = credit - 1, net = net - 1", LOST_DISPUTE)),
+    "dispute lost for no bonus": ("L8", change("dispute", "clawback = clawback + 1", LOST_DISPUTE)),
+    "dispute that was won after all": ("B2", change("dispute", "state = 'won'", LOST_DISPUTE)),
+    "dispute booked as won": ("L8", change("dispute", "booked = 'won'", LOST_DISPUTE)),
+    "dispute of which more was withdrawn": ("L8", change("dispute", "withdrawn = withdrawn + 1", OPEN_DISPUTE)),
+    "dispute that is booked though it is not open": ("B2", change("dispute", "state = 'lost'", OPEN_DISPUTE)),
+    "dispute about more": ("B2", change("dispute", "amount = amount + 10000", OPEN_DISPUTE)),
+    "dispute with a fee": ("L8", change("dispute", "fee = 5, fee_currency = 'EUR'", WON_DISPUTE)),
+    "dispute whose fee is posted": ("L8", change("dispute", "booked_fee = 5, fee_currency = 'EUR'", WON_DISPUTE)),
+    "dispute whose turns are forgotten": ("L5", change("dispute", "turn = 0", LOST_DISPUTE)),
+    "dispute that holds nothing": ("L4", change("dispute", "hold_id = NULL", OPEN_DISPUTE)),
+    "dispute that holds another's": ("L4", change("dispute", f"hold_id = {KEPT}", OPEN_DISPUTE)),
+    "dispute that vanished": ("L8", remove("dispute", LOST_DISPUTE)),
+    "hold of a dispute made a customer's": ("L5", change("hold", "dispute_id = NULL", DISPUTED)),
+    "hold of another dispute": ("L4", change("hold", f"dispute_id = {LOST_DISPUTE}", DISPUTED)),
+    "hold of a dispute let go": ("L4", change("hold", "state = 'released', closed_at = created_at", DISPUTED)),
+    "credit taken for a refund from another grant": ("L3", change("transfer", f"grant_id = {PAID}", TAKEN)),
+    "money that went back to suspense": ("L8", change("transfer", f"credit_id = {account('suspense')}", SETTLED_NET)),
+    "claw-back called a refund": ("L8", change("transfer", "kind = 'refund'", CLAWED)),
+    "refund by another actor": ("L8", change("transfer", "actor = 'mallory'", TAKEN)),
+    "refund of another key": ("L8", change("transfer", f"key_hash = '{'a' * 32}'", TAKEN)),
+    "lost credit paid to promotion": ("L8", change("transfer", f"credit_id = {account('promotion')}", LOST_NET)),
+    "lost credit of another key": ("L5", change("transfer", f"key_hash = '{'a' * 32}'", LOST_NET)),
+    "credit note over more": ("B5", change("invoice", "net = net + 10000, total = total + 10000", NOTE)),
+    "credit note about another refund": ("B5", change("invoice", f"cause_id = {ON_ITS_WAY}", NOTE)),
+    "credit note that vanished": ("B5", remove("invoice", NOTE)),
+    "credit note of another turn": ("B5", change("invoice", "turn = 7", NOTE)),
+    "invoice over what came back, of nothing": ("B5", change("invoice", f"cause_id = {DONE}", AGAIN)),
+    "invoice over what came back that vanished": ("B5", remove("invoice", AGAIN)),
+    "tax of a credit note made a debt": ("B5", change("tax_entry", "amount = -amount", NOTE, column="invoice_id")),
+    "credit that is not gone": (
+        "L3",
+        change("grant", "gone = 0", one("grant", "gone > 0")),
+    ),
+    "request never told of": (
+        "B9",
+        remove("outbox", one("outbox", f"dedupe_key = {_key('refund-requested/', ASKED)}")),
+    ),
+    "decision never told of": (
+        "B9",
+        remove("outbox", one("outbox", f"dedupe_key = {_key('refund-decided/', ASKED)}")),
+    ),
+    "refund never told of": ("B9", remove("outbox", one("outbox", f"dedupe_key = {_key('refund-settled/', DONE)}"))),
     # Identity
     "case in no state": ("B6", change("identity_case", "state = 'sure'", REFUSED)),
     "case that is open for nobody": ("B6", change("identity_case", "open_for = NULL", OPENED)),
@@ -843,6 +1011,25 @@ TAMPERED = {
         "B8",
         change("topup", "resolved = replace(resolved, 'identity_met', 'credit_quoted')", RELEASED),
     ),
+    # Sums by day
+    "sum of a day raised": ("B11", change("rollup_day", "amount = amount + 1", CHARGED, column=SORT)),
+    "sum of a day below zero": ("B11", change("rollup_day", "amount = -amount", BOUGHT, column=SORT)),
+    "sum of a day too large to add": ("B11", change("rollup_day", f"amount = {BIG}", BOUGHT, column=SORT)),
+    "transfers of a day miscounted": ("B11", change("rollup_day", "transfers = transfers + 1", CHARGED, column=SORT)),
+    "sum of another kind": ("B11", change("rollup_day", "kind = 'gift'", CHARGED, column=SORT)),
+    "sum of another account": ("B11", change("rollup_day", "credit_kind = 'breakage'", CHARGED, column=SORT)),
+    "sum of another gateway": ("B11", change("rollup_day", "debit_owner = 'other'", BOUGHT, column=SORT)),
+    "sum in another currency": ("B11", change("rollup_day", "currency = 'JPY'", CHARGED, column=SORT)),
+    "sum of another day": ("B11", change("rollup_day", "day = '2026-01-01'", CHARGED, column=SORT)),
+    "sum of no day": ("B11", change("rollup_day", "day = '2026-13-45'", CHARGED, column=SORT)),
+    "sum of the last day of all": ("B11", change("rollup_day", "day = '9999-12-31'", CHARGED, column=SORT)),
+    "sum that vanished": ("B11", remove("rollup_day", CHARGED, column=SORT)),
+    "sums of another zone": ("B11", change("rollup", "zone = 'Pacific/Kiritimati'", BOOK, column="book_id")),
+    "sums of no zone": ("B11", change("rollup", "zone = 'Europe/Atlantis'", BOOK, column="book_id")),
+    "sums that reach less far": ("B11", change("rollup", "through = through - 3", BOOK, column="book_id")),
+    "sums that reach nowhere": ("B11", change("rollup", "through = -1", BOOK, column="book_id")),
+    "sums to reach further than all": ("B11", change("rollup", "mark = mark + 1000000", BOOK, column="book_id")),
+    "sums whose reach vanished": ("B11", remove("rollup", BOOK, column="book_id")),
     # Acts, and what they left
     "setting changed by hand": (
         "L6",

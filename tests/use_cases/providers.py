@@ -39,14 +39,18 @@ class NarrowGateway(SimulatedGateway):
 class LyingGateway(SimulatedGateway):
     """Answers look-ups with some fields replaced by `lies`, and counts them in `asked`.
 
-    What stands in `on_create` and `on_fetch` happens once, while the host waits
-    for the answer: another worker's doing.
+    What stands in `on_create`, `on_fetch` and `on_disputes` happens once, while the
+    host waits for the answer: another worker's doing.
     """
 
     lies: dict[str, Any] = attrs.field(factory=dict)
+    disputes: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+    further_refunds: list[Any] = attrs.field(factory=list)
+    further_disputes: list[Any] = attrs.field(factory=list)
     asked: list[str] = attrs.field(factory=list)
     on_create: list[Callable[[Any], Any]] = attrs.field(factory=list)
     on_fetch: list[Callable[[], Any]] = attrs.field(factory=list)
+    on_disputes: list[Callable[[], Any]] = attrs.field(factory=list)
 
     def create_checkout(self, request):
         checkout = super().create_checkout(request)
@@ -58,6 +62,15 @@ class LyingGateway(SimulatedGateway):
         if self.on_fetch:
             self.on_fetch.pop()()
         return payment
+
+    def refunds_of(self, ref):
+        return (*super().refunds_of(ref), *self.further_refunds)
+
+    def disputes_of(self, ref):
+        if self.on_disputes:
+            self.on_disputes.pop()()
+        told = (attrs.evolve(each, **self.disputes.get(each.dispute_id, {})) for each in super().disputes_of(ref))
+        return (*told, *self.further_disputes)
 
     def check_credentials(self):
         if "credentials" in self.asked:

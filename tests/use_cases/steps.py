@@ -20,9 +20,10 @@ EVE = "eve"
 RATE = Rate.hourly("0.01", "EUR")
 BOOK_TABLES = (
     "currency customer tax_profile account topup promotion promotion_customer redemption code_attempt voucher "
-    "identity identity_case topup_allowance payment refund dispute grant hold transfer "
+    "identity identity_case topup_allowance payment refund refund_request dispute reconciliation grant hold transfer "
     "webhook_event tax_rule tax_identity tax_id_check tax_register tax_approval location_evidence meter meter_segment "
-    "resource_owner invoice_series invoice document_file tax_entry tax_correction outbox audit job_lease setting digest"
+    "resource_owner invoice_series invoice document_file tax_entry tax_correction outbox audit job_lease setting "
+    "digest rollup rollup_day"
 ).split()
 
 SQLITE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)

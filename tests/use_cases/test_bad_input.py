@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -55,6 +56,15 @@ def not_texts(longest, *, line=True):
 
 def each(values, act):
     return [lambda billing, value=value: act(billing, value) for value in values]
+
+
+AWARE = datetime.fromisoformat("2026-11-23T12:00+00:00")
+
+
+def report(name, field, billing, value):
+    """Ask for a report with one argument that cannot be."""
+    arguments = {"since": date(2026, 11, 23), "until": date(2026, 11, 24)} | {field: value}
+    return getattr(operator(billing).reports, name)(**arguments)
 
 
 def door(billing):
@@ -265,6 +275,24 @@ MISSES = {
         "until",
         each([NAIVE, "x", 5, None, b"", []], lambda b, v: operator(b).reports.summary(date(2026, 11, 23), v)),
     ),
+    "summary compare": (
+        "compare",
+        each(
+            [None, 1, "yes", b"", []],
+            lambda b, v: operator(b).reports.summary(date(2026, 11, 23), date(2026, 11, 24), compare=v),
+        ),
+    ),
+    **{
+        f"{name} {field}": (field, each(values, partial(report, name, field)))
+        for name, not_a_day in {
+            "daily": [NAIVE, "2026-11-23", 5, None, True, b"", [], AWARE, date(1969, 12, 31), date(9000, 1, 2)],
+            "by_gateway": [NAIVE, "2026-11-23", 5, None, True, b"", [], date(1969, 12, 31), date(9000, 1, 2)],
+            "roll_forward": [NAIVE, "2026-11-23", 5, None, True, b"", [], date(1969, 12, 31), date(9000, 1, 2)],
+        }.items()
+        for field, values in {"since": not_a_day, "until": not_a_day, "currency": NOT_CURRENCIES}.items()
+    },
+    "daily too long": ("until", [lambda b: report("daily", "until", b, date(2036, 12, 1))]),
+    "rebuild reason": ("reason", each(not_texts(500), lambda b, v: operator(b).reports.rebuild(reason=v))),
     "summary currency": (
         "currency",
         each(

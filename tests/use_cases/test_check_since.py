@@ -5,11 +5,27 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from prepaid import InvalidRequest
 from prepaid.integrity import proving
-from tests.use_cases.steps import ADA, EVE, SQLITE, change, charge, database, eur, give, start, top_up, value
+from tests.engines import SERVERS
+from tests.use_cases.refund_steps import approve, ask, checkout_id, give_back, look, refunds_of
+from tests.use_cases.steps import (
+    ADA,
+    EVE,
+    SQLITE,
+    change,
+    charge,
+    checkout_of,
+    database,
+    eur,
+    give,
+    operator,
+    start,
+    top_up,
+    value,
+)
 
 
 def invariants(report):
@@ -65,6 +81,25 @@ def test_the_place_moves_on_with_the_book(aged, clock):
     clock.advance(hours=2)
 
     assert billing.check(since=place).place != place
+
+
+@pytest.mark.parametrize("place", SERVERS, indirect=True)
+def test_what_was_written_first_and_committed_last_is_new(aged, clock):
+    """Its row has the lower number of two in the last hour; the place must lie before it."""
+    billing, _ = aged
+    engine = create_engine(database(billing).engine.url, isolation_level="READ COMMITTED")
+    with engine.connect() as connection:
+        with billing.joined(connection) as joined:
+            joined.usage.charge(ADA, eur("1"), key="slow")
+        charge(billing, "1", key="fast", customer=EVE)
+        place = billing.check().place
+        connection.commit()
+    engine.dispose()
+    number = value(billing, "SELECT id FROM prepaid_transfer WHERE book_id = :book AND cause_id = 'slow'")
+    assert number < value(billing, "SELECT id FROM prepaid_transfer WHERE book_id = :book AND cause_id = 'fast'")
+
+    assert int(place.split(".")[1]) < number
+    assert billing.check(since=place).ok
 
 
 def test_nothing_new_is_clean(aged):
@@ -193,3 +228,60 @@ def test_one_wrong_row_in_a_chain_is_one_finding_there(aged):
 
     row = value(billing, "SELECT id FROM prepaid_transfer WHERE cause_id = 'old'")
     assert [finding.keys for finding in chain] == [("transfer", str(row))]
+
+
+RESOLUTIONS = ["credit_received", "credit_quoted", "refund"]
+
+
+@pytest.mark.parametrize("action", RESOLUTIONS)
+def test_a_review_that_was_parked_before_the_place_and_ended_after_it_is_clean(billing, simulated, clock, action):
+    topup = start(billing, "30.00")
+    simulated.pay(checkout_of(topup), amount=eur("31.00"))
+    assert billing.customer(ADA).topups.confirm(topup.id).state == "review"
+    clock.advance(days=1)
+    place = billing.check().place
+    operator(billing).topups.resolve(topup.id, action=action, reason="seen", key="once")
+
+    report = billing.check(since=place)
+
+    assert report.findings == ()
+    assert billing.check(since=report.place).ok
+    assert billing.check().ok
+
+
+def open_dispute(billing, simulated, topup):
+    dispute_id = simulated.dispute(checkout_id(billing, topup))
+    look(billing, topup)
+    return lambda: simulated.lose(dispute_id)
+
+
+def pending_refund(billing, simulated, topup):
+    simulated.script_refund("pending")
+    approve(billing, ask(billing, topup, "20"))
+    return lambda: simulated.finish_refund(refunds_of(billing, topup)[0].gateway_refund_id)
+
+
+def settled_refund(billing, simulated, topup):
+    give_back(billing, topup, "20")
+    return lambda: simulated.finish_refund(refunds_of(billing, topup)[0].gateway_refund_id, succeed=False)
+
+
+def waiting_request(billing, simulated, topup):
+    asked = ask(billing, topup, "20")
+    return lambda: approve(billing, asked)
+
+
+@pytest.mark.parametrize("begin", [open_dispute, pending_refund, settled_refund, waiting_request])
+def test_money_that_began_to_go_back_before_the_place_and_went_on_after_it_is_clean(billing, simulated, clock, begin):
+    topup = top_up(billing, simulated, "30.00")
+    go_on = begin(billing, simulated, topup)
+    clock.advance(days=1)
+    place = billing.check().place
+    go_on()
+    look(billing, topup)
+
+    report = billing.check(since=place)
+
+    assert report.findings == ()
+    assert billing.check(since=report.place).ok
+    assert billing.check().ok

@@ -52,6 +52,7 @@ def test_everything_that_is_due_is_done_and_counted(billing, ada, simulated, clo
         "promotions": ("done", 0),
         "refunds": ("done", 0),
         "tax-ids": ("done", 0),
+        "rollups": ("done", 0),
         "digest": ("done", 0),
         "outbox": ("done", 3),
     }

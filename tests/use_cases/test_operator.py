@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 
 import pytest
 
@@ -51,6 +52,7 @@ ACTS = [
     ("digest.write", lambda ops: ops.digest.settings(email="cfo@example.com")),
     ("gateways.read", lambda ops: ops.gateways.status()),
     ("gateways.read", lambda ops: ops.reconcile("simulated", NOON, NOON + timedelta(days=1))),
+    ("gateways.read", lambda ops: ops.reconciliations()),
     ("gateways.write", lambda ops: ops.gateways.disable("simulated")),
     ("gateways.write", lambda ops: ops.gateways.enable("simulated")),
     ("gateways.write", lambda ops: ops.gateways.countries("simulated", ("DE",))),
@@ -68,9 +70,22 @@ ACTS = [
     ("promotions.write", lambda ops: ops.promotions.end("SAVE10")),
     ("promotions.write", lambda ops: ops.vouchers.create(eur("1"))),
     ("promotions.write", lambda ops: ops.vouchers.end("vou_01m82v7m000000000000000000", reason="x")),
+    ("refunds.read", lambda ops: ops.refunds.queue()),
+    ("refunds.read", lambda ops: ops.refunds.get("req_01m82v7m000000000000000000")),
+    ("refunds.read", lambda ops: ops.disputes.list()),
+    ("refunds.write", lambda ops: ops.refunds.approve("req_01m82v7m000000000000000000", reason="x")),
+    ("refunds.write", lambda ops: ops.refunds.reject("req_01m82v7m000000000000000000", reason="x")),
+    ("refunds.write", lambda ops: ops.refunds.record(NOBODYS, eur("1"), reference="x", reason="x")),
+    ("reports.export", lambda ops: ops.reports.export("tax", since=DAY[0], until=DAY[1], to=BytesIO())),
+    ("reports.export", lambda ops: ops.reports.export_formats()),
     ("reports.read", lambda ops: ops.reports.summary(*DAY)),
+    ("reports.read", lambda ops: ops.reports.daily(*DAY)),
+    ("reports.read", lambda ops: ops.reports.by_gateway(*DAY)),
+    ("reports.read", lambda ops: ops.reports.roll_forward(*DAY)),
+    ("settings.write", lambda ops: ops.reports.rebuild(reason="x")),
     ("settings.write", lambda ops: ops.settings.thresholds(Thresholds(low=eur("5")))),
     ("settings.write", lambda ops: ops.settings.topup_limits(minimum=eur("5"))),
+    ("settings.write", lambda ops: ops.settings.account_map({})),
     ("tax.read", lambda ops: ops.tax.list()),
     ("tax.read", lambda ops: ops.tax.explain(None, eur("50"))),
     ("tax.write", lambda ops: ops.tax.add(RULE)),
@@ -205,7 +220,7 @@ def test_looking_leaves_no_trace(billing):
         if permission.endswith(".read"):
             with suppress(NotFound):
                 act(operator(billing))
-    assert audit(billing) == ()
+    assert [entry.action for entry in audit(billing)] == ["reconcile"]  # what a comparison found is kept
 
 
 def test_the_trace_is_newest_first_and_the_same_at_every_page_size(billing):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from prepaid import GatewayError, InvalidRequest
+from prepaid import GatewayError, InvalidRequest, reconciling
 from prepaid.gateways import BankTransferGateway, SimulatedGateway
 from prepaid.ports import Listing
 from tests.use_cases.providers import NarrowGateway
@@ -23,6 +23,7 @@ from tests.use_cases.steps import (
     rows,
     start,
     top_up,
+    walk,
 )
 from tests.use_cases.test_reviews import in_review, refunds_of, resolve
 
@@ -41,7 +42,35 @@ def test_books_that_agree_are_matched(billing, simulated, clock):
     report = reconcile(billing, clock)
 
     assert (report.ok, report.matched, report.foreign, report.listed) == (True, 3, 0, True)
-    assert counts(billing) == before
+    assert counts(billing) == {**before, "reconciliation": 1, "audit": before["audit"] + 1}
+
+
+def test_what_was_found_is_kept_and_listed_newest_first(billing, simulated, clock, monkeypatch):
+    for _ in range(3):
+        simulated.pay(checkout_of(start(billing)))
+    top_up(billing, simulated)
+    first = reconcile(billing, clock)
+    clock.advance(seconds=1)
+    monkeypatch.setattr(reconciling, "MOST_KEPT", 2)
+    second = reconcile(billing, clock)
+
+    kept = walk(operator(billing).reconciliations, limit=1)
+
+    assert [each.at for each in kept] == [clock.now(), clock.now() - timedelta(seconds=1)]
+    assert kept[1].report == first
+    assert (kept[0].report.missing_here, kept[0].found) == (second.missing_here[:2], 3)
+    assert {each.actor for each in kept} == {"alice@nimbus.example"}
+    assert operator(billing).reconciliations(gateway="simulated").items == tuple(kept)
+    with pytest.raises(InvalidRequest):
+        operator(billing).reconciliations(gateway="other")
+    [_, audited] = [entry for entry in operator(billing).audit.list().items if entry.action == "reconcile"]
+    assert audited.after == {"matched": 1, "foreign": 0, "listed": True, "found": 3}
+
+
+def test_a_refund_by_other_means_is_not_looked_for_at_the_gateway(billing, simulated, clock):
+    topup = top_up(billing, simulated)
+    operator(billing).refunds.record(topup.id, eur("20"), reference="cheque 7", reason="asked")
+    assert reconcile(billing, clock).ok
 
 
 def test_a_payment_that_was_never_settled_is_missing_here(billing, simulated, clock):

@@ -6,9 +6,12 @@ import random
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
+import attrs
 import pytest
 
-from prepaid import InsufficientCredit, Money, Rate, RequestRefused
+from prepaid import GatewayFigures, InsufficientCredit, Money, Rate, RequestRefused, RollForward
+from prepaid.core.figures import FIGURES, GATEWAY_FIGURES, ROLL_FORWARD
+from prepaid.reporting.figures import Figures
 from tests.use_cases.steps import (
     ADA,
     EVE,
@@ -118,6 +121,28 @@ def test_liability_and_debts_are_the_balances_of_all_wallets_now(billing, simula
     assert summary.liability + summary.debts == eur(str(50 - 7))
 
 
+def test_every_figure_has_a_field_and_no_other_is_called_one():
+    assert [field.name for field in attrs.fields(Figures)] == list(FIGURES)
+    assert {field.name for field in attrs.fields(RollForward)} >= {*ROLL_FORWARD, "adjustments"}
+    assert {field.name for field in attrs.fields(GatewayFigures)} == {"gateway", *GATEWAY_FIGURES}
+
+
+def test_the_liability_is_told_by_what_was_paid_and_what_was_given(billing, simulated):
+    top_up(billing, simulated, "50.00")
+    give(billing, "3", kind="goodwill")
+    give(billing, "4", customer=EVE)
+    give(billing, "5", customer=EVE, kind="external", system="partner")
+    give(billing, "6", customer=EVE, kind="migrated")
+    charge(billing, "1")  # of the goodwill
+    charge(billing, "0.5", customer=EVE)  # of the promotional credit
+
+    summary = operator(billing).reports.summary(date(2026, 11, 23), date(2026, 11, 24))
+
+    assert (summary.liability_paid, summary.liability_promotional) == (eur("61"), eur("5.5"))
+    assert summary.liability_paid + summary.liability_promotional == summary.liability == eur("66.5")
+    assert summary.debts == eur("0")
+
+
 def test_currencies_are_summed_apart(billing, simulated):
     top_up(billing, simulated, "50.00")
     top_up(billing, simulated, "500", currency="JPY")
@@ -182,8 +207,122 @@ def test_a_span_that_is_none_is_refused(billing, field, since, until):
 
 
 @SQLITE
+@pytest.mark.parametrize("name", ["summary", "daily", "by_gateway", "roll_forward"])
+@pytest.mark.parametrize("until", [date(2026, 11, 23), date(2026, 11, 22)])
+def test_a_span_that_ends_before_it_begins_is_refused_by_every_report(billing, name, until):
+    with pytest.raises(RequestRefused) as refused:
+        getattr(operator(billing).reports, name)(date(2026, 11, 23), until)
+    assert refused.value.field == "until"
+
+
+@SQLITE
 @pytest.mark.parametrize("currency", ["GBP", "eur", "", 5, b"EUR"])
 def test_a_currency_not_in_use_is_refused(billing, currency):
     with pytest.raises(RequestRefused) as refused:
         operator(billing).reports.summary(date(2026, 11, 23), date(2026, 11, 24), currency=currency)
     assert refused.value.field == "currency"
+
+
+# Compared with the time before
+
+
+def spend_on(billing, clock, days):
+    """Charge a number of euros on each of some days, at noon."""
+    for day, amount in days.items():
+        clock.set(at(day.year, day.month, day.day, 11))
+        charge(billing, amount, allow_negative=True)
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    ("since", "until", "previous"),
+    [
+        (date(2026, 11, 1), date(2026, 12, 1), (at(2026, 10, 1, 22), at(2026, 10, 31, 23))),
+        (date(2026, 10, 26), date(2026, 10, 27), (at(2026, 10, 24, 22), at(2026, 10, 25, 23))),
+        (at(2026, 10, 25, 23), at(2026, 10, 26, 23), (at(2026, 10, 24, 22), at(2026, 10, 25, 23))),
+        (at(2026, 11, 3, 12), at(2026, 11, 3, 15), (at(2026, 11, 3, 9), at(2026, 11, 3, 12))),
+        (date(2026, 11, 3), at(2026, 11, 3, 15), (at(2026, 11, 2, 7), at(2026, 11, 2, 23))),
+    ],
+)
+def test_the_time_before_is_as_many_days_if_it_is_of_whole_days_and_else_as_long(
+    billing, clock, since, until, previous
+):
+    days = {date(2026, 10, 1) + timedelta(days=n): f"{n + 1}.00" for n in range(50)}
+    spend_on(billing, clock, days)
+    reports = operator(billing).reports
+
+    summary = reports.summary(since, until, compare=True)
+
+    assert (summary.previous.since, summary.previous.until) == previous
+    assert summary.previous.credit_consumed == reports.summary(*previous).credit_consumed
+    assert summary == attrs.evolve(reports.summary(since, until), previous=summary.previous)
+    assert summary.previous.previous is None
+    assert summary.previous.debts == summary.debts != eur("0")
+
+
+@SQLITE
+def test_there_is_nothing_to_compare_with_before_1970(billing):
+    reports = operator(billing).reports
+    for since, until in ((date(1970, 1, 1), date(1970, 1, 2)), (date(1971, 1, 1), date(9000, 1, 1))):
+        assert reports.summary(since, until).previous is None
+        with pytest.raises(RequestRefused) as refused:
+            reports.summary(since, until, compare=True)
+        assert refused.value.field == "compare"
+    assert reports.summary(date(1970, 1, 2), date(1970, 1, 3), compare=True).previous.since == at(1969, 12, 31, 23)
+
+
+@SQLITE
+@pytest.mark.parametrize("instant", [at(1, 1, 1), at(1969, 12, 31), at(9000, 1, 2), at(9999, 12, 31, 23)])
+def test_an_instant_without_a_day_is_refused(billing, instant):
+    for name in ("since", "until"):
+        with pytest.raises(RequestRefused) as refused:
+            operator(billing).reports.summary(**{"since": at(2026, 11, 23), "until": at(2026, 11, 24), name: instant})
+        assert refused.value.field == name
+
+
+# By gateway
+
+
+def test_figures_of_gateways_leave_out_what_was_credited_out_of_review(shop, gateway):
+    top_up(shop, gateway, "50.00")
+    parked = start(shop, "30.00")
+    gateway.pay(checkout_of(parked), amount=eur("20.00"))
+    shop.customer(ADA).topups.confirm(parked.id)
+    operator(shop).topups.resolve(parked.id, action="credit_received", reason="paid so much", key="k")
+    day = (date(2026, 11, 23), date(2026, 11, 24))
+
+    told = operator(shop).reports.by_gateway(*day)
+
+    zero = eur("0")
+    assert told == (
+        GatewayFigures(gateway="simulated", funds_in=eur("50"), refunds_issued=zero, fees=zero, disputed=zero),
+        GatewayFigures(gateway=None, funds_in=eur("20"), refunds_issued=zero, fees=zero, disputed=zero),
+    )
+    assert operator(shop).reports.summary(*day).funds_in == eur("70")
+    assert operator(shop).reports.by_gateway(*day, currency="USD") == ()
+
+
+# Rolled forward
+
+
+def test_balances_roll_forward_from_what_they_were_to_what_they_are(billing, simulated, clock):
+    top_up(billing, simulated, "50.00")
+    give(billing, "3", kind="goodwill")
+    began = clock.advance(days=1)
+    held = [sum(billing.customer(name).balance(at=began).settled.units for name in (ADA, EVE))]
+    top_up(billing, simulated, "20.00")
+    give(billing, "4", expires_at=clock.now() + timedelta(hours=3))
+    charge(billing, "7.5")
+    charge(billing, "2", customer=EVE, allow_negative=True)
+    clock.advance(hours=5)
+    billing.run_due()
+    ended = clock.advance(hours=1)
+    held.append(sum(billing.customer(name).balance(at=ended).settled.units for name in (ADA, EVE)))
+
+    forward = operator(billing).reports.roll_forward(began, ended)
+
+    lines = {name: str(money.amount) for name, money in forward.lines.items() if money}
+    assert lines == {"topups": "20.00", "bonus": "4.00", "consumed": "-9.50"}
+    assert [forward.opening.units, forward.closing.units] == held
+    assert forward.opening + sum(forward.lines.values(), eur("0")) == forward.closing
+    assert forward.suspense_closing == eur("0")

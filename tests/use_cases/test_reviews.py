@@ -771,7 +771,7 @@ def test_two_payments_that_are_found_together_are_one_credit_and_one_review(bill
 # What gateways tell of refunds and disputes
 
 
-def test_a_refund_made_at_the_gateway_is_a_fact(billing, ada, simulated):
+def test_a_refund_made_at_the_gateway_is_recorded_and_booked(billing, ada, simulated):
     topup = top_up(billing, simulated)
     simulated.refund_at_provider(checkout_of(start_again(billing, topup)), eur("20"))
 
@@ -786,7 +786,7 @@ def test_a_refund_made_at_the_gateway_is_a_fact(billing, ada, simulated):
         eur("20"),
         "gateway:simulated",
     )
-    assert ada.balance().settled == eur("50")  # its bookkeeping is not done by recording it
+    assert ada.balance().settled == eur("30")
     assert billing.check().ok
 
 

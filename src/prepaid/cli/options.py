@@ -48,6 +48,21 @@ def progress(title: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how many are done, and of how many; on stderr, so that output can be piped."""
+    if not sys.stderr.isatty():
+        yield lambda done, of: None
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+@contextmanager
 def opened(target: str | None) -> Iterator[Prepaid]:
     """Give the host's `Prepaid`, and close it afterwards.
 

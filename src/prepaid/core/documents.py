@@ -25,7 +25,11 @@ from .money import Money
 from .parties import Customer, Seller, TaxProfile
 from .taxation import TaxDecision, decision_from_record, decision_record
 
-INVOICE_PREFIX: Final = "INV"
+DocumentKind = Literal["invoice", "credit-note"]
+
+PREFIXES: Final[dict[DocumentKind, str]] = {"invoice": "INV", "credit-note": "CN"}
+"""What the numbers of each series begin with."""
+
 SNAPSHOT_VERSION: Final = 1
 
 
@@ -66,7 +70,7 @@ class Invoice:
     Attributes:
         id: ``inv_…``, safe in URLs.
         number: Number in its series, without gaps.
-        kind: ``"invoice"``.
+        kind: ``"invoice"`` or ``"credit-note"``; amounts are above zero in both.
         issued_at: Instant of issue.
         issued_on: Date printed, in the seller's zone.
         customer: The host's customer id.
@@ -79,7 +83,9 @@ class Invoice:
         currency: ISO 4217 code.
         mode: ``"test"`` documents say so and are worth nothing.
         locale: Language and number format.
-        topup_id: The top-up it documents.
+        topup_id: The top-up it is about.
+        cause_id: What it documents: the top-up, or the refund or dispute that took
+            a part of it back.
         payment: Gateway label and payment id, for the line *paid by*.
         corrects: Number of the document it corrects, or None.
         sha256: Hash of the frozen record.
@@ -87,7 +93,7 @@ class Invoice:
 
     id: str
     number: str
-    kind: Literal["invoice"] = "invoice"
+    kind: DocumentKind = "invoice"
     issued_at: datetime
     issued_on: date
     customer: str
@@ -101,6 +107,7 @@ class Invoice:
     mode: str
     locale: str = "en"
     topup_id: str
+    cause_id: str
     payment: tuple[str, str]
     corrects: str | None = None
     sha256: str = ""
@@ -192,6 +199,7 @@ def invoice_record(invoice: Invoice) -> dict[str, Any]:
         "mode": invoice.mode,
         "locale": invoice.locale,
         "topup_id": invoice.topup_id,
+        "cause_id": invoice.cause_id,
         "payment": list(invoice.payment),
         "corrects": invoice.corrects,
     }
@@ -224,6 +232,7 @@ def invoice_from_record(record: dict[str, Any], *, sha256: str) -> Invoice:
         mode=record["mode"],
         locale=record["locale"],
         topup_id=record["topup_id"],
+        cause_id=record["cause_id"],
         payment=(record["payment"][0], record["payment"][1]),
         corrects=record["corrects"],
         sha256=sha256,

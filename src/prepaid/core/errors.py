@@ -14,6 +14,7 @@
     │   ├── QuoteExpired          past its time
     │   ├── QuoteChanged          what would be paid differs; ``quote``
     │   ├── PromotionRefused      the code does not apply; ``reason``
+    │   ├── RefundRefused         so much cannot be given back; ``reason``
     │   ├── TooManyAttempts       tried too often; not looked at for a while
     │   ├── IdentityRequired      verify first; ``status``
     │   ├── TaxProfileInvalid     the tax profile cannot be used
@@ -161,6 +162,20 @@ class PromotionRefused(RequestRefused):
 
     def __init__(self, message: str, *, reason: str, **params: Any) -> None:
         super().__init__(message, field="code", reason=reason, **params)
+        self.reason = reason
+
+
+class RefundRefused(RequestRefused):
+    """So much, or anything at all, cannot be given back.
+
+    Attributes:
+        reason: Why, in a machine word.
+    """
+
+    code = "refund-refused"
+
+    def __init__(self, message: str, *, reason: str, field: str = "amount", **params: Any) -> None:
+        super().__init__(message, field=field, reason=reason, **params)
         self.reason = reason
 
 

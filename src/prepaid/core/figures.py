@@ -128,10 +128,19 @@ FIGURES: Final[dict[str, Rule]] = {
 ``suspense_in``, ``suspense_out``: payments that wait for an operator, and those that waited no longer.
 """
 
+GATEWAY_FIGURES: Final = ("funds_in", "refunds_issued", "fees", "disputed")
+"""Figures that are told gateway by gateway."""
+
 
 def figures(moved: Iterable[Movement]) -> dict[str, int]:
     """Give every figure of some movements of one currency, in ledger units."""
     return _sums(FIGURES, moved)
+
+
+def gateway_of(moved: Movement) -> str | None:
+    """Give the gateway whose money moved; None where none of the accounts is a gateway's, as out of suspense."""
+    owners = (account.owner for account in (moved.debit, moved.credit) if account.kind in ("clearing", "disputes"))
+    return next(owners, None)
 
 
 def _consumed(moved: Movement) -> int:

@@ -33,6 +33,7 @@ class Hold:
         resource: The host's id of what it is for, or empty.
         kind: What sort of resource, or empty.
         project: The host's project, or empty.
+        dispute_id: The dispute that made it, and alone ends it; or None.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Hold:
     resource: str = ""
     kind: str = ""
     project: str = ""
+    dispute_id: str | None = None
 
 
 def check_duration(value: object) -> timedelta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .errors import InvalidRequest
 
@@ -40,6 +40,15 @@ def check_instant(value: object, *, field: str) -> datetime:
         return value.astimezone(UTC)
     except OverflowError:
         raise InvalidRequest(f"{field} lies outside the years 1 to 9999.", field=field) from None
+
+
+def is_timezone(name: str) -> bool:
+    """Tell whether there is a time zone of that name."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        return False
+    return True
 
 
 def local_day(instant: datetime, timezone: str) -> date:

@@ -109,6 +109,26 @@ def refunded(book_id: int, step: str, refund_id: str) -> Identity:
     return Identity(key_hash(book_id, f"refund-{step}", "", refund_id), fingerprint("refund", step, refund_id))
 
 
+def disputed(book_id: int, step: str, dispute_id: str, turn: int) -> Identity:
+    """Identify what a dispute posts at a step of one of its turns: once each."""
+    return Identity(
+        key_hash(book_id, f"dispute-{step}", "", f"{dispute_id}/{turn}"),
+        fingerprint("dispute", step, dispute_id, str(turn)),
+    )
+
+
+def fee(book_id: int, topup_id: str) -> Identity:
+    """Identify what a gateway kept of the payment of a top-up."""
+    return Identity(key_hash(book_id, "fee", "", topup_id), fingerprint("fee", topup_id))
+
+
+def refund_request(book_id: int, *, customer: str, key: str, subject_id: str, amount: str) -> Identity:
+    """Identify a request for a refund: by the customer's key, of a top-up or charge, for an amount."""
+    return Identity(
+        key_hash(book_id, "refund-request", customer, key), fingerprint("refund-request", subject_id, amount)
+    )
+
+
 def suspended(operation: str) -> str:
     """Name the operation that parks a payment instead."""
     return f"{operation}-suspense"

@@ -224,13 +224,13 @@ class Money:
         return self.units != 0
 
     def __str__(self) -> str:
-        return f"{self._written()} {self.currency}"
+        return f"{self.plain()} {self.currency}"
 
     def __repr__(self) -> str:
-        return f"Money.of('{self._written()}', '{self.currency}')"
+        return f"Money.of('{self.plain()}', '{self.currency}')"
 
-    def _written(self) -> str:
-        """Write `amount` in plain digits, without making a Decimal: keys' fingerprints are made of it."""
+    def plain(self) -> str:
+        """Write `amount` in plain digits and a point, exactly; without making a Decimal, as keys are made of it."""
         scale = _SCALES[self.currency]
         digits = f"{abs(self.units):0{scale + 1}d}"
         part = digits[-scale:].rstrip("0").ljust(MINOR_DIGITS[self.currency], "0")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from datetime import date
 from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from attrs import field, frozen
 
 from .countries import check_subdivision, country_code, subdivision_code
 from .errors import ConfigurationError, InvalidRequest, TaxProfileInvalid
 from .ids import check_key, check_text
+from .instants import is_timezone
 from .money import check_currency
 from .tax_ids import MAX_TAX_ID
 
@@ -172,10 +172,8 @@ class Seller:
         self._check_tax()
         if not _is_yearly_day(self.fiscal_year_start):
             raise ConfigurationError("Seller.fiscal_year_start is (month, day) with a day from 1 to 28.")
-        try:
-            ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-            raise ConfigurationError(f"Seller.timezone {self.timezone!r} is not an IANA time zone.") from None
+        if not is_timezone(self.timezone):
+            raise ConfigurationError(f"Seller.timezone {self.timezone!r} is not an IANA time zone.")
 
     def _check_tax(self) -> None:
         if not isinstance(self.registrations, tuple) or not all(

@@ -216,6 +216,8 @@ class DisputeSnapshot:
         amount: What is disputed.
         state: How far it is.
         reason: Why, in the gateway's word, or empty.
+        fee: What the gateway keeps for it so far, in its own currency; None if it
+            does not say.
         mode: The mode the gateway reports, or None if it does not.
         created_at: When it was opened, or None if the gateway does not say.
     """
@@ -225,5 +227,6 @@ class DisputeSnapshot:
     amount: Money
     state: DisputeState
     reason: str = ""
+    fee: Money | None = None
     mode: Mode | None = None
     created_at: datetime | None = None

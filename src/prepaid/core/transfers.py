@@ -14,6 +14,7 @@ clearing:acme -> tax_payable 9
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from attrs import field, frozen
@@ -130,6 +131,17 @@ class Line:
 
 def _lines(*lines: tuple[AccountRef, AccountRef, int]) -> tuple[Line, ...]:
     return tuple(Line(debit, credit, amount) for debit, credit, amount in lines if amount)
+
+
+def moving_lines(flows: Iterable[tuple[AccountRef, AccountRef, int]]) -> tuple[Line, ...]:
+    """Post what moves between accounts; what is below zero moves the other way.
+
+    >>> [str(line.debit) for line in moving_lines([(REVENUE, WALLET, -5), (WALLET, REVENUE, 0)])]
+    ['wallet']
+    """
+    return _lines(
+        *((debit, credit, amount) if amount > 0 else (credit, debit, -amount) for debit, credit, amount in flows)
+    )
 
 
 def topup_lines(source: AccountRef, *, net: int, discount: int, tax: int) -> tuple[Line, ...]:

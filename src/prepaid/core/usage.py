@@ -139,7 +139,7 @@ class Transaction:
         period: Usage period, or None.
         resource: The host's id of what was used, or empty.
         topup_id: Top-up it belongs to, or None.
-        invoice_number: Invoice of that top-up, or None.
+        invoice_number: Invoice of that top-up, or credit note of what went back of it; or None.
         credit: Paid and promotional parts.
     """
 

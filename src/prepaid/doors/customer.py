@@ -24,6 +24,7 @@ from ..tax import records
 from ..tax.records import TaxIdStatus
 from ..usage import gate, holds, meters, statement
 from .customer_identity import CustomerIdentity
+from .customer_refunds import CustomerRefunds
 
 
 class CustomerDoor:
@@ -38,6 +39,7 @@ class CustomerDoor:
         tax_profile: What decides their tax.
         identity: Being verified.
         vouchers: Codes that are credit.
+        refunds: Asking for money, or for credit, back.
     """
 
     def __init__(self, context: Context, customer_id: str) -> None:
@@ -53,6 +55,7 @@ class CustomerDoor:
         self.tax_profile = CustomerTaxProfile(self)
         self.identity = CustomerIdentity(self)
         self.vouchers = CustomerVouchers(self)
+        self.refunds = CustomerRefunds(self)
 
     def profile(self) -> Customer:
         """Give the customer as the host registered them."""

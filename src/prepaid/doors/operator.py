@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import date, datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 
 from .. import (
     adjustments,
     customers,
     gateway_status,
     permissions,
-    reconciliation,
+    reconciling,
     reviewing,
     settings_store,
 )
@@ -27,10 +27,12 @@ from ..core.topups import Topup
 from ..gateway_facts import TopupFacts
 from ..plugins import PluginInfo, Plugins
 from ..reconciliation import ReconciliationReport
+from ..reconciling import KeptReconciliation
 from ..tax import approvals
 from .operator_digest import OperatorDigest
 from .operator_identity import OperatorIdentity
 from .operator_promotions import OperatorPromotions, OperatorVouchers
+from .operator_refunds import OperatorDisputes, OperatorRefunds
 from .operator_reports import OperatorAudit, OperatorReports
 from .operator_tax import OperatorTax
 
@@ -40,13 +42,15 @@ class OperatorDoor:
 
     Attributes:
         audit: Who did what.
+        disputes: Payments that their customers dispute at their bank.
         customers: Customers and what an operator changes on their wallets.
         digest: A mail of each day's figures.
         gateways: How the gateways are, and who may pay there.
         identity: When customers have to be verified, and who is.
         promotions: Promotions and what they gave.
+        refunds: Refunds that customers ask for.
         reports: Figures.
-        settings: Thresholds, the burn order and the limits of top-ups.
+        settings: Thresholds, the burn order, the limits of top-ups and the accounts of the journal.
         tax: Tax rules, tax ids and what may have to be corrected.
         topups: Top-ups that need a look.
         vouchers: Codes that are credit.
@@ -66,10 +70,12 @@ class OperatorDoor:
         self._own = None if customer_id is None else check_key(customer_id, field="customer_id")
         self.audit = OperatorAudit(self)
         self.customers = OperatorCustomers(self)
+        self.disputes = OperatorDisputes(self)
         self.digest = OperatorDigest(self)
         self.gateways = OperatorGateways(self)
         self.identity = OperatorIdentity(self)
         self.promotions = OperatorPromotions(self)
+        self.refunds = OperatorRefunds(self)
         self.reports = OperatorReports(self)
         self.settings = OperatorSettings(self)
         self.tax = OperatorTax(self)
@@ -105,13 +111,26 @@ class OperatorDoor:
         *,
         on_progress: Callable[[str, int], object] | None = None,
     ) -> ReconciliationReport:
-        """Compare a gateway's payments and refunds with ours; see `prepaid.reconciliation.reconcile`.
+        """Compare a gateway's payments and refunds with ours, and keep what was found.
+
+        See `prepaid.reconciliation.reconcile`.
 
         Raises:
             NotAllowed: Without ``gateways.read``.
         """
         context = self.allow(permissions.GATEWAYS_READ)
-        return reconciliation.reconcile(context, gateway, since, until, on_progress=on_progress)
+        return reconciling.reconcile_and_keep(context, gateway, since, until, actor=self.actor, on_progress=on_progress)
+
+    def reconciliations(
+        self, *, gateway: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[KeptReconciliation]:
+        """List comparisons that were made, newest first; see `prepaid.reconciling.list_of`.
+
+        Raises:
+            NotAllowed: Without ``gateways.read``.
+        """
+        context = self.allow(permissions.GATEWAYS_READ)
+        return reconciling.list_of(context, gateway=gateway, cursor=cursor, limit=limit)
 
     def plugins(self) -> tuple[PluginInfo, ...]:
         """List the loaded plugins.
@@ -352,6 +371,45 @@ class OperatorSettings:
         )
         settings_store.set_topup_limits(context, limits, actor=self._door.actor, reason=reason)
 
+    def approvals(self, *, two_person_above: Money | Sequence[Money] | None, reason: str = "") -> None:
+        """Set above which amounts two operators approve a refund; see `prepaid.settings_store.set_approvals`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_approvals(context, two_person_above, actor=self._door.actor, reason=reason)
+
+    def refunds(
+        self,
+        *,
+        topups_within: timedelta | None = None,
+        charges_within: timedelta | None = None,
+        reason: str = "",
+    ) -> None:
+        """Set until when customers may ask for a refund; see `prepaid.settings_store.set_refund_policy`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_refund_policy(
+            context,
+            topups_within=topups_within,
+            charges_within=charges_within,
+            actor=self._door.actor,
+            reason=reason,
+        )
+
+    def disputes(self, *, freeze: bool, reason: str = "") -> None:
+        """Say whether a customer who disputes is frozen; see `prepaid.settings_store.set_dispute_policy`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_dispute_policy(context, freeze=freeze, actor=self._door.actor, reason=reason)
+
     def burn_order(self, order: BurnOrder, *, reason: str = "") -> None:
         """Set the burn priorities of new credit by its kind.
 
@@ -361,6 +419,15 @@ class OperatorSettings:
         """
         context = self._door.allow(permissions.SETTINGS_WRITE)
         settings_store.set_burn_order(context, order, actor=self._door.actor, reason=reason)
+
+    def account_map(self, names: Mapping[str, str], *, reason: str = "") -> None:
+        """Name the accounts of the exported journal, all anew; see `prepaid.settings_store.set_account_map`.
+
+        Raises:
+            NotAllowed: Without ``settings.write``.
+        """
+        context = self._door.allow(permissions.SETTINGS_WRITE)
+        settings_store.set_account_map(context, names, actor=self._door.actor, reason=reason)
 
 
 class OperatorTopups:

@@ -267,6 +267,15 @@ class SimulatedProvider:
         """
         return self._change("dispute", dispute_id, "lost", "dispute.closed", sources=("open",))
 
+    def appeal(self, dispute_id: str) -> tuple[str, ...]:
+        """Open a lost dispute again: the money stays away until it is won.
+
+        Raises:
+            NotFound: There is no such dispute.
+            WrongState: It was not lost.
+        """
+        return self._change("dispute", dispute_id, "open", "dispute.opened", sources=("lost",))
+
     # The provider.
 
     def refund_at_provider(self, checkout_id: str, amount: Money | None = None) -> str:

@@ -24,6 +24,8 @@ def numbers(tx: Tx, scope: Scope) -> Iterator[Finding]:
         yield from unless_equal("L7", ("currency", row.code), expected, found)
 
 
+_CLAWED: Final = (("wallet", "promotion"), ("promotion", "wallet"))
+
 _POSTED: Final = (
     ("topup", "topup", "clearing", "wallet"),
     ("topup", "topup", "promotion", "wallet"),
@@ -36,6 +38,28 @@ _POSTED: Final = (
     ("suspense-refund", "refund", "refunds_in_transit", "clearing"),
     ("suspense-refund", "refund", "clearing", "refunds_in_transit"),
     ("suspense-refund", "refund", "refunds_in_transit", "suspense"),
+    ("refund", "refund", "wallet", "refunds_in_transit"),
+    ("refund", "refund", "refunds_in_transit", "clearing"),
+    ("refund", "refund", "refunds_in_transit", "promotion"),
+    ("refund", "refund", "promotion", "refunds_in_transit"),
+    ("refund", "refund", "tax_payable", "clearing"),
+    ("refund", "refund", "disputes", "clearing"),
+    ("refund-reversal", "refund", "clearing", "refunds_in_transit"),
+    ("refund-reversal", "refund", "promotion", "refunds_in_transit"),
+    ("refund-reversal", "refund", "refunds_in_transit", "promotion"),
+    ("refund-reversal", "refund", "clearing", "tax_payable"),
+    ("refund-reversal", "refund", "clearing", "disputes"),
+    ("refund-reversal", "refund", "refunds_in_transit", "wallet"),
+    *(("clawback", cause, *pair) for cause in ("refund", "dispute") for pair in _CLAWED),
+    ("dispute", "dispute", "disputes", "clearing"),
+    *(("dispute", "dispute", "wallet", target) for target in ("disputes", "promotion")),
+    *(("dispute", "dispute", source, "disputes") for source in ("tax_payable", "promotion")),
+    ("dispute-reversal", "dispute", "clearing", "disputes"),
+    *(("dispute-reversal", "dispute", source, "wallet") for source in ("disputes", "promotion")),
+    *(("dispute-reversal", "dispute", "disputes", target) for target in ("tax_payable", "promotion")),
+    ("fee", "payment", "fees", "clearing"),
+    ("fee", "dispute", "fees", "clearing"),
+    ("fee", "dispute", "clearing", "fees"),
     ("bonus", "topup", "promotion", "wallet"),
     ("bonus", "operator", "promotion", "wallet"),
     ("goodwill", "operator", "goodwill", "wallet"),

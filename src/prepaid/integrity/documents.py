@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from ..core.hashing import sha256
 from ..store import Tx
@@ -31,6 +31,11 @@ def documents(tx: Tx, scope: Scope) -> Iterator[Finding]:
             yield from unless_equal("B5", ("series", row.kind, row.year), (number, day), (row.last, row.last_on))
     for series in last:
         yield contradiction("B5", ("series", *series), "a counter", "none")
+    if scope.is_whole:
+        for row in stored.uncredited(tx):
+            yield contradiction("B5", ("refund", row.id), "a credit note", "none")
+        for row in stored.unbilled_again(tx):
+            yield contradiction("B5", ("refund", row.id), "an invoice over what did not go back", "none")
     yield from _files(tx, scope)
 
 
@@ -50,7 +55,7 @@ def _invoice(keys: tuple[str, str], row: Any) -> Iterator[Finding]:
         yield contradiction("B5", keys, "the hash it was issued with", "another")
         return
     frozen = record_of(row.snapshot)
-    names = ("id", "kind", "number", "customer", "topup_id", "currency", "issued_on", "issued_at")
+    names = ("id", "kind", "number", "customer", "topup_id", "cause_id", "currency", "issued_on", "issued_at")
     yield from unless_equal("B5", keys, tuple(map(frozen.get, names)), attrgetter(*names)(row))
     if not row.number.endswith(f"{row.year % 100:02d}-{row.sequence:06d}"):
         yield contradiction("B5", keys, "a number of its place in its series", (row.year, row.sequence))
@@ -59,14 +64,48 @@ def _invoice(keys: tuple[str, str], row: Any) -> Iterator[Finding]:
     yield from unless_equal("B5", keys, figures, (row.net, row.tax, row.total, row.currency))
     sums = tuple(units_of(frozen.get(name), row.currency) for name in ("net", "total"))
     yield from unless_equal("B5", keys, sums, (row.net, row.total))
-    topup = tuple(
-        getattr(row, f"topup_{name}") for name in ("customer", "currency", "net", "tax", "total", "invoice_id")
-    )
-    yield from unless_equal("B5", keys, topup, (row.customer, row.currency, row.net, row.tax, row.total, row.id))
-    if frozen.get("tax") != record_of(row.topup_decision or ""):
-        yield contradiction("B5", keys, "the tax decision of its top-up", "another")
+    if row.kind == "invoice" and row.cause_id == row.topup_id:
+        yield from _of_topup(keys, row, frozen)
+    else:
+        yield from _of_change(keys, row, frozen)
     payment = frozen.get("payment")
     if not isinstance(payment, list) or payment[-1:] != [
         row.payment_id or ""
     ]:  # nothing is paid where a discount takes all
         yield contradiction("B5", keys, f"paid by {payment}", f"paid by {row.payment_id}")
+
+
+def _of_topup(keys: tuple[str, str], row: Any, frozen: dict[str, Any]) -> Iterator[Finding]:
+    """Prove the invoice of a top-up by its figures and its tax decision."""
+    names = ("customer", "currency", "net", "tax", "total", "invoice_id")
+    topup = tuple(getattr(row, f"topup_{name}") for name in names)
+    yield from unless_equal("B5", keys, topup, (row.customer, row.currency, row.net, row.tax, row.total, row.id))
+    if frozen.get("tax") != record_of(row.topup_decision or "") or frozen.get("corrects") is not None:
+        yield contradiction("B5", keys, "the tax decision of its top-up, and nothing corrected", "another")
+
+
+_FIGURES: Final = ("net", "total", "gross", "lines")
+
+
+def _of_change(keys: tuple[str, str], row: Any, frozen: dict[str, Any]) -> Iterator[Finding]:
+    """Prove a document about a part of a top-up by the refund or dispute that took it, or brought it back."""
+    whose = (row.topup_customer, row.topup_currency)
+    yield from unless_equal("B5", keys, whose, (row.customer, row.currency))
+    kept = frozen.get("tax")
+    tax, sold = kept if isinstance(kept, dict) else {}, record_of(row.topup_decision or "")
+    words = [{name: value for name, value in each.items() if name not in _FIGURES} for each in (sold, tax)]
+    if words[0] != words[1] or len(tax.get("lines", ())) != len(sold.get("lines", ())):
+        yield contradiction("B5", keys, "the tax decision of its top-up, over a part", "another")
+    corrects = row.sale_number if row.kind == "credit-note" else row.note_number
+    yield from unless_equal("B5", keys, f"corrects {corrects}", f"corrects {frozen.get('corrects')}")
+    figures = (row.net, row.tax)
+    if row.kind == "invoice":
+        yield from unless_equal("B5", keys, (row.note_net, row.note_tax), figures)
+    elif row.refund_is_of_credit:
+        yield from unless_equal("B5", keys, (row.refund_net, row.refund_tax), figures)
+        if row.refund_settled_at is None:
+            yield contradiction("B5", keys, "a refund that was settled", "one that was not")
+    elif row.dispute_booked is None or row.turn >= row.dispute_turn:
+        yield contradiction("B5", keys, "a refund or dispute that it is about", "none")
+    elif row.dispute_booked == "lost" and row.turn == row.dispute_lost_turn:
+        yield from unless_equal("B5", keys, (row.dispute_net, row.dispute_tax), figures)

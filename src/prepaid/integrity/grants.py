@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..core import keys as formulas
 from ..store import Tx
 from ..store.proofs import grants as stored
+from ..store.proofs.grants import RETURNS
 from ..store.proofs.reading import joined_halves
 from ..store.proofs.scope import Scope
 from ..wallets.posting import NOTICE_BEFORE
@@ -20,9 +21,9 @@ _GRANTED: Final = (
     ("external", "external"),
     ("migration", "migrated"),
     ("voucher", "promotional"),
-    *(("reversal", kind) for kind in ("paid", "promotional", "goodwill", "external", "migrated")),
+    *((back, kind) for back in RETURNS for kind in ("paid", "promotional", "goodwill", "external", "migrated")),
 )
-"""Kind of a transfer that gives credit, and of the grant it opens."""
+"""Kind of a transfer that gives credit, and of the grant it opens or gives it back to."""
 
 _KINDS: Final = {"goodwill": "goodwill", "promotional": "bonus", "external": "external", "migrated": "migration"}
 """Kind of a grant that an operator gives, and of the transaction that opens it."""
@@ -53,7 +54,7 @@ def grants(tx: Tx, scope: Scope) -> Iterator[Finding]:
 
 def _grant(row: Any) -> Iterator[Finding]:
     keys = ("grant", row.id)
-    put, took, opened = (joined_halves(row, name) for name in ("put", "took", "opened"))
+    put, took, opened, gone = (joined_halves(row, name) for name in ("put", "took", "opened", "gone"))
     if row.wallet_kind != "wallet":
         yield contradiction("L3", keys, "a grant of a wallet", f"a grant of a {row.wallet_kind}")
     if row.open == WAITING:
@@ -62,6 +63,7 @@ def _grant(row: Any) -> Iterator[Finding]:
     left = put - row.debt_paid - took
     expected, found = (left, int(left != 0)), (row.remaining, row.open)
     yield from unless_equal("L3", keys, f"remaining, open {expected}", f"remaining, open {found}")
+    yield from unless_equal("L3", keys, f"{gone} expired or voided", f"{row.gone} expired or voided")
     # One that was taken back before it began was never posted.
     was_voided = not row.open and not put and not took and "transaction_id" in record_of(row.posting or "")
     if opened != row.size and not was_voided:

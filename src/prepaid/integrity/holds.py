@@ -21,7 +21,7 @@ def holds(tx: Tx, scope: Scope) -> Iterator[Finding]:
         reserved = f"held {joined_halves(row, 'reserved')} by open holds"
         yield from unless_equal("L4", ("account", row.id), reserved, f"held {row.held} by open holds")
     for row in stored.hold_rows(tx, scope):
-        yield from _hold(row)
+        yield from _hold(tx.book_id, row)
     for row in stored.captures_without_hold(tx, scope):
         yield contradiction("L4", ("transfer", row.id), f"the hold {row.cause_id}, captured by it", "none")
     for row in stored.due_too_late(tx, scope):
@@ -29,10 +29,19 @@ def holds(tx: Tx, scope: Scope) -> Iterator[Finding]:
         yield contradiction("L4", ("account", row.id), f"due by {due}", f"due at {row.due_at}")
 
 
-def _hold(row: Any) -> Iterator[Finding]:
+def _of_dispute(book: int, row: Any, keys: tuple[str, str]) -> Iterator[Finding]:
+    """Prove that a hold of a dispute has a key of it."""
+    known = {formulas.disputed(book, "hold", row.dispute_id, turn) for turn in range(row.dispute_turn or 0)}
+    if (row.key_hash, row.fingerprint) not in known:
+        yield contradiction("L5", keys, f"a key of {row.dispute_id}", "another")
+
+
+def _hold(book: int, row: Any) -> Iterator[Finding]:
     keys, label = ("hold", row.id), record_of(row.label)
     amount = written(row.amount, row.currency or "")
-    if formulas.held(amount, str(label.get("resource")), str(label.get("kind"))) != row.fingerprint:
+    if row.dispute_id is not None:
+        yield from _of_dispute(book, row, keys)
+    elif formulas.held(amount, str(label.get("resource")), str(label.get("kind"))) != row.fingerprint:
         yield contradiction("L5", keys, f"the fingerprint of {amount} for {label.get('resource')}", "another")
     if row.kind != "wallet" or not 0 <= row.captured <= row.amount or row.amount <= 0 or not _is_timed(row):
         expected = "an amount above zero on a wallet, captured within it, with dates as its state has them"

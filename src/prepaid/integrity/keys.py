@@ -79,6 +79,8 @@ def _text(at: int | None) -> str:
 
 def _has_actor(book: int, head: Any) -> bool:
     actor = head.actor
+    if head.cause_type == "reversal" and head.cause_id.startswith("refund-request/"):
+        return bool(actor)  # the operator who approved it; proved with the request
     return bool(actor and actor == _ACTORS.get(head.cause_type, "system" if head.kind == "expiry" else actor))
 
 

@@ -16,6 +16,7 @@ from ..store.proofs.scope import Scope, place_of, read_place
 from .audits import audits
 from .chains import chains, numbers, transfers
 from .digests import digests
+from .disputes import disputes
 from .documents import documents
 from .findings import Finding, IntegrityReport
 from .grants import grants
@@ -26,7 +27,9 @@ from .levels import levels
 from .meters import meters
 from .promotions import promotions
 from .refunds import refunds
+from .requests import requests
 from .reversals import reversals
+from .rollups import rollups
 from .taxes import taxes
 from .topups import topups
 from .vouchers import vouchers
@@ -106,10 +109,13 @@ PROOFS: Final[dict[str, Proof]] = {
     "top-ups": topups,
     "promotions": promotions,
     "refunds": refunds,
+    "refund requests": requests,
+    "disputes": disputes,
     "vouchers": vouchers,
     "documents": documents,
     "taxes": taxes,
     "identity": identities,
     "digests": digests,
     "acts": audits,
+    "rollups": rollups,
 }

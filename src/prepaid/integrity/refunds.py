@@ -29,6 +29,7 @@ def refunds(tx: Tx, scope: Scope) -> Iterator[Finding]:
     if scope.is_whole:
         yield from _facts(tx)
         yield from _counts(tx)
+        yield from _returned(tx)
 
 
 def _facts(tx: Tx) -> Iterator[Finding]:
@@ -56,6 +57,21 @@ def _counts(tx: Tx) -> Iterator[Finding]:
         yield contradiction("L4", ("topup", row.id), "reserved exactly while it is open", row.state)
 
 
+def _returned(tx: Tx) -> Iterator[Finding]:
+    """Prove that of no top-up more went back than was bought, and all of its money with all of its credit."""
+    for row in stored.returned(tx):
+        keys = ("topup", row.topup_id)
+        names = ("credit", "net", "tax")
+        bought = tuple(getattr(row, f"topup_{name}") for name in names)
+        back = tuple(int(getattr(row, name)) for name in names)
+        if row.topup_state != "credited" or any(part > whole for part, whole in zip(back, bought, strict=True)):
+            yield contradiction("B2", keys, f"at most {bought} back, of a credited top-up", (row.topup_state, back))
+        elif back[0] == bought[0] and back != bought:
+            yield contradiction("B2", keys, f"{bought} back with all of the credit", back)
+        if row.topup_bonus is None or int(row.clawback) > row.topup_bonus:
+            yield contradiction("B2", keys, f"at most {row.topup_bonus} of the bonus taken back", int(row.clawback))
+
+
 def _posted(book: int, refund_id: str, rows: list[Any]) -> Iterator[Finding]:
     refund, *transfers = rows
     keys = ("refund", refund_id)
@@ -63,20 +79,25 @@ def _posted(book: int, refund_id: str, rows: list[Any]) -> Iterator[Finding]:
         yield contradiction("L8", ("transfer", refund.transfer_id), f"the refund {refund_id}", "none")
         return
     yield from _state(refund, keys)
-    due = _due(book, refund_id, refund) if refund.origin == "review" else []
-    found = sorted(
-        (
-            (row.debit_kind, row.debit_owner),
-            (row.credit_kind, row.credit_owner),
-            row.moved,
-            row.posted_currency,
-            row.posted_actor,
-            row.key_hash,
-            row.fingerprint,
-        )
-        for row in transfers
-    )
-    yield from unless_equal("L8", keys, due, found)
+    if refund.is_of_credit:
+        due = _of_credit(book, refund_id, refund)
+    else:
+        due = _due(book, refund_id, refund) if refund.origin == "review" else {}
+    yield from unless_equal("L8", keys, due, _sums(transfers))
+
+
+Posting = tuple[Any, ...]
+"""Kind, accounts, currency, actor, key and fingerprint of what a refund posts at a step."""
+
+
+def _sums(transfers: list[Any]) -> dict[Posting, int]:
+    """Sum what was posted: the credit of one step may come from several grants."""
+    sums: dict[Posting, int] = {}
+    for row in transfers:
+        accounts = ((row.debit_kind, row.debit_owner), (row.credit_kind, row.credit_owner))
+        posting = (row.kind, *accounts, row.posted_currency, row.posted_actor, row.key_hash, row.fingerprint)
+        sums[posting] = sums.get(posting, 0) + row.moved
+    return sums
 
 
 def _state(refund: Any, keys: tuple[str, str]) -> Iterator[Finding]:
@@ -91,7 +112,7 @@ def _state(refund: Any, keys: tuple[str, str]) -> Iterator[Finding]:
         yield contradiction("B7", keys, "the gateway's id of a refund that succeeded", "none")
 
 
-def _due(book: int, refund_id: str, refund: Any) -> list[tuple[Any, ...]]:
+def _due(book: int, refund_id: str, refund: Any) -> dict[Posting, int]:
     """Give what a refund out of suspense posted on its way to its state."""
     clearing, gateway = ("clearing", refund.gateway), f"gateway:{refund.gateway}"
     ways = [("intended", _SUSPENSE, _TRANSIT, refund.actor)]
@@ -100,7 +121,43 @@ def _due(book: int, refund_id: str, refund: Any) -> list[tuple[Any, ...]]:
     if refund.state in LOST_REFUNDS:
         returned = [("returned", clearing, _TRANSIT, gateway)] if refund.settled_at is not None else []
         ways += [*returned, ("lost", _TRANSIT, _SUSPENSE, gateway)]
-    return sorted(
-        (debit, credit, refund.amount, refund.currency, actor, *formulas.refunded(book, step, refund_id))
+    kind, currency = "suspense-refund", refund.currency
+    return {
+        (kind, debit, credit, currency, actor, *formulas.refunded(book, step, refund_id)): refund.amount
         for step, debit, credit, actor in ways
-    )
+    }
+
+
+def _of_credit(book: int, refund_id: str, refund: Any) -> dict[Posting, int]:
+    """Give what a refund of credit posted on its way to its state."""
+    wallet, promotion, tax = ("wallet", refund.customer), ("promotion", ""), ("tax_payable", "")
+    source = ("clearing", "outside" if refund.origin == "outside" else refund.gateway)
+    settler = refund.actor if refund.origin == "outside" else f"gateway:{refund.gateway}"
+    over = refund.credit - refund.net
+    settled = [
+        (_TRANSIT, source, refund.net),
+        (_TRANSIT, promotion, over),
+        (tax, source, refund.tax),
+        (("disputes", refund.gateway), source, refund.amount - refund.net - refund.tax),
+    ]
+    taken = [("refund", "intended", wallet, _TRANSIT, refund.credit)]
+    taken.append(("clawback", "clawback", wallet, promotion, refund.clawback))
+    steps = [(*line, refund.actor) for line in taken]
+    if refund.settled_at is not None:
+        steps += [("refund", "settled", *line, settler) for line in settled]
+    if refund.state in LOST_REFUNDS:
+        if refund.settled_at is not None:
+            steps += [("refund-reversal", "returned", *_turned(line), settler) for line in settled]
+        steps.append(("refund-reversal", "lost", _TRANSIT, wallet, refund.credit, settler))
+        steps.append(("clawback", "unclawed", promotion, wallet, refund.clawback, settler))
+    due: dict[Posting, int] = {}
+    for kind, step, debit, credit, amount, actor in steps:
+        ends = (debit, credit) if amount > 0 else (credit, debit)
+        if amount:
+            due[kind, *ends, refund.currency, actor, *formulas.refunded(book, step, refund_id)] = abs(amount)
+    return due
+
+
+def _turned(line: tuple[Any, Any, int]) -> tuple[Any, Any, int]:
+    debit, credit, amount = line
+    return credit, debit, amount

@@ -29,7 +29,8 @@ def _document(rows: list[Any]) -> Iterator[Finding]:
     keys = ("tax", first.number)
     yield from unless_equal("B5", keys, _expected(tax, first), [_entry(row) for row in rows])
     watched = (first.correction_kind, first.correction_number)
-    yield from unless_equal("B9", ("correction", first.number), _watched(tax), watched)
+    is_sale = (first.kind, first.cause_id) == ("invoice", first.topup_id)
+    yield from unless_equal("B9", ("correction", first.number), _watched(tax) if is_sale else (None, None), watched)
 
 
 def _entry(row: Any) -> tuple[object, ...]:
@@ -50,12 +51,18 @@ def _expected(tax: dict[str, Any], row: Any) -> list[tuple[object, ...]]:
             line.get("name"),
             line.get("percent"),
             row.currency,
-            units_of(line.get("base"), row.currency),
-            units_of(line.get("amount"), row.currency),
+            _signed(line.get("base"), row),
+            _signed(line.get("amount"), row),
             row.issued_on,
         )
         for place, line in enumerate(found or [bare])
     ]
+
+
+def _signed(minor: object, row: Any) -> int | None:
+    """Give an amount as the row has it: what a credit note takes back is negative."""
+    units = units_of(minor, row.currency)
+    return -units if units is not None and row.kind == "credit-note" else units
 
 
 def _key(tax: dict[str, Any]) -> str | None:

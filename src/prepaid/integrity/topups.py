@@ -30,8 +30,23 @@ def topups(tx: Tx, scope: Scope) -> Iterator[Finding]:
         yield contradiction("B6", ("topup", row.id), "a state that steps lead to", row.state)
     for row in stored.untold_topups(tx, scope):
         yield contradiction("B9", ("topup", row.id), f"the event {row.key}", "none")
+    for row in stored.stray_fees(tx, scope):
+        yield contradiction("L8", ("transfer", row.id), f"the payment of {row.cause_id}", "none")
+    if scope.is_whole:
+        for row in stored.fees(tx):
+            yield from _fee(tx.book_id, row)
     for topup_id in orphans(tx, "payment", "topup_id"):
         yield contradiction("B1", ("payment", topup_id), "a top-up", "none")
+
+
+def _fee(book: int, row: Any) -> Iterator[Finding]:
+    """Prove what a gateway kept of a payment by the transfer that posted it."""
+    identity = formulas.fee(book, row.topup_id)
+    due = ("fee", row.fee, row.fee_currency, row.gateway, f"gateway:{row.gateway}", *identity)
+    names = ("kind", "amount", "currency")
+    found = tuple(getattr(row, f"posted_{name}") for name in names)
+    posted = (*found, row.credit_owner, row.posted_actor, row.posted_key_hash, row.posted_fingerprint)
+    yield from unless_equal("L8", ("payment", row.topup_id), due, posted)
 
 
 def _order(row: Any) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The mail that brings an invoice to its buyer, as text and as simple HTML.
+"""The mail that brings a document to its buyer, as text and as simple HTML.
 
 Names of customers and sellers go into templates as values only: the text is
 plain, the HTML escapes all of them, and neither is ever read as a template.
@@ -47,23 +47,25 @@ def _mail_words(invoice: Invoice) -> dict[str, Any]:
     """Give everything the templates say, in words of the invoice's language."""
     language = language_of(invoice.locale)
     words, seller = language.words, one_line(invoice.seller.name)
+    kind = words.kinds[invoice.kind]
     number, (gateway, payment) = one_line(invoice.number), invoice.payment
-    paid = words.paid_by.format(gateway=gateway, payment=payment) if payment else words.unpaid
+    paid = kind.paid_by.format(gateway=gateway, payment=payment) if payment else words.unpaid
     test = invoice.mode == "test"
-    subject = words.subject.format(number=number, seller=seller)
+    subject = kind.subject.format(number=number, seller=seller)
     return {
-        "words": words,
+        "words": kind,
         "language": language.code,
         "test": test,
         "subject": (f"{words.test_subject} {subject}" if test else subject)[:LONGEST_SUBJECT],
         "number": number,
         "seller": seller,
         "facts": (
-            (words.invoice, number),
-            (words.issued_on, language.day(invoice.issued_on)),
+            (kind.title, number),
+            *(((words.corrects, invoice.corrects),) if invoice.corrects else ()),
+            (kind.issued_on, language.day(invoice.issued_on)),
             (words.billed_to, one_line(invoice.buyer.name)),
             (words.total, language.money(invoice.total)),
-            (words.payment, one_line(paid)),
+            (kind.payment, one_line(paid)),
         ),
         "questions": words.questions.format(email=invoice.seller.email) if invoice.seller.email else "",
     }

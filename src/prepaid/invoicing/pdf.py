@@ -282,7 +282,8 @@ class _Drawing:
         self.language = language_of(invoice.locale)
         self.words = self.language.words
         self.sheet = _Sheet()
-        self.title = f"{self.words.invoice} {_plain(invoice.number)}"
+        self.kind = self.words.kinds[invoice.kind]
+        self.title = f"{self.kind.title} {_plain(invoice.number)}"
 
     def draw(self) -> None:
         """Draw all pages."""
@@ -357,7 +358,7 @@ class _Drawing:
         self.sheet.new_page()
         if self.invoice.mode == "test":
             self.sheet.box(8, 8, _WARNING_TINT)
-            self.sheet.text(self.words.test_mark, _MARK, x=_LEFT, y=8, width=_WIDTH, align="C")
+            self.sheet.text(self.kind.test_mark, _MARK, x=_LEFT, y=8, width=_WIDTH, align="C")
 
     def _seller(self) -> float:
         party = self.invoice.seller
@@ -367,7 +368,7 @@ class _Drawing:
 
     def _heading(self) -> float:
         """Draw the title with the number."""
-        self.sheet.text(self.words.invoice, _TITLE, x=_SIDE_X, y=_TOP, width=_SIDE_WIDTH, align="R")
+        self.sheet.text(self.kind.title, _TITLE, x=_SIDE_X, y=_TOP, width=_SIDE_WIDTH, align="R")
         y = _TOP + _TITLE.leading + 1
         self.sheet.figure(_plain(self.invoice.number), _NUMBER, x=_SIDE_X, y=y, width=_SIDE_WIDTH)
         return y + _NUMBER.leading
@@ -388,15 +389,15 @@ class _Drawing:
 
     def _facts(self, y: float) -> float:
         """Draw date, payment and what the document corrects."""
-        invoice, words = self.invoice, self.words
+        invoice, words, kind = self.invoice, self.words, self.kind
         gateway, payment = invoice.payment
-        paid = words.paid_by.format(gateway=gateway, payment=payment) if payment else words.unpaid
+        paid = kind.paid_by.format(gateway=gateway, payment=payment) if payment else words.unpaid
         facts = [
-            (words.issued_on, self._figure(lambda language: language.day(invoice.issued_on))),
-            (words.payment, paid),
+            (kind.issued_on, self._figure(lambda language: language.day(invoice.issued_on))),
+            (kind.payment, paid),
         ]
         if invoice.corrects:
-            facts.append((words.invoice, words.corrects.format(number=invoice.corrects)))
+            facts.append((words.corrects, invoice.corrects))
         for label, value in facts:
             self.sheet.text(label, _LABEL, x=_SIDE_X, y=y, width=_SIDE_WIDTH)
             lines = self.sheet.lines(value, _BODY, _SIDE_WIDTH, most=5)

@@ -10,19 +10,47 @@ no reason to send no invoice; it becomes the nearest known one, in the end Engli
 >>> language_of("xx_YY").locale
 'en'
 
-Sources: Unicode CLDR, through Babel (formats); UTS 35 part 3, ``currencySpacing``.
+Sources: Unicode CLDR, through Babel (formats); UTS 35 part 3, ``currencySpacing``;
+UStG § 14 Abs. 2 (what *Gutschrift* means).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Final
 
 from attrs import frozen
 
+from ..core.documents import DocumentKind
 from ..core.money import Money
 from ..lettering import written
+
+
+@frozen(kw_only=True)
+class KindWords:
+    """What a document of one kind says, in one language.
+
+    Attributes:
+        title: Title.
+        issued_on: Heading of the date.
+        payment: What its payment is to it: how it was paid, or where the money goes back to.
+        paid_by: ``{gateway}`` and ``{payment}``.
+        subject: Subject of the mail; ``{number}`` and ``{seller}``.
+        greeting: What the mail begins with.
+        attached: What the mail says about the file.
+        test_mark: What a document of test mode says about itself.
+    """
+
+    title: str
+    issued_on: str
+    payment: str
+    paid_by: str
+    subject: str
+    greeting: str
+    attached: str
+    test_mark: str
 
 
 @frozen(kw_only=True)
@@ -30,13 +58,10 @@ class Words:
     """Everything a document or its mail says, in one language.
 
     Attributes:
-        invoice: Title.
-        issued_on: Heading of the date.
+        kinds: What only documents of one kind say, by the kind.
         billed_to: Heading of the buyer.
-        payment: Heading of the payment.
-        paid_by: How it was paid; ``{gateway}`` and ``{payment}``.
         unpaid: What stands there when nothing had to be paid.
-        corrects: ``{number}`` of the document corrected.
+        corrects: Heading of the number of the document corrected.
         description: Heading of what was sold.
         quantity: Heading of how many.
         net: Heading of amounts without tax.
@@ -44,19 +69,12 @@ class Words:
         total: Heading of the sum with tax.
         tax_id: Heading of a tax identification number.
         page: ``{page}`` of ``{pages}``.
-        test_mark: What a document of test mode says about itself.
-        subject: Subject of the mail; ``{number}`` and ``{seller}``.
         test_subject: Put before the subject in test mode.
-        thanks: What the mail begins with.
-        attached: What the mail says about the file.
         questions: Where to write to; ``{email}``.
     """
 
-    invoice: str
-    issued_on: str
+    kinds: Mapping[DocumentKind, KindWords]
     billed_to: str
-    payment: str
-    paid_by: str
     unpaid: str
     corrects: str
     description: str
@@ -66,23 +84,37 @@ class Words:
     total: str
     tax_id: str
     page: str
-    test_mark: str
-    subject: str
     test_subject: str
-    thanks: str
-    attached: str
     questions: str
 
 
 WORDS: Final[dict[str, Words]] = {
     "en": Words(
-        invoice="Invoice",
-        issued_on="Invoice date",
+        kinds={
+            "invoice": KindWords(
+                title="Invoice",
+                issued_on="Invoice date",
+                payment="Payment",
+                paid_by="Paid by {gateway}, payment {payment}",
+                subject="Invoice {number} from {seller}",
+                greeting="Thank you for topping up your account.",
+                attached="Your invoice is attached as a PDF file.",
+                test_mark="TEST – not a valid invoice",
+            ),
+            "credit-note": KindWords(
+                title="Credit note",
+                issued_on="Date of issue",
+                payment="Original payment",
+                paid_by="{gateway}, payment {payment}",
+                subject="Credit note {number} from {seller}",
+                greeting="A part of a top-up was returned.",
+                attached="The credit note is attached as a PDF file.",
+                test_mark="TEST – not a valid credit note",
+            ),
+        },
         billed_to="Billed to",
-        payment="Payment",
-        paid_by="Paid by {gateway}, payment {payment}",
         unpaid="Nothing to pay",
-        corrects="Corrects {number}",
+        corrects="Corrects",
         description="Description",
         quantity="Quantity",
         net="Net",
@@ -90,21 +122,36 @@ WORDS: Final[dict[str, Words]] = {
         total="Total",
         tax_id="Tax ID",
         page="Page {page} of {pages}",
-        test_mark="TEST – not a valid invoice",
-        subject="Invoice {number} from {seller}",
         test_subject="[TEST]",
-        thanks="Thank you for topping up your account.",
-        attached="Your invoice is attached as a PDF file.",
         questions="Questions? Write to {email}.",
     ),
     "de": Words(
-        invoice="Rechnung",
-        issued_on="Rechnungsdatum",
+        kinds={
+            "invoice": KindWords(
+                title="Rechnung",
+                issued_on="Rechnungsdatum",
+                payment="Zahlung",
+                paid_by="Bezahlt mit {gateway}, Zahlung {payment}",
+                subject="Rechnung {number} von {seller}",
+                greeting="Vielen Dank, dass Sie Ihr Guthaben aufgeladen haben.",
+                attached="Ihre Rechnung finden Sie als PDF-Datei im Anhang.",
+                test_mark="TEST – keine gültige Rechnung",
+            ),
+            # Not "Gutschrift": in German tax law that is an invoice which the buyer writes.
+            "credit-note": KindWords(
+                title="Rechnungskorrektur",
+                issued_on="Ausstellungsdatum",
+                payment="Ursprüngliche Zahlung",
+                paid_by="{gateway}, Zahlung {payment}",
+                subject="Rechnungskorrektur {number} von {seller}",
+                greeting="Ein Teil einer Aufladung wurde zurückgegeben.",
+                attached="Die Rechnungskorrektur finden Sie als PDF-Datei im Anhang.",
+                test_mark="TEST – keine gültige Rechnungskorrektur",
+            ),
+        },
         billed_to="Rechnung an",
-        payment="Zahlung",
-        paid_by="Bezahlt mit {gateway}, Zahlung {payment}",
         unpaid="Nichts zu zahlen",
-        corrects="Berichtigt {number}",
+        corrects="Berichtigt",
         description="Beschreibung",
         quantity="Menge",
         net="Netto",
@@ -112,11 +159,7 @@ WORDS: Final[dict[str, Words]] = {
         total="Gesamtbetrag",
         tax_id="USt-IdNr./Steuernr.",
         page="Seite {page} von {pages}",
-        test_mark="TEST – keine gültige Rechnung",
-        subject="Rechnung {number} von {seller}",
         test_subject="[TEST]",
-        thanks="Vielen Dank, dass Sie Ihr Guthaben aufgeladen haben.",
-        attached="Ihre Rechnung finden Sie als PDF-Datei im Anhang.",
         questions="Fragen? Schreiben Sie an {email}.",
     ),
 }

@@ -96,6 +96,8 @@ WORDS: Final[dict[str, DigestWords]] = {
         },
         works={
             "reviews": "Top-ups to look at",
+            "refund_requests": "Refunds asked for",
+            "open_disputes": "Open disputes",
             "unknown_refunds": "Refunds of unknown outcome",
             "parked_events": "Webhooks handled in vain",
             "parked_effects": "Mail and events not delivered",
@@ -134,6 +136,8 @@ WORDS: Final[dict[str, DigestWords]] = {
         },
         works={
             "reviews": "Aufladungen zu prüfen",
+            "refund_requests": "Angefragte Erstattungen",
+            "open_disputes": "Offene Zahlungsstreitfälle",
             "unknown_refunds": "Erstattungen mit offenem Ausgang",
             "parked_events": "Vergeblich behandelte Webhooks",
             "parked_effects": "Nicht zugestellte Mails und Ereignisse",

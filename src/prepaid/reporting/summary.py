@@ -6,54 +6,48 @@ docs; days are the seller's, and a fact counts on the day it was posted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from datetime import date, datetime
 
 from attrs import frozen
 
 from ..config import Context
 from ..core.errors import InvalidRequest
-from ..core.instants import check_instant, day_start
+from ..core.grants import PAID_KINDS
 from ..core.money import Money
-from ..core.transfers import AccountKind
 from ..store import Tx, flows
-from ..store.flows import Flow
+from .figures import Figures, figures_of
+from .spans import Span, read_span
+from .sums import moved
 
 
 @frozen(kw_only=True)
-class Summary:
-    """Figures of one currency over a span of time.
+class Summary(Figures):
+    """Figures of one currency over a span of time, and what is owed to customers now.
 
     Attributes:
         since: First instant.
         until: First instant after.
         currency: ISO 4217 code.
-        funds_in: Money taken in for credited top-ups, tax included.
-        credit_consumed: Usage charged, less reversals.
-        tax_collected: Tax of credited top-ups.
-        bonus_granted: Promotional credit given with top-ups.
-        goodwill: Credit that operators gave away.
-        vouchers: Credit of vouchers that were redeemed.
-        in_review: Money that came in and waits in suspense.
         liability: Unspent credit of all customers, now.
+        liability_paid: What of it was paid for, funded by another system or brought along.
+        liability_promotional: What of it was given: promotional credit and goodwill.
         debts: Balances below zero of all customers, now; negative.
+        previous: The same of the time of the same length before, if it was asked for; what is owed is that of now.
     """
 
     since: datetime
     until: datetime
     currency: str
-    funds_in: Money
-    credit_consumed: Money
-    tax_collected: Money
-    bonus_granted: Money
-    goodwill: Money
-    vouchers: Money
-    in_review: Money
     liability: Money
+    liability_paid: Money
+    liability_promotional: Money
     debts: Money
+    previous: Summary | None = None
 
 
-def summarise(context: Context, since: date, until: date, *, currency: str | None = None) -> Summary:
+def summarise(
+    context: Context, since: date, until: date, *, currency: str | None = None, compare: bool = False
+) -> Summary:
     """Sum one currency over ``[since, until)``.
 
     Args:
@@ -61,59 +55,46 @@ def summarise(context: Context, since: date, until: date, *, currency: str | Non
         since: First day in the seller's zone, or an aware instant.
         until: First day after, or an aware instant.
         currency: The book's default if None.
+        compare: Sum the time of the same length before too: as many days if these are whole days.
 
     Raises:
-        InvalidRequest: Not days or instants, or in the wrong order.
+        InvalidRequest: Not days or instants from 1970 on, in the wrong order, or
+            nothing to compare with.
         InvalidAmount: Not a currency code.
     """
-    code = context.currency_or_default(currency)
-    first, after = _instant(context, since, "since"), _instant(context, until, "until")
-    if after <= first:
-        raise InvalidRequest("until is after since.", field="until")
+    code, span = context.currency_or_default(currency), read_span(context, since, until)
+    if type(compare) is not bool:
+        raise InvalidRequest("compare is True or False.", field="compare")
+    before = span.before() if compare else None
 
-    def facts(tx: Tx) -> tuple[list[Flow], tuple[int, int]]:
-        return flows.flows(tx, code, first, after), flows.liability(tx, code)
+    def work(tx: Tx) -> Summary:
+        owed = _owed(tx, code)
+        previous = None if before is None else _summary(tx, before, code, owed=owed, previous=None)
+        return _summary(tx, span, code, owed=owed, previous=previous)
 
-    moved, (liability, debts) = context.database.read(facts)
+    return context.database.read(work)
 
-    def money(units: int) -> Money:
-        return Money(units, code)
 
+def _summary(tx: Tx, span: Span, currency: str, *, owed: dict[str, Money], previous: Summary | None) -> Summary:
+    found = moved(tx, span.timezone, currency, since=span.since, until=span.until)
     return Summary(
-        since=first,
-        until=after,
-        currency=code,
-        funds_in=money(_sum(moved, _is_funds_in)),
-        credit_consumed=money(_net(moved, "revenue")),
-        tax_collected=money(_net(moved, "tax_payable")),
-        bonus_granted=money(_sum(moved, lambda flow: flow.kind == "bonus")),
-        goodwill=money(_sum(moved, lambda flow: flow.kind == "goodwill")),
-        vouchers=money(_sum(moved, lambda flow: flow.kind == "voucher")),
-        in_review=money(_net(moved, "suspense")),
-        liability=money(liability),
-        debts=money(debts),
+        since=span.since,
+        until=span.until,
+        currency=currency,
+        previous=previous,
+        **figures_of(found, currency),
+        **owed,
     )
 
 
-def _instant(context: Context, value: object, field: str) -> datetime:
-    if isinstance(value, datetime):
-        return check_instant(value, field=field)
-    if isinstance(value, date):
-        if not date(1970, 1, 1) <= value <= date(9000, 1, 1):
-            raise InvalidRequest(f"{field} is a day from 1970 on.", field=field)
-        return day_start(value, context.seller.timezone)
-    raise InvalidRequest(f"{field} is a date of the seller's zone or an aware datetime.", field=field)
-
-
-def _is_funds_in(flow: Flow) -> bool:
-    paid_from = flow.debit.kind in ("clearing", "suspense")
-    return flow.kind == "topup" and paid_from and flow.credit.kind in ("wallet", "tax_payable")
-
-
-def _sum(moved: Iterable[Flow], wanted: Callable[[Flow], bool]) -> int:
-    return sum(flow.amount for flow in moved if wanted(flow))
-
-
-def _net(moved: Iterable[Flow], kind: AccountKind) -> int:
-    """Sum what an account sort received less what it gave."""
-    return sum(flow.amount * ((flow.credit.kind == kind) - (flow.debit.kind == kind)) for flow in moved)
+def _owed(tx: Tx, currency: str) -> dict[str, Money]:
+    liability, debts = flows.liability(tx, currency)
+    unspent = flows.unspent(tx, currency)
+    paid = sum(units for kind, units in unspent.items() if kind in PAID_KINDS)
+    owed = {
+        "liability": liability,
+        "liability_paid": paid,
+        "liability_promotional": sum(unspent.values()) - paid,
+        "debts": debts,
+    }
+    return {name: Money(units, currency) for name, units in owed.items()}

@@ -21,6 +21,7 @@ from ..store.ledger import Header
 from . import selling
 from .checkouts import load
 from .endings import refuse, release
+from .fees import Fee, fee_of
 from .values import Settled
 
 SECOND_PAYMENT: Final = "second-payment"
@@ -69,17 +70,19 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> Posted:
     prepared = selling.prepare(context, topup, clearing(topup.gateway), profile_version=_profile(context, topup))
     actor, now = f"gateway:{topup.gateway}", context.now()
     asked, suspense = identity.asked_of_payment(context, topup), _suspense(context, topup, payment)
+    fee = fee_of(context, topup, payment)
 
     def work(tx: Tx) -> Posted:
         customer_rows.hold(tx, topup.customer)
         if identity.is_unmet(tx, context, topup, asked=asked):
-            return _parked(tx, context, topup, payment, system=suspense, reason=HELD)
+            return _parked(tx, context, topup, fee, system=suspense, reason=HELD)
         settled = {"settled_at": now, "next_poll_at": _look_at(payment, now), "invoice_id": prepared.invoice_id}
         if not topups.step(tx, topup.id, "credited", failure="", **settled):
             return None
         release(tx, context, topup, paid=True)
         sold = selling.with_promotion(tx, context, topup)
         payments.add(tx, sold, payment, posted_as="credited", now=now)
+        fee.post(tx, context, sold)
         selling.post(tx, context, sold, prepared, actor=actor, payment_id=payment.payment_id or "")
         return "credited"
 
@@ -96,24 +99,22 @@ def _profile(context: Context, topup: Topup) -> int | None:
 
 
 def _park(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str) -> Posted:
-    system = _suspense(context, topup, payment)
+    system, fee = _suspense(context, topup, payment), fee_of(context, topup, payment)
 
     def work(tx: Tx) -> Posted:
         customer_rows.hold(tx, topup.customer)
-        return _parked(tx, context, topup, payment, system=system, reason=reason)
+        return _parked(tx, context, topup, fee, system=system, reason=reason)
 
     return context.database.write(work)
 
 
-def _parked(
-    tx: Tx, context: Context, topup: Topup, payment: PaymentSnapshot, *, system: wallets.Accounts, reason: str
-) -> Posted:
+def _parked(tx: Tx, context: Context, topup: Topup, paid: Fee, *, system: wallets.Accounts, reason: str) -> Posted:
     now = context.now()
-    settled = {"settled_at": now, "next_poll_at": _look_at(payment, now)}
+    settled = {"settled_at": now, "next_poll_at": _look_at(paid.payment, now)}
     if not topups.step(tx, topup.id, "review", failure=reason, **settled):
         return None
     release(tx, context, topup, paid=True)
-    suspend(tx, context, topup, payment, system=system, reason=reason)
+    suspend(tx, context, topup, paid, system=system, reason=reason)
     return "review"
 
 
@@ -123,12 +124,11 @@ def _suspense(context: Context, topup: Topup, payment: PaymentSnapshot) -> walle
     return accounts.system_accounts(context.database, refs, captured.currency, context.now())
 
 
-def suspend(
-    tx: Tx, context: Context, topup: Topup, payment: PaymentSnapshot, *, system: wallets.Accounts, reason: str
-) -> None:
+def suspend(tx: Tx, context: Context, topup: Topup, paid: Fee, *, system: wallets.Accounts, reason: str) -> None:
     """Post a payment into suspense and tell of it, in the transaction that moved its top-up to review."""
-    captured = payment.captured or topup.total
-    payments.add(tx, topup, payment, posted_as="suspense", now=context.now())
+    captured = paid.payment.captured or topup.total
+    payments.add(tx, topup, paid.payment, posted_as="suspense", now=context.now())
+    paid.post(tx, context, topup)
     header = _suspense_header(context, topup)
     wallets.post_system(
         tx, header, suspense_lines(topup.gateway, captured.units), currency=captured.currency, system=system
@@ -170,10 +170,11 @@ def keep_further(context: Context, first: Topup, payment: PaymentSnapshot) -> No
         return
     further, version = selling.further_topup(context, first, payment), _profile(context, first)
     system, now = _suspense(context, further, payment), context.now()
+    fee = fee_of(context, further, payment)
 
     def work(tx: Tx) -> None:
         selling.add_further(tx, context, further, payment, profile_version=version)
-        suspend(tx, context, further, payment, system=system, reason=SECOND_PAYMENT)
+        suspend(tx, context, further, fee, system=system, reason=SECOND_PAYMENT)
         topups.step_settled(tx, further.id, now, look_at=_look_at(payment, now))
 
     try:

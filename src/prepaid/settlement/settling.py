@@ -103,10 +103,12 @@ def _look_again(context: Context, stored: StoredTopup, payment_id: str | None) -
 
 def _look_around(context: Context, gateway: Gateway, stored: StoredTopup) -> None:
     """Look for everything beside the payment that settled a top-up, told of or not."""
+    refunded = None
     if stored.checkout_id is not None:  # a second payment has the checkout of the first, and is found there
         payment = _ask(context, gateway, stored, close=None)
         _keep_others(context, stored.topup, payment, expected=_expected(context, gateway, stored, close=None))
-    gateway_facts.record(context, gateway, stored.topup)
+        refunded = _refunded_of(stored, payment)
+    gateway_facts.record(context, gateway, stored.topup, refunded=refunded)
 
 
 def _look_for_others(context: Context, stored: StoredTopup) -> None:
@@ -124,7 +126,7 @@ def _look_beside(
     _keep_others(context, topup, payment, expected=expected)
     if payment.disputed or payment.refunded:
         try:
-            gateway_facts.record(context, gateway, topup)
+            gateway_facts.record(context, gateway, topup, refunded=_refunded_of(load(context, topup.id), payment))
         except GatewayError as error:
             log.warning("refunds and disputes of top-up %s wait for its gateway: %s", topup.id, error)
             soon = context.now() + LOOKS[0]
@@ -132,6 +134,12 @@ def _look_beside(
             return
     if not payment.is_alone:
         context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, None, 0))
+
+
+def _refunded_of(stored: StoredTopup, payment: PaymentSnapshot) -> Money | None:
+    """Give what a checkout's answer says was given back of the payment that settled a top-up."""
+    found = (each for each in (payment, *payment.further) if each.payment_id == stored.payment_id)
+    return next((each.refunded for each in found), None)
 
 
 def _keep_others(context: Context, topup: Topup, payment: PaymentSnapshot, *, expected: Expected) -> None:

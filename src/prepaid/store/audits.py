@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -112,6 +113,12 @@ def page(tx: Tx, wanted: AuditFilter, *, before_id: int | None, limit: int) -> l
     if before_id is not None:
         found = found.where(_audit.c.id < before_id)
     return [_from_row(row) for row in tx.execute(found.order_by(_audit.c.id.desc()).limit(limit))]
+
+
+def of_targets(tx: Tx, targets: Sequence[str]) -> list[AuditEntry]:
+    """Read what was done to some objects, oldest first."""
+    wanted = select(_audit).where(_audit.c.book_id == tx.book_id, _audit.c.target.in_(list(targets)))
+    return [_from_row(row) for row in tx.execute(wanted.order_by(_audit.c.id))]
 
 
 def _from_row(row: Any) -> AuditEntry:

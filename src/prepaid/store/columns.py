@@ -77,7 +77,7 @@ MONEY_COLUMNS: dict[str, tuple[str, ...]] = {
     "account": ("balance", "held", "floor", "seq"),
     "hold": ("amount", "captured"),
     "transfer": ("amount",),
-    "grant": ("size", "remaining", "debt_paid"),
+    "grant": ("size", "remaining", "debt_paid", "gone"),
     "topup": ("credit", "bonus", "discount", "net", "tax", "total"),
     "payment": ("captured",),
     "topup_allowance": ("pending", "of_day"),
@@ -85,11 +85,14 @@ MONEY_COLUMNS: dict[str, tuple[str, ...]] = {
     "promotion_customer": ("uses",),
     "redemption": ("bonus", "discount"),
     "voucher": ("amount",),
-    "refund": ("amount",),
-    "dispute": ("amount",),
+    "refund": ("amount", "credit", "clawback", "net", "tax"),
+    "refund_request": ("amount",),
+    "dispute": ("amount", "withdrawn", "credit", "clawback", "net", "tax"),
     "invoice": ("net", "tax", "total", "sequence"),
     "tax_entry": ("base", "amount"),
     "meter": ("residue",),
+    "rollup": ("through", "mark"),
+    "rollup_day": ("amount", "transfers"),
 }
 """Columns that must be integers even on an engine that takes anything."""
 

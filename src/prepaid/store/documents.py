@@ -58,8 +58,19 @@ def ensure_series(database: BookDatabase, kind: str, year: int, today: date) -> 
         database.write(lambda tx: tx.execute(insert(_series).values(book_id=tx.book_id, **row)))
 
 
-def add_invoice(tx: Tx, invoice: Invoice, *, year: int, sequence: int) -> Invoice:
-    """Freeze an invoice with its hash and give it with the hash."""
+def add_invoice(tx: Tx, invoice: Invoice, *, year: int, sequence: int, turn: int = 0) -> Invoice:
+    """Freeze a document with its hash and give it with the hash.
+
+    Args:
+        tx: The transaction.
+        invoice: The document under its number.
+        year: Of its series.
+        sequence: Its place there.
+        turn: Which of several documents of its kind about the same dispute.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: What it documents has such a document already.
+    """
     snapshot = canonical_json(invoice_record(invoice))
     digest = sha256(snapshot)
     row = {
@@ -71,6 +82,8 @@ def add_invoice(tx: Tx, invoice: Invoice, *, year: int, sequence: int) -> Invoic
         "number": invoice.number,
         "customer": invoice.customer,
         "topup_id": invoice.topup_id,
+        "cause_id": invoice.cause_id,
+        "turn": turn,
         "currency": invoice.currency,
         "net": invoice.net.units,
         "tax": invoice.tax.total.units,
@@ -93,6 +106,15 @@ def find(tx: Tx, number_or_id: str, *, customer: str | None = None) -> Invoice |
         wanted = wanted.where(_invoice.c.customer == customer)
     row = tx.execute(wanted).first()
     return None if row is None else invoice_from_record(json.loads(row.snapshot), sha256=row.sha256)
+
+
+def of_topup(tx: Tx, topup_id: str) -> list[tuple[Invoice, int]]:
+    """Read the documents about a top-up with their turns, in the order in which they were issued, as they are now."""
+    wanted = select(_invoice.c.snapshot, _invoice.c.sha256, _invoice.c.turn).where(
+        _invoice.c.book_id == tx.book_id, _invoice.c.topup_id == topup_id
+    )
+    rows = tx.execute(tx.current(wanted.order_by(_invoice.c.issued_at, _invoice.c.id)))
+    return [(invoice_from_record(json.loads(row.snapshot), sha256=row.sha256), row.turn) for row in rows]
 
 
 def of_customer(tx: Tx, customer: str, *, before: str | None, limit: int) -> list[Invoice]:

@@ -107,6 +107,7 @@ def add(tx: Tx, grants: Sequence[NewGrant], *, now: datetime) -> None:
             "size": grant.size,
             "remaining": grant.size - grant.debt_paid,
             "debt_paid": grant.debt_paid,
+            "gone": 0,
             "open": WAITING if grant.waiting else OPEN if grant.size > grant.debt_paid else USED_UP,
             "priority": grant.priority,
             "tax_state": grant.tax_state,
@@ -221,8 +222,13 @@ def spend(tx: Tx, parts: Iterable[Burn], grants: Iterable[OpenGrant]) -> None:
         tx.execute(_SPEND, rows)
 
 
+def take(tx: Tx, parts: Iterable[Burn]) -> None:
+    """Lower grants by what is taken of each; they are held through their wallet."""
+    change(tx, [Change(part.grant, -part.amount, 0) for part in parts if part.grant is not None])
+
+
 def change(tx: Tx, changes: Iterable[Change]) -> None:
-    """Raise what is left of grants, or what they paid of a debt; they are held through their wallet."""
+    """Raise or lower what is left of grants, or what they paid of a debt; they are held through their wallet."""
     rows = [
         {"in_book": tx.book_id, "grant_id": each.grant, "more": each.remaining, "more_paid": each.debt_paid}
         for each in changes
@@ -249,9 +255,13 @@ def begin(tx: Tx, grant: StoredGrant, *, debt_paid: int) -> None:
     tx.execute(_one(tx, grant.id).ordered_values(*values))
 
 
-def lower(tx: Tx, grant_id: str, left: int) -> None:
-    """Leave ``left`` ledger units of a grant; it is held through its wallet."""
-    values = ((_grant.c.open, OPEN if left else USED_UP), (_grant.c.remaining, left))
+def lower(tx: Tx, grant_id: str, left: int, *, gone: int = 0) -> None:
+    """Leave ``left`` ledger units of a grant of which ``gone`` expires or is voided; it is held through its wallet."""
+    values = (
+        (_grant.c.open, OPEN if left else USED_UP),
+        (_grant.c.remaining, left),
+        (_grant.c.gone, _grant.c.gone + gone),
+    )
     tx.execute(_one(tx, grant_id).ordered_values(*values))
 
 

@@ -60,7 +60,8 @@ def page(
     if not order:
         return []
     parts = _parts(tx, wallet_id, list(order))
-    return [(seq, _transaction(parts[transaction_id])) for transaction_id, seq in order.items()]
+    returned = _returned(tx, [rows[0] for rows in parts.values()])
+    return [(seq, _transaction(parts[transaction_id], returned)) for transaction_id, seq in order.items()]
 
 
 def _parts(tx: Tx, wallet_id: int, transaction_ids: list[str]) -> dict[str, list[Any]]:
@@ -94,8 +95,23 @@ def _parts(tx: Tx, wallet_id: int, transaction_ids: list[str]) -> dict[str, list
     return parts
 
 
-def _transaction(parts: list[Any]) -> Transaction:
+def _returned(tx: Tx, heads: list[Any]) -> dict[str, tuple[str, str | None]]:
+    """Give top-up and credit note of the refunds and disputes that caused some transactions, by their ids."""
+    found: dict[str, tuple[str, str | None]] = {}
+    note = schema.invoice
+    for table, cause in ((schema.refund, "refund"), (schema.dispute, "dispute")):
+        ids = [head.cause_id for head in heads if head.cause_type == cause]
+        about = and_(note.c.book_id == table.c.book_id, note.c.cause_id == table.c.id, note.c.kind == "credit-note")
+        if ids:
+            wanted = select(table.c.id, table.c.topup_id, note.c.number).select_from(table.outerjoin(note, about))
+            rows = tx.execute(wanted.where(table.c.book_id == tx.book_id, table.c.id.in_(ids)).order_by(note.c.turn))
+            found |= {row.id: (row.topup_id, row.number) for row in rows}
+    return found
+
+
+def _transaction(parts: list[Any], returned: dict[str, tuple[str, str | None]]) -> Transaction:
     head, currency = parts[0], parts[0].currency
+    topup_id, number = returned.get(head.cause_id, (None, head.number))
     signed = [(row.amount if row.credit_id == row.wallet_id else -row.amount, row.grant_kind) for row in parts]
     total = sum(amount for amount, _ in signed)
     # A part below zero has no grant; it is a debt that paid credit will cover.
@@ -109,8 +125,8 @@ def _transaction(parts: list[Any]) -> Transaction:
         at=head.posted_at,
         period=None if head.period_start is None else (head.period_start, head.period_end),
         resource=head.resource or "",
-        topup_id=head.cause_id if head.cause_type == "topup" else None,
-        invoice_number=head.number,
+        topup_id=head.cause_id if head.cause_type == "topup" else topup_id,
+        invoice_number=number,
         credit=Credit(paid=Money(paid, currency), promotional=Money(total - paid, currency)),
     )
 

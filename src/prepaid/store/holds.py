@@ -35,6 +35,7 @@ def _from_row(row: Any) -> Hold:
         created_at=row.created_at,
         closed_at=row.closed_at,
         transaction_id=row.transaction_id,
+        dispute_id=row.dispute_id,
         **json.loads(row.label),
     )
 
@@ -56,6 +57,7 @@ def add(tx: Tx, hold: Hold, wallet_id: int, *, key_hash: str, fingerprint: str) 
         "label": canonical_json(label),
         "key_hash": key_hash,
         "fingerprint": fingerprint,
+        "dispute_id": hold.dispute_id,
         "expires_at": hold.expires_at,
         "created_at": hold.created_at,
     }

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from attrs import frozen
 from sqlalchemy import Update, insert, select, update
 
+from ..core.grants import Burn
 from ..core.money import MAX_UNITS
 from . import schema
 from .database import Tx
@@ -126,6 +127,13 @@ def take(tx: Tx, wallet_id: int, amount: int, *, rows: int = 1, unhold: int = 0)
     changed = tx.execute(
         statement.values(balance=_account.c.balance - amount, held=_account.c.held - unhold, seq=_account.c.seq + rows)
     )
+    return bool(changed.rowcount)
+
+
+def take_free(tx: Tx, wallet_id: int, amount: int, *, rows: int) -> bool:
+    """Take ``amount`` ledger units that no hold reserves, and never of an overdraft; False without so much."""
+    statement = _by_id(tx, wallet_id).where(_account.c.balance - _account.c.held >= amount)
+    changed = tx.execute(statement.values(balance=_account.c.balance - amount, seq=_account.c.seq + rows))
     return bool(changed.rowcount)
 
 
@@ -250,6 +258,7 @@ class PostedCharge:
     currency: str
     wallet_id: int
     effective_at: datetime
+    posted_at: datetime
     label: Label
     parts: tuple[PostedPart, ...]
 
@@ -275,11 +284,36 @@ def find_charge(tx: Tx, transaction_id: str) -> PostedCharge | None:
         currency=head.currency,
         wallet_id=head.wallet_id,
         effective_at=head.effective_at,
+        posted_at=head.posted_at,
         label=Label(description=head.description or "", **{name: getattr(head, name) for name in names}),
         parts=tuple(
             PostedPart(part=row.part, wallet_id=row.wallet_id, grant_id=row.grant_id, amount=row.amount) for row in rows
         ),
     )
+
+
+def taken_parts(tx: Tx, key_hash: str) -> list[Burn]:
+    """Read what the transaction of a key took from a wallet, part by part; nothing if it was not posted."""
+    wanted = select(_transfer.c.grant_id, _transfer.c.amount).where(
+        _transfer.c.book_id == tx.book_id,
+        _transfer.c.key_hash == key_hash,
+        _transfer.c.debit_id == _transfer.c.wallet_id,
+    )
+    rows = tx.execute(tx.current(wanted.order_by(_transfer.c.part)))
+    return [Burn(row.grant_id, int(row.amount)) for row in rows]
+
+
+def sums_given_back(tx: Tx, transaction_ids: Sequence[str]) -> dict[str, int]:
+    """Sum what was given back of some transactions, in ledger units."""
+    wanted = select(_transfer.c.reverses, _transfer.c.amount).where(
+        _transfer.c.book_id == tx.book_id,
+        _transfer.c.reverses.in_(list(transaction_ids)),
+        _transfer.c.credit_id == _transfer.c.wallet_id,
+    )
+    sums: dict[str, int] = {}
+    for transaction_id, amount in tx.execute(wanted):
+        sums[transaction_id] = sums.get(transaction_id, 0) + int(amount)
+    return sums
 
 
 def given_back(tx: Tx, transaction_id: str) -> dict[str | None, int]:

@@ -15,6 +15,11 @@ from .database import Tx
 
 _refund = schema.refund
 
+_PLAIN = (
+    "id topup_id gateway payment_id request_id gateway_refund_id actor reason failure created_at settled_at".split()
+)
+_FIGURES = ("amount", "credit", "clawback", "net", "tax")
+
 
 @frozen(kw_only=True)
 class StoredRefund:
@@ -37,9 +42,9 @@ def add(tx: Tx, refund: Refund, *, gateway_key: str, next_look_at: datetime | No
     Raises:
         sqlalchemy.exc.IntegrityError: The gateway's id of it is known already.
     """
-    names = "id topup_id gateway payment_id origin state gateway_refund_id actor reason failure created_at settled_at"
-    row = {name: getattr(refund, name) for name in names.split()}
-    row |= {"currency": refund.amount.currency, "amount": refund.amount.units}
+    row = {name: getattr(refund, name) for name in (*_PLAIN, "origin", "state")}
+    row |= {"currency": refund.amount.currency} | {name: getattr(refund, name).units for name in _FIGURES}
+    row |= {"is_of_credit": int(refund.is_of_credit)}
     row |= {"gateway_key": gateway_key, "polls": 0, "next_poll_at": next_look_at}
     tx.execute(insert(_refund).values(book_id=tx.book_id, **row))
 
@@ -68,6 +73,7 @@ def known_between(tx: Tx, gateway: str, since: datetime, until: datetime, *, aft
         _refund.c.created_at >= since,
         _refund.c.created_at < until,
         _refund.c.gateway_refund_id.is_not(None),
+        _refund.c.origin != "outside",
         _refund.c.id > after,
     )
     return [_from_row(row).refund for row in tx.execute(wanted.order_by(_refund.c.id).limit(limit))]
@@ -123,11 +129,7 @@ def _one(tx: Tx, which: Any) -> StoredRefund | None:
 
 
 def _from_row(row: Any) -> StoredRefund:
-    names = "id topup_id gateway payment_id gateway_refund_id actor reason failure created_at settled_at".split()
-    refund = Refund(
-        amount=Money(row.amount, row.currency),
-        origin=cast(RefundOrigin, row.origin),
-        state=cast(RefundStep, row.state),
-        **{name: getattr(row, name) for name in names},
-    )
+    values: dict[str, Any] = {name: Money(getattr(row, name), row.currency) for name in _FIGURES}
+    values |= {name: getattr(row, name) for name in _PLAIN} | {"is_of_credit": bool(row.is_of_credit)}
+    refund = Refund(origin=cast(RefundOrigin, row.origin), state=cast(RefundStep, row.state), **values)
     return StoredRefund(refund=refund, gateway_key=row.gateway_key, polls=row.polls)

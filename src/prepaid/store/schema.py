@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, SmallInteger, String, UniqueConstraint, text
 
-from . import columns, schema_digest, schema_identity, schema_payments, schema_promotions, schema_tax
+from . import columns, schema_digest, schema_identity, schema_payments, schema_promotions, schema_rollups, schema_tax
 from .columns import (
     BINARY,
     HASH,
@@ -37,7 +37,9 @@ topup = schema_payments.topup
 payment = schema_payments.payment
 topup_allowance = schema_payments.topup_allowance
 refund = schema_payments.refund
+refund_request = schema_payments.refund_request
 dispute = schema_payments.dispute
+reconciliation = schema_payments.reconciliation
 webhook_event = schema_payments.webhook_event
 
 promotion = schema_promotions.promotion
@@ -50,6 +52,9 @@ digest = schema_digest.digest
 
 identity = schema_identity.identity
 identity_case = schema_identity.identity_case
+
+rollup = schema_rollups.rollup
+rollup_day = schema_rollups.rollup_day
 
 tax_profile = schema_tax.tax_profile
 tax_rule = schema_tax.tax_rule
@@ -137,6 +142,8 @@ grant = table(
     Column("size", BigInteger, nullable=False),
     Column("remaining", BigInteger, nullable=False),
     Column("debt_paid", BigInteger, nullable=False),
+    # What of it expired or was voided: a bonus is kept for what was used, and that was not.
+    Column("gone", BigInteger, nullable=False),
     Column("open", SmallInteger, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("tax_state", WORD, nullable=False),
@@ -154,7 +161,10 @@ grant = table(
     UniqueConstraint("book_id", "key_hash"),
     Index(None, "wallet_id", "open", "priority", "expires_at", "id"),
     Index(None, "book_id", "open", "notice_at"),
-    CheckConstraint("size > 0 and remaining >= 0 and remaining <= size and debt_paid >= 0", name="within_size"),
+    Index(None, "book_id", "source_topup"),
+    CheckConstraint(
+        "size > 0 and remaining >= 0 and remaining <= size and debt_paid >= 0 and gone >= 0", name="within_size"
+    ),
     # The flag, not a predicate on remaining, keeps ordinary burns out of the index (heap-only updates on PostgreSQL).
     # 0 is used up, 1 can be spent, 2 begins later.
     CheckConstraint("(open in (1, 2) and remaining > 0) or (open = 0 and remaining = 0)", name="open_is_remaining"),
@@ -174,6 +184,8 @@ hold = table(
     Column("key_hash", HASH, nullable=False),
     Column("fingerprint", HASH, nullable=False),
     Column("transaction_id", ID),
+    # Of one that a dispute made: it ends with the dispute alone.
+    Column("dispute_id", ID),
     Column("expires_at", Instant, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("closed_at", Instant),
@@ -306,6 +318,9 @@ invoice = table(
     Column("number", WORD, nullable=False),
     Column("customer", KEY, nullable=False),
     Column("topup_id", ID, nullable=False),
+    # The top-up, or the refund or dispute that took a part of it back or did not: one document of a kind for each.
+    Column("cause_id", ID, nullable=False),
+    Column("turn", Integer, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("net", BigInteger, nullable=False),
     Column("tax", BigInteger, nullable=False),
@@ -317,6 +332,7 @@ invoice = table(
     UniqueConstraint("book_id", "id"),
     UniqueConstraint("book_id", "number"),
     UniqueConstraint("book_id", "kind", "year", "sequence"),
+    UniqueConstraint("book_id", "kind", "cause_id", "turn"),
     Index(None, "book_id", "customer", "id"),
     Index(None, "book_id", "topup_id"),
     CheckConstraint("net + tax = total", name="adds_up"),
@@ -406,6 +422,7 @@ APPEND_ONLY: tuple[str, ...] = tuple(
         "tax_profile",
         "tax_id_check",
         "location_evidence",
+        "reconciliation",
         "tax_entry",
         "digest",
     )

@@ -93,6 +93,14 @@ refund = table(
     Column("amount", BigInteger, nullable=False),
     Column("origin", WORD, nullable=False),
     Column("state", WORD, nullable=False),
+    # What left the wallet for it, and what of the money is net and tax of that; zeros if nothing did.
+    Column("credit", BigInteger, nullable=False),
+    Column("clawback", BigInteger, nullable=False),
+    Column("net", BigInteger, nullable=False),
+    Column("tax", BigInteger, nullable=False),
+    # 1 if it is posted as one of credit.
+    Column("is_of_credit", SmallInteger, nullable=False),
+    Column("request_id", ID),
     Column("gateway_key", KEY, nullable=False),
     Column("gateway_refund_id", KEY),
     Column("actor", KEY, nullable=False),
@@ -107,7 +115,44 @@ refund = table(
     Index(None, "book_id", "topup_id"),
     Index(None, "book_id", "next_poll_at"),
     CheckConstraint("amount > 0", name="amount_positive"),
+    CheckConstraint(
+        "credit >= 0 and clawback >= 0 and net >= 0 and tax >= 0 and net + tax <= amount", name="within_amount"
+    ),
     to("topup", "topup_id", remote=("id",)),
+)
+
+refund_request = table(
+    "refund_request",
+    Column("id", ID, primary_key=True),
+    book_column(),
+    Column("customer", KEY, nullable=False),
+    Column("kind", WORD, nullable=False),
+    Column("subject_id", ID, nullable=False),
+    # The subject again while nobody has decided, NULL after: one open request of each, by a unique key.
+    Column("open_subject", ID),
+    Column("currency", String(3), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("approved", BigInteger),
+    Column("state", WORD, nullable=False),
+    Column("reason", PROSE, nullable=False),
+    Column("note", PROSE, nullable=False),
+    # Of two operators the one who approved first.
+    Column("confirmed_by", KEY, nullable=False),
+    Column("decided_by", KEY, nullable=False),
+    Column("refund_id", ID),
+    Column("transaction_id", ID),
+    Column("key_hash", HASH, nullable=False),
+    Column("fingerprint", HASH, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("decided_at", Instant),
+    UniqueConstraint("book_id", "id"),
+    UniqueConstraint("book_id", "key_hash"),
+    UniqueConstraint("book_id", "open_subject"),
+    Index(None, "book_id", "customer", "id"),
+    Index(None, "book_id", "state", "id"),
+    Index(None, "book_id", "refund_id"),
+    CheckConstraint("amount > 0 and (approved is null or approved > 0)", name="amounts_positive"),
+    to("customer", "customer", remote=("id",)),
 )
 
 dispute = table(
@@ -122,13 +167,45 @@ dispute = table(
     Column("amount", BigInteger, nullable=False),
     Column("state", WORD, nullable=False),
     Column("reason", WORD, nullable=False),
+    Column("booked", WORD, nullable=False),
+    # How often something was posted of it: one that is lost may be won by an appeal, and lost again.
+    Column("turn", Integer, nullable=False),
+    Column("lost_turn", Integer),
+    Column("withdrawn", BigInteger, nullable=False),
+    Column("credit", BigInteger, nullable=False),
+    Column("clawback", BigInteger, nullable=False),
+    Column("net", BigInteger, nullable=False),
+    Column("tax", BigInteger, nullable=False),
+    Column("fee", BigInteger),
+    Column("fee_currency", String(3)),
+    Column("booked_fee", BigInteger, nullable=False),
+    Column("hold_id", ID),
     Column("opened_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
+    UniqueConstraint("book_id", "id"),
     UniqueConstraint("book_id", "gateway", "dispute_id"),
     Index(None, "book_id", "topup_id"),
+    Index(None, "book_id", "booked", "id"),
     CheckConstraint("amount > 0", name="amount_positive"),
+    CheckConstraint(
+        "credit >= 0 and clawback >= 0 and net >= 0 and tax >= 0 and net + tax <= withdrawn", name="within_withdrawn"
+    ),
     to("topup", "topup_id", remote=("id",)),
+)
+
+reconciliation = table(
+    "reconciliation",
+    Column("id", ID, primary_key=True),
+    book_column(),
+    Column("gateway", WORD, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("actor", KEY, nullable=False),
+    Column("report", PROSE, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("book_id", "id"),
+    to_book(),
 )
 
 webhook_event = table(

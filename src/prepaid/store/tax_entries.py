@@ -24,8 +24,8 @@ WAITING, OFFERED, CLOSED = "waiting", "offered", "closed"
 
 
 def add_invoice(tx: Tx, invoice: Invoice) -> None:
-    """Write a row for each tax of a document, or one if it bears none."""
-    tax, currency = invoice.tax, invoice.currency
+    """Write a row for each tax of a document, or one if it bears none; what a credit note takes back is negative."""
+    tax, currency, sign = invoice.tax, invoice.currency, -1 if invoice.kind == "credit-note" else 1
     shared = {
         "book_id": tx.book_id,
         "invoice_id": invoice.id,
@@ -40,8 +40,8 @@ def add_invoice(tx: Tx, invoice: Invoice) -> None:
     ]
     names = ("place", "jurisdiction", "name", "percent", "base", "amount")
     rows = [
-        {**shared, **dict(zip(names, (place, *line), strict=True))}
-        for place, line in enumerate(lines or [(tax.jurisdiction, "", "0", tax.net.units, 0)])
+        {**shared, **dict(zip(names, (place, *words, sign * base, sign * amount), strict=True))}
+        for place, (*words, base, amount) in enumerate(lines or [(tax.jurisdiction, "", "0", tax.net.units, 0)])
     ]
     tx.execute(insert(_entry), rows)
 

@@ -222,6 +222,16 @@ def of_customer(tx: Tx, customer: str, *, before: str | None, limit: int) -> lis
     return [_from_row(row).topup for row in tx.execute(wanted.order_by(_topup.c.id.desc()).limit(limit))]
 
 
+def credited_ids(tx: Tx, customer: str, *, before: str | None, limit: int) -> list[str]:
+    """Name a customer's credited top-ups, newest first, below an id."""
+    wanted = select(_topup.c.id).where(
+        _topup.c.book_id == tx.book_id, _topup.c.customer == customer, _topup.c.state == "credited"
+    )
+    if before is not None:
+        wanted = wanted.where(_topup.c.id < before)
+    return list(tx.execute(wanted.order_by(_topup.c.id.desc()).limit(limit)).scalars())
+
+
 def for_review(tx: Tx, *, after: str | None, limit: int) -> list[Topup]:
     """Read what an operator should look at, oldest first, after an id.
 

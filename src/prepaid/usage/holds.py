@@ -155,7 +155,7 @@ def capture(context: Context, hold_id: str, amount: Money) -> ChargeOutcome:
 def _find(context: Context, hold_id: str) -> Hold:
     wanted = object_id(hold_id, field="hold")
     found = context.database.read(lambda tx: holds.find(tx, wanted))
-    if found is None:
+    if found is None or found.dispute_id is not None:  # that of a dispute ends with the dispute
         raise NotFound("There is no such hold.", field="hold")
     return found
 

@@ -121,7 +121,7 @@ def _expire(tx: Tx, context: Context, wallet: Wallet, *, part: Burn, remaining: 
     grant_id, now = part.grant or "", context.now()
     _must(ledger.take(tx, wallet.id, part.amount))
     after = _after(wallet, -part.amount, rows=1)
-    grants.lower(tx, grant_id, remaining - part.amount)
+    grants.lower(tx, grant_id, remaining - part.amount, gone=part.amount)
     identity = expiry(tx.book_id, customer=wallet.owner, grant_id=grant_id, seq=after.seq, units=part.amount)
     header = Header(
         transaction_id=context.ids.new("txn"),

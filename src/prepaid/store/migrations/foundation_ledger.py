@@ -59,6 +59,7 @@ def grant() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("remaining", sa.BigInteger(), nullable=False),
         sa.Column("debt_paid", sa.BigInteger(), nullable=False),
+        sa.Column("gone", sa.BigInteger(), nullable=False),
         sa.Column("open", sa.SmallInteger(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("tax_state", WORD, nullable=False),
@@ -75,13 +76,16 @@ def grant() -> None:
         sa.UniqueConstraint("book_id", "id"),
         sa.UniqueConstraint("book_id", "key_hash"),
         sa.CheckConstraint(OPEN_IS_REMAINING, name="open_is_remaining"),
-        sa.CheckConstraint("size > 0 and remaining >= 0 and remaining <= size and debt_paid >= 0", name="within_size"),
+        sa.CheckConstraint(
+            "size > 0 and remaining >= 0 and remaining <= size and debt_paid >= 0 and gone >= 0", name="within_size"
+        ),
         refers("account", "wallet_id", "id"),
-        integers=("size", "remaining", "debt_paid"),
+        integers=("size", "remaining", "debt_paid", "gone"),
         roomy=True,
     )
     index("grant", "wallet_id", "open", "priority", "expires_at", "id")
     index("grant", "book_id", "open", "notice_at")
+    index("grant", "book_id", "source_topup")
 
 
 def hold() -> None:
@@ -98,6 +102,7 @@ def hold() -> None:
         sa.Column("key_hash", HASH, nullable=False),
         sa.Column("fingerprint", HASH, nullable=False),
         sa.Column("transaction_id", ID),
+        sa.Column("dispute_id", ID),
         sa.Column("expires_at", INSTANT, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("closed_at", INSTANT),

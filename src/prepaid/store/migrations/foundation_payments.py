@@ -123,6 +123,12 @@ def refund() -> None:
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("origin", WORD, nullable=False),
         sa.Column("state", WORD, nullable=False),
+        sa.Column("credit", sa.BigInteger(), nullable=False),
+        sa.Column("clawback", sa.BigInteger(), nullable=False),
+        sa.Column("net", sa.BigInteger(), nullable=False),
+        sa.Column("tax", sa.BigInteger(), nullable=False),
+        sa.Column("is_of_credit", sa.SmallInteger(), nullable=False),
+        sa.Column("request_id", ID),
         sa.Column("gateway_key", KEY, nullable=False),
         sa.Column("gateway_refund_id", KEY),
         sa.Column("actor", KEY, nullable=False),
@@ -136,11 +142,51 @@ def refund() -> None:
         sa.UniqueConstraint("book_id", "gateway", "gateway_refund_id"),
         sa.UniqueConstraint("book_id", "id"),
         sa.CheckConstraint("amount > 0", name="amount_positive"),
+        sa.CheckConstraint(
+            "credit >= 0 and clawback >= 0 and net >= 0 and tax >= 0 and net + tax <= amount", name="within_amount"
+        ),
         refers("topup", "topup_id", "id"),
-        integers=("amount",),
+        integers=("amount", "credit", "clawback", "net", "tax"),
     )
     index("refund", "book_id", "next_poll_at")
     index("refund", "book_id", "topup_id")
+
+
+def refund_request() -> None:
+    """Make the table of refunds as customers ask for them."""
+    table(
+        "refund_request",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("book_id", sa.Integer(), nullable=False),
+        sa.Column("customer", KEY, nullable=False),
+        sa.Column("kind", WORD, nullable=False),
+        sa.Column("subject_id", ID, nullable=False),
+        sa.Column("open_subject", ID),
+        sa.Column("currency", CODE, nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("approved", sa.BigInteger()),
+        sa.Column("state", WORD, nullable=False),
+        sa.Column("reason", PROSE, nullable=False),
+        sa.Column("note", PROSE, nullable=False),
+        sa.Column("confirmed_by", KEY, nullable=False),
+        sa.Column("decided_by", KEY, nullable=False),
+        sa.Column("refund_id", ID),
+        sa.Column("transaction_id", ID),
+        sa.Column("key_hash", HASH, nullable=False),
+        sa.Column("fingerprint", HASH, nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("decided_at", INSTANT),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("book_id", "id"),
+        sa.UniqueConstraint("book_id", "key_hash"),
+        sa.UniqueConstraint("book_id", "open_subject"),
+        sa.CheckConstraint("amount > 0 and (approved is null or approved > 0)", name="amounts_positive"),
+        refers("customer", "customer", "id"),
+        integers=("amount",),
+    )
+    index("refund_request", "book_id", "customer", "id")
+    index("refund_request", "book_id", "refund_id")
+    index("refund_request", "book_id", "state", "id")
 
 
 def dispute() -> None:
@@ -157,16 +203,52 @@ def dispute() -> None:
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("state", WORD, nullable=False),
         sa.Column("reason", WORD, nullable=False),
+        sa.Column("booked", WORD, nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
+        sa.Column("lost_turn", sa.Integer()),
+        sa.Column("withdrawn", sa.BigInteger(), nullable=False),
+        sa.Column("credit", sa.BigInteger(), nullable=False),
+        sa.Column("clawback", sa.BigInteger(), nullable=False),
+        sa.Column("net", sa.BigInteger(), nullable=False),
+        sa.Column("tax", sa.BigInteger(), nullable=False),
+        sa.Column("fee", sa.BigInteger()),
+        sa.Column("fee_currency", CODE),
+        sa.Column("booked_fee", sa.BigInteger(), nullable=False),
+        sa.Column("hold_id", ID),
         sa.Column("opened_at", INSTANT),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("changed_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("book_id", "gateway", "dispute_id"),
+        sa.UniqueConstraint("book_id", "id"),
         sa.CheckConstraint("amount > 0", name="amount_positive"),
+        sa.CheckConstraint(
+            "credit >= 0 and clawback >= 0 and net >= 0 and tax >= 0 and net + tax <= withdrawn",
+            name="within_withdrawn",
+        ),
         refers("topup", "topup_id", "id"),
-        integers=("amount",),
+        integers=("amount", "withdrawn", "credit", "clawback", "net", "tax"),
     )
+    index("dispute", "book_id", "booked", "id")
     index("dispute", "book_id", "topup_id")
+
+
+def reconciliation() -> None:
+    """Make the table of comparisons with gateways."""
+    table(
+        "reconciliation",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("book_id", sa.Integer(), nullable=False),
+        sa.Column("gateway", WORD, nullable=False),
+        sa.Column("since", INSTANT, nullable=False),
+        sa.Column("until", INSTANT, nullable=False),
+        sa.Column("actor", KEY, nullable=False),
+        sa.Column("report", PROSE, nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("book_id", "id"),
+        refers("book"),
+    )
 
 
 def webhook_event() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import func, literal, select
+from sqlalchemy import FromClause, and_, func, literal, select
 
+from ...core.refunds import LOST_REFUNDS
 from .. import schema
 from ..database import Tx
 from .reading import belongs, named, stream
@@ -16,6 +17,9 @@ from .topups import and_payment, is_told
 _topup = schema.topup
 _payment = schema.payment
 _invoice = schema.invoice
+_refund = schema.refund
+_dispute = schema.dispute
+_sale, _note = schema.invoice.alias("sale"), schema.invoice.alias("note")
 
 
 def invoice_rows(tx: Tx, scope: Scope) -> Iterator[Any]:
@@ -27,7 +31,11 @@ def invoice_rows(tx: Tx, scope: Scope) -> Iterator[Any]:
         *named(_invoice, " ".join(_invoice.c.keys())),
         *named(_topup, "customer currency net tax total invoice_id decision", prefix="topup_"),
         _payment.c.payment_id,
-    ).select_from(and_payment(_invoice.outerjoin(_topup, belongs(_invoice, _topup, "topup_id"))))
+        *named(_refund, "net tax is_of_credit settled_at", prefix="refund_"),
+        *named(_dispute, "net tax booked lost_turn turn", prefix="dispute_"),
+        *named(_sale, "number", prefix="sale_"),
+        *named(_note, "number net tax", prefix="note_"),
+    ).select_from(_with_causes(and_payment(_invoice.outerjoin(_topup, belongs(_invoice, _topup, "topup_id")))))
     wanted = wanted.where(_invoice.c.book_id == tx.book_id)
     if not scope.is_whole:
         new, series = _invoice.alias("new"), (_invoice.c.kind, _invoice.c.year)
@@ -37,6 +45,51 @@ def invoice_rows(tx: Tx, scope: Scope) -> Iterator[Any]:
         first = first.where(*new_objects(scope, new.c.id, "inv"))
         wanted = wanted.where(_invoice.c.sequence >= first.scalar_subquery() - 1)
     return stream(tx, wanted.order_by(_invoice.c.kind, _invoice.c.year, _invoice.c.sequence))
+
+
+def _with_causes(documents: FromClause) -> FromClause:
+    """Join documents with the refund or dispute that they are about, and with the documents that they may correct."""
+    sale = and_(_sale.c.book_id == _invoice.c.book_id, _sale.c.id == _topup.c.invoice_id)
+    note = and_(
+        _note.c.book_id == _invoice.c.book_id,
+        _note.c.kind == "credit-note",
+        _note.c.cause_id == _invoice.c.cause_id,
+        _note.c.turn == _invoice.c.turn,
+    )
+    return (
+        documents.outerjoin(_refund, belongs(_invoice, _refund, "cause_id"))
+        .outerjoin(_dispute, belongs(_invoice, _dispute, "cause_id"))
+        .outerjoin(_sale, sale)
+        .outerjoin(_note, note)
+    )
+
+
+def uncredited(tx: Tx) -> Iterator[Any]:
+    """Give refunds that were settled, and disputes that are lost, of money that no credit note is about."""
+    note = _invoice.alias("credit_note")
+    for table, due, turn in (
+        (_refund, and_(_refund.c.is_of_credit == 1, _refund.c.settled_at.is_not(None)), literal(0)),
+        (_dispute, _dispute.c.booked == "lost", _dispute.c.lost_turn),
+    ):
+        about = and_(
+            note.c.book_id == table.c.book_id,
+            note.c.kind == "credit-note",
+            note.c.cause_id == table.c.id,
+            note.c.turn == turn,
+        )
+        wanted = select(table.c.id).select_from(table.outerjoin(note, about))
+        bears = table.c.net + table.c.tax > 0
+        yield from stream(tx, wanted.where(table.c.book_id == tx.book_id, due, bears, note.c.id.is_(None)))
+
+
+def unbilled_again(tx: Tx) -> Iterator[Any]:
+    """Give refunds that failed after their credit note without an invoice over what did not go back."""
+    again = _invoice.alias("again")
+    about = and_(again.c.book_id == _refund.c.book_id, again.c.kind == "invoice", again.c.cause_id == _refund.c.id)
+    came_back = (_refund.c.is_of_credit == 1, _refund.c.settled_at.is_not(None), _refund.c.state.in_(LOST_REFUNDS))
+    wanted = select(_refund.c.id).select_from(_refund.outerjoin(again, about))
+    bears = _refund.c.net + _refund.c.tax > 0
+    return stream(tx, wanted.where(_refund.c.book_id == tx.book_id, *came_back, bears, again.c.id.is_(None)))
 
 
 def series_rows(tx: Tx) -> list[Any]:

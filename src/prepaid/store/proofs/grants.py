@@ -20,6 +20,9 @@ _transfer = schema.transfer
 _grant = schema.grant
 _debit = _account.alias("debit")
 
+RETURNS: Final = ("reversal", "refund-reversal", "clawback", "dispute-reversal")
+"""Kinds of transfers that give credit back to the grants it came from."""
+
 _IS_CREDIT: Final = _transfer.c.credit_id == _transfer.c.wallet_id
 
 
@@ -30,7 +33,8 @@ def grant_rows(tx: Tx, scope: Scope) -> Iterator[Any]:
             _transfer.c.grant_id,
             *halves(_transfer.c.amount, "put", when=_IS_CREDIT),
             *halves(_transfer.c.amount, "took", when=~_IS_CREDIT),
-            *halves(_transfer.c.amount, "opened", when=and_(_IS_CREDIT, _transfer.c.kind != "reversal")),
+            *halves(_transfer.c.amount, "opened", when=and_(_IS_CREDIT, _transfer.c.kind.not_in(RETURNS))),
+            *halves(_transfer.c.amount, "gone", when=and_(~_IS_CREDIT, _transfer.c.cause_type == "grant")),
         )
         .where(_transfer.c.book_id == tx.book_id, _transfer.c.grant_id.is_not(None))
         .where(*touched_wallets(tx, scope, _transfer.c.wallet_id))
@@ -41,7 +45,7 @@ def grant_rows(tx: Tx, scope: Scope) -> Iterator[Any]:
         _account, belongs(_grant, _account, "wallet_id")
     )
     wanted = select(
-        *named(_grant, "id wallet_id size remaining debt_paid open posting"),
+        *named(_grant, "id wallet_id size remaining debt_paid gone open posting"),
         _account.c.kind.label("wallet_kind"),
         *(total for name, total in sums.c.items() if name != "grant_id"),
     ).select_from(joined)
@@ -74,7 +78,7 @@ def misplaced_grants(tx: Tx, scope: Scope, listed: Iterable[tuple[str, str]]) ->
         _grant.c.id.is_(None),
         func.coalesce(_transfer.c.wallet_id, -1) != _grant.c.wallet_id,
         and_(_IS_CREDIT, tuple_(_transfer.c.kind, _grant.c.kind).not_in(list(listed))),
-        and_(_IS_CREDIT, _transfer.c.kind != "reversal", func.coalesce(_grant.c.source_topup, "") != source),
+        and_(_IS_CREDIT, _transfer.c.kind.not_in(RETURNS), func.coalesce(_grant.c.source_topup, "") != source),
         and_(is_gift, func.coalesce(_grant.c.key_hash, "") != _transfer.c.key_hash),
         and_(_transfer.c.cause_type == "grant", _transfer.c.cause_id != _grant.c.id),
     )

@@ -14,6 +14,7 @@ from .scope import Conditions, Scope, new_or_caused, new_transfers, touched_wall
 
 _account = schema.account
 _hold = schema.hold
+_dispute = schema.dispute
 _transfer = schema.transfer
 
 
@@ -44,9 +45,15 @@ def hold_rows(tx: Tx, scope: Scope) -> Iterator[Any]:
         _transfer.c.transaction_id == _hold.c.transaction_id,
         _transfer.c.part == 0,
     )
-    joined = _hold.outerjoin(_account, belongs(_hold, _account, "wallet_id")).outerjoin(_transfer, head)
+    joined = (
+        _hold.outerjoin(_account, belongs(_hold, _account, "wallet_id"))
+        .outerjoin(_transfer, head)
+        .outerjoin(_dispute, belongs(_hold, _dispute, "dispute_id"))
+    )
     wanted = select(
         *named(_hold, "id amount captured state label fingerprint transaction_id expires_at created_at closed_at"),
+        *named(_hold, "key_hash dispute_id"),
+        *named(_dispute, "turn", prefix="dispute_"),
         *named(_account, "kind currency"),
         *named(_transfer, "wallet_id cause_type cause_id description", prefix="capture_"),
         *named(_transfer, "resource resource_kind project", prefix="capture_"),

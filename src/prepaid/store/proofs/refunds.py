@@ -11,8 +11,8 @@ from ...core.payments import DisputeState
 from ...core.refunds import LOST_REFUNDS
 from .. import schema
 from ..database import Tx
-from .reading import named, stream
-from .scope import Scope, new_or_caused, new_transfers
+from .reading import belongs, named, stream
+from .scope import Scope, all_of_caused, new_or_caused
 from .topups import is_told
 
 _refund = schema.refund
@@ -29,8 +29,10 @@ DISPUTE_STATES: Final = get_args(DisputeState)
 REFUND, TRANSFER = 0, 1
 """What a row of `refund_postings` is, in their order."""
 
-_FIGURES: Final = named(
-    _refund, "topup_id gateway payment_id gateway_refund_id currency amount origin state actor settled_at"
+_FIGURES: Final = (
+    *named(_refund, "topup_id gateway payment_id gateway_refund_id currency amount origin state actor settled_at"),
+    *named(_refund, "credit clawback net tax is_of_credit"),
+    *named(_topup, "customer"),
 )
 _POSTED: Final = (
     *named(_transfer, "currency actor", prefix="posted_"),
@@ -50,7 +52,10 @@ def refund_postings(tx: Tx, scope: Scope) -> Iterator[Any]:
         nothing.label("transfer_id"),
         *_FIGURES,
         *(nothing.label(column.key) for column in _POSTED),
-    ).where(_refund.c.book_id == tx.book_id, *new_or_caused(tx, scope, _refund.c.id, kind="ref", cause="refund"))
+    ).select_from(_refund.outerjoin(_topup, belongs(_refund, _topup, "topup_id")))
+    heads = heads.where(
+        _refund.c.book_id == tx.book_id, *new_or_caused(tx, scope, _refund.c.id, kind="ref", cause="refund")
+    )
     joined = _transfer.outerjoin(_debit, _debit.c.id == _transfer.c.debit_id).outerjoin(
         _credit, _credit.c.id == _transfer.c.credit_id
     )
@@ -63,7 +68,7 @@ def refund_postings(tx: Tx, scope: Scope) -> Iterator[Any]:
             *_POSTED,
         )
         .select_from(joined)
-        .where(*new_transfers(tx, scope), _transfer.c.cause_type == "refund")
+        .where(*all_of_caused(tx, scope, "refund"))
     )
     return stream(tx, union_all(heads, caused).order_by("refund", "what", "transfer_id"))
 
@@ -82,9 +87,10 @@ def _foreign(tx: Tx, table: FromClause, name: str) -> Select[Any]:
 
 
 def untold(tx: Tx) -> Iterator[Any]:
-    """Give refunds out of reviews, and disputes, that were never told by an event, with the event's key."""
+    """Give refunds that are posted, and disputes, that were never told by an event, with the event's key."""
     lost = _refund.c.state.in_(LOST_REFUNDS)
-    ours = (_refund.c.book_id == tx.book_id, _refund.c.origin == "review")
+    is_posted = or_(_refund.c.origin == "review", _refund.c.is_of_credit == 1)
+    ours = (_refund.c.book_id == tx.book_id, is_posted)
     settled_key, lost_key = (literal(f"{name}/").concat(_refund.c.id) for name in ("refund-settled", "refund-failed"))
     opened_keys = (literal("dispute-opened/").concat(_dispute.c.id).concat(f"/{state}") for state in DISPUTE_STATES)
     opened = _outbox.c.dedupe_key.in_(tuple(opened_keys))
@@ -109,15 +115,41 @@ def unknown_disputes(tx: Tx) -> Iterator[Any]:
 
 def given_back(tx: Tx) -> Iterator[Any]:
     """Give every payment of which something went back, with what it took and how its top-up stands."""
-    back = (
-        select(_refund.c.topup_id, func.sum(_refund.c.amount).label("amount"))
-        .where(_refund.c.book_id == tx.book_id, _refund.c.state.not_in(LOST_REFUNDS))
-        .group_by(_refund.c.topup_id)
-        .subquery()
-    )
+    # Money above what was left of a payment, which a dispute had taken before, was nobody's credit any more.
+    counted = case((_refund.c.is_of_credit == 1, _refund.c.net + _refund.c.tax), else_=_refund.c.amount)
+    parts = union_all(
+        select(_refund.c.topup_id, counted.label("amount")).where(
+            _refund.c.book_id == tx.book_id, _refund.c.state.not_in(LOST_REFUNDS)
+        ),
+        select(_dispute.c.topup_id, (_dispute.c.net + _dispute.c.tax).label("amount")).where(
+            _dispute.c.book_id == tx.book_id, _dispute.c.booked == "lost"
+        ),
+    ).subquery()
+    back = select(parts.c.topup_id, func.sum(parts.c.amount).label("amount")).group_by(parts.c.topup_id).subquery()
     paid = and_(_payment.c.book_id == tx.book_id, _payment.c.topup_id == back.c.topup_id)
     wanted = select(back.c.topup_id, back.c.amount, _payment.c.captured)
     return stream(tx, wanted.select_from(back.outerjoin(_payment, paid)))
+
+
+def returned(tx: Tx) -> Iterator[Any]:
+    """Give every top-up of which credit went back, with what it was and what went back, part by part."""
+    names = ("credit", "clawback", "net", "tax")
+    kept = [
+        select(table.c.topup_id, *(table.c[name] for name in names)).where(table.c.book_id == tx.book_id, counts)
+        for table, counts in (
+            (_refund, and_(_refund.c.is_of_credit == 1, _refund.c.state.not_in(LOST_REFUNDS))),
+            (_dispute, _dispute.c.booked == "lost"),
+        )
+    ]
+    parts = union_all(*kept).subquery()
+    sums = (
+        select(parts.c.topup_id, *(func.sum(parts.c[name]).label(name) for name in names))
+        .group_by(parts.c.topup_id)
+        .subquery()
+    )
+    of_topup = and_(_topup.c.book_id == tx.book_id, _topup.c.id == sums.c.topup_id)
+    wanted = select(sums, *named(_topup, "credit bonus net tax state", prefix="topup_"))
+    return stream(tx, wanted.select_from(sums.outerjoin(_topup, of_topup)))
 
 
 def refunded_topups(tx: Tx, scope: Scope) -> Iterator[Any]:

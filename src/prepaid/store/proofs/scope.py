@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from attrs import frozen
-from sqlalchemy import ColumnElement, FromClause, func, or_, select, union
+from sqlalchemy import ColumnElement, FromClause, or_, select, union
 
 from ...core.errors import InvalidRequest
 from ...core.ids import ENTROPY_BYTES, make_id
@@ -76,12 +76,14 @@ def read_place(tx: Tx, place: str | None) -> Scope:
 
 
 def place_of(tx: Tx, now: datetime) -> str:
-    """Give the place from which the next check may go on."""
+    """Give the place from which the next check may go on: what was posted last before the overlap.
+
+    Not what comes before the first row of the overlap: another row that is still on its way may have that number.
+    """
     cutoff = now - OVERLAP
-    of_book = _transfer.c.book_id == tx.book_id
-    first = tx.execute(select(func.min(_transfer.c.id)).where(of_book, _transfer.c.posted_at >= cutoff)).scalar()
-    last = tx.execute(select(func.max(_transfer.c.id)).where(of_book)).scalar()
-    return f"{tx.book_id}.{(last or 0) if first is None else first - 1}.{to_micros(cutoff + SKEW)}"
+    settled = select(_transfer.c.id).where(_transfer.c.book_id == tx.book_id, _transfer.c.posted_at < cutoff)
+    last = tx.execute(settled.order_by(_transfer.c.posted_at.desc(), _transfer.c.id.desc()).limit(1)).scalar()
+    return f"{tx.book_id}.{last or 0}.{to_micros(cutoff + SKEW)}"
 
 
 def new_transfers(tx: Tx, scope: Scope, transfers: FromClause = _transfer) -> Conditions:
@@ -120,3 +122,15 @@ def new_or_caused(tx: Tx, scope: Scope, column: ColumnElement[Any], *, kind: str
         return ()
     causes = select(_transfer.c.cause_id).where(*new_transfers(tx, scope), _transfer.c.cause_type == cause)
     return (or_(*new_objects(scope, column, kind), column.in_(causes)),)
+
+
+def all_of_caused(tx: Tx, scope: Scope, cause: str) -> Conditions:
+    """Limit transfers to those of a sort of cause: all of what something new belongs to, for they are summed.
+
+    What was posted last may be the end of something that began long before the place.
+    """
+    of_sort = (_transfer.c.book_id == tx.book_id, _transfer.c.cause_type == cause)
+    if scope.is_whole:
+        return of_sort
+    new = select(_transfer.c.cause_id).where(*new_transfers(tx, scope), _transfer.c.cause_type == cause)
+    return (*of_sort, _transfer.c.cause_id.in_(new))

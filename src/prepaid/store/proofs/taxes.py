@@ -23,7 +23,7 @@ def entry_rows(tx: Tx, scope: Scope) -> Iterator[Any]:
     of_correction = and_(_correction.c.book_id == _invoice.c.book_id, _correction.c.invoice_id == _invoice.c.id)
     wanted = (
         select(
-            *named(_invoice, "id number currency snapshot issued_on"),
+            *named(_invoice, "id number currency snapshot issued_on kind cause_id topup_id"),
             *named(
                 _entry,
                 "place jurisdiction treatment category name percent currency base amount issued_on",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, literal, null, select, union_all
+from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, literal, null, or_, select, union_all
 
 from .. import schema
 from ..database import Tx
 from .reading import belongs, named, stream
-from .scope import Scope, new_or_caused, new_transfers
+from .scope import Scope, all_of_caused, new_or_caused, new_transfers
 
 _transfer = schema.transfer
 _grant = schema.grant
@@ -39,7 +39,7 @@ def topup_rows(tx: Tx, scope: Scope) -> Iterator[Any]:
     """Give every top-up with its payment and how many invoices it has."""
     invoices = (
         select(_invoice.c.topup_id, func.count().label("invoices"))
-        .where(_invoice.c.book_id == tx.book_id)
+        .where(_invoice.c.book_id == tx.book_id, _invoice.c.cause_id == _invoice.c.topup_id)
         .group_by(_invoice.c.topup_id)
         .subquery()
     )
@@ -94,7 +94,7 @@ def _caused(tx: Tx, scope: Scope) -> Select[Any]:
     )
     nothing = (_NOTHING.label(column.key) for column in (*_FIGURES, *_PAYMENT))
     wanted = select(_transfer.c.cause_id, literal(TRANSFER), _transfer.c.id, *nothing, *_TRANSFER)
-    return wanted.select_from(joined).where(*new_transfers(tx, scope), _transfer.c.cause_type == "topup")
+    return wanted.select_from(joined).where(*all_of_caused(tx, scope, "topup"))
 
 
 _TRANSFER: Final = (
@@ -104,6 +104,31 @@ _TRANSFER: Final = (
     *named(_credit, "kind owner", prefix="credit_"),
     *named(_grant, "size cost_net_minor cost_tax_minor"),
 )
+
+
+def fees(tx: Tx) -> Iterator[Any]:
+    """Give every payment of which its gateway kept something with the transfer of that, and such transfers alone."""
+    posted = and_(
+        _transfer.c.book_id == _payment.c.book_id,
+        _transfer.c.cause_type == "payment",
+        _transfer.c.cause_id == _payment.c.topup_id,
+    )
+    columns = (
+        *named(_payment, "topup_id gateway fee fee_currency"),
+        *named(_transfer, "id amount currency kind key_hash fingerprint actor", prefix="posted_"),
+        *named(_credit, "owner", prefix="credit_"),
+    )
+    joined = _payment.outerjoin(_transfer, posted).outerjoin(_credit, _credit.c.id == _transfer.c.credit_id)
+    limits = or_(_payment.c.fee > 0, _transfer.c.id.is_not(None))
+    yield from stream(tx, select(*columns).select_from(joined).where(_payment.c.book_id == tx.book_id, limits))
+
+
+def stray_fees(tx: Tx, scope: Scope) -> Iterator[Any]:
+    """Give transfers of fees of payments that there are not."""
+    paid = and_(_payment.c.book_id == _transfer.c.book_id, _payment.c.topup_id == _transfer.c.cause_id)
+    wanted = select(_transfer.c.id, _transfer.c.cause_id).select_from(_transfer.outerjoin(_payment, paid))
+    limits = (*new_transfers(tx, scope), _transfer.c.cause_type == "payment", _payment.c.id.is_(None))
+    return stream(tx, wanted.where(*limits))
 
 
 def unknown_states(tx: Tx, known: Iterable[str]) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from sqlalchemy import and_, case, func, or_, select
 
 from .. import schema
 from ..database import Tx
-from .reading import belongs, named, stream
+from .reading import belongs, micros, named, stream
 from .scope import Scope, new_or_caused, new_transfers
 
 _voucher = schema.voucher
@@ -66,6 +66,7 @@ def impossible(tx: Tx, scope: Scope) -> Iterator[Any]:
         _voucher.c.redeemed_at >= _voucher.c.expires_at,
         _voucher.c.ended_at >= _voucher.c.expires_at,
         _voucher.c.expires_at <= _voucher.c.created_at,
+        micros(_voucher.c.ended_at) < 0,
     )
     shown = "id amount created_at expires_at ended_at redeemed_by redeemed_at transaction_id"
     limits = new_or_caused(tx, scope, _voucher.c.id, kind="vou", cause="voucher")

@@ -11,6 +11,7 @@ from prepaid.store.migrations import (
     foundation_ledger,
     foundation_payments,
     foundation_promotions,
+    foundation_rollups,
     foundation_tax,
 )
 from prepaid.store.migrations.building import (
@@ -44,6 +45,7 @@ APPEND_ONLY = (
     "tax_profile",
     "tax_id_check",
     "location_evidence",
+    "reconciliation",
     "tax_entry",
     "digest",
 )
@@ -183,6 +185,8 @@ def _invoice() -> None:
         sa.Column("number", WORD, nullable=False),
         sa.Column("customer", KEY, nullable=False),
         sa.Column("topup_id", ID, nullable=False),
+        sa.Column("cause_id", ID, nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("currency", CODE, nullable=False),
         sa.Column("net", sa.BigInteger(), nullable=False),
         sa.Column("tax", sa.BigInteger(), nullable=False),
@@ -193,6 +197,7 @@ def _invoice() -> None:
         sa.Column("sha256", HASH, nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("book_id", "id"),
+        sa.UniqueConstraint("book_id", "kind", "cause_id", "turn"),
         sa.UniqueConstraint("book_id", "kind", "year", "sequence"),
         sa.UniqueConstraint("book_id", "number"),
         sa.CheckConstraint("net + tax = total", name="adds_up"),
@@ -308,7 +313,9 @@ TABLES = (
     foundation_promotions.identity_case,
     foundation_payments.topup_allowance,
     foundation_payments.refund,
+    foundation_payments.refund_request,
     foundation_payments.dispute,
+    foundation_payments.reconciliation,
     foundation_payments.webhook_event,
     foundation_tax.tax_rule,
     foundation_tax.tax_identity,
@@ -328,5 +335,7 @@ TABLES = (
     _audit,
     _job_lease,
     _setting,
+    foundation_rollups.rollup,
+    foundation_rollups.rollup_day,
     foundation_digest.digest,
 )

@@ -1,0 +1,601 @@
+"""What a book must say when money goes back, worked out in plain Python from its design and nothing else.
+
+Credit is in ledger units, money in cents, shares are fractions. What went back of a
+top-up is a list, and every sum is made anew from it. The plain purse with its
+lots, debts and holds is that of `tests.stateful.model`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from datetime import datetime
+from fractions import Fraction
+from math import ceil, floor
+from typing import Final
+
+from attrs import define, field
+
+from .model import FOREVER, Lot, Part, Purse, Refused, Reserve, Spent
+
+CENT: Final = 10_000
+"""Ledger units of a cent."""
+
+GIVEN_BACK: Final = ("transit", "settled")
+
+
+def tax_on(net: int, percents: list[str]) -> int:
+    """Add up the taxes on cents, each rounded half up."""
+    return sum(floor(Fraction(percent) * net / 100 + Fraction(1, 2)) for percent in percents)
+
+
+def share_of(cents: int, percent: str) -> int:
+    """Give a percentage of cents, rounded down."""
+    return floor(Fraction(percent) * cents / 100)
+
+
+@define(eq=False)
+class Back:
+    """What went back of a top-up at once: credit with its money, and the bonus that was taken back with it.
+
+    It is in ``transit``, ``settled``, or ``undone`` and counts no more.
+    """
+
+    credit: int
+    clawback: int
+    net: int
+    tax: int
+    state: str = "transit"
+    taken: list[Part] = field(factory=list)
+    clawed: list[Part] = field(factory=list)
+    excess: int = 0  # cents that a gateway gave back beyond what was left of the payment
+    request: Request | None = None
+
+    @property
+    def cash(self) -> int:
+        """The money that goes back for the credit."""
+        return self.net + self.tax
+
+    @property
+    def counts(self) -> bool:
+        """It has not failed."""
+        return self.state in GIVEN_BACK
+
+
+@define(eq=False)
+class Seen:
+    """A refund as the provider has it, and what is booked for it."""
+
+    gross: int
+    state: str
+    back: Back | None = None
+    heard: bool = False
+
+
+@define(eq=False)
+class Dispute:
+    """A dispute as the provider has it, and what is booked of it."""
+
+    gross: int
+    state: str
+    booked: str = ""
+    heard: bool = False
+    back: Back | None = None
+    reserve: Reserve | None = None
+
+    @property
+    def withdrawn(self) -> bool:
+        """The money left for it, and what becomes of it is open."""
+        return self.booked == "withdrawn"
+
+
+@define(eq=False)
+class Sale:
+    """A credited top-up: what was bought for how much, and what went back of it since."""
+
+    who: str
+    paid: Lot
+    bonus: Lot | None
+    net: int
+    tax: int
+    backs: list[Back] = field(factory=list)
+    seen: list[Seen] = field(factory=list)
+    disputes: list[Dispute] = field(factory=list)
+    requests: list[Request] = field(factory=list)
+    documents: list[tuple[str, int, int]] = field(factory=list)
+
+    @property
+    def credit(self) -> int:
+        """C: the credit that was bought."""
+        return self.paid.size
+
+    @property
+    def total(self) -> int:
+        """X: what was paid, with tax."""
+        return self.net + self.tax
+
+    @property
+    def own(self) -> list[Lot]:
+        """Its paid credit, then its bonus."""
+        return [self.paid] if self.bonus is None else [self.paid, self.bonus]
+
+    @property
+    def own_left(self) -> int:
+        """What is unspent of both."""
+        return sum(lot.left for lot in self.own)
+
+    @property
+    def beta(self) -> Fraction:
+        """How much bonus stands beside a unit of credit: what lapsed or was voided does not."""
+        if self.bonus is None:
+            return Fraction(0)
+        return Fraction(self.bonus.size - self.bonus.gone, self.credit)
+
+    @property
+    def counted(self) -> list[Back]:
+        """What went back and did not fail."""
+        return [back for back in self.backs if back.counts]
+
+    @property
+    def returned(self) -> int:
+        """R: the credit that went back."""
+        return sum(back.credit for back in self.counted)
+
+    @property
+    def cash_back(self) -> int:
+        """The money that went back for credit."""
+        return sum(back.cash for back in self.counted)
+
+    @property
+    def cash_left(self) -> int:
+        """Captured less refunded less charged back, as far as is known."""
+        lost = [dispute.back for dispute in self.disputes]
+        refunded = sum(back.cash + back.excess for back in self.counted if back not in lost)
+        charged_back = sum(dispute.gross for dispute in self.disputes if dispute.booked in ("withdrawn", "lost"))
+        return self.total - refunded - charged_back
+
+    def clawback_of(self, credit: int) -> int:
+        """Give k of a refund of so much credit."""
+        return max(0, ceil(self.beta * (self.returned + credit)) - sum(back.clawback for back in self.counted))
+
+    def money_of(self, credit: int) -> tuple[int, int]:
+        """Give n and t of a refund of so much credit."""
+        share = Fraction(self.returned + credit, self.credit)
+        net = floor(share * self.net) - sum(back.net for back in self.counted)
+        tax = floor(share * self.tax) - sum(back.tax for back in self.counted)
+        return max(0, net), max(0, tax)
+
+    def back_of_credit(self, credit: int) -> Back:
+        """Work out a refund of so much credit."""
+        return Back(credit, self.clawback_of(credit), *self.money_of(credit))
+
+    def back_of_gross(self, gross: int) -> Back:
+        """Work out what so much money with its tax is, however it went back: all of it together is rounded once."""
+        within = min(gross, self.total - self.cash_back)
+        share = Fraction(self.cash_back + within, self.total)
+        tax = max(0, floor(share * self.tax) - sum(back.tax for back in self.counted))
+        net = within - tax
+        paid_back = net + sum(back.net for back in self.counted)
+        credit = max(0, ceil(Fraction(paid_back * self.credit, self.net)) - self.returned)
+        return Back(credit, self.clawback_of(credit), net, tax, excess=gross - within)
+
+    def fits(self, credit: int, free: int) -> bool:
+        """Tell whether so much credit may be given back, with its bonus, of its own and with nothing held."""
+        both = credit + self.clawback_of(credit)
+        return both <= min(self.own_left, free) and sum(self.money_of(credit)) <= self.cash_left
+
+    def most(self, free: int) -> int:
+        """Give the most credit that may be asked back, in whole cents."""
+        bounds = [self.paid.left, floor(self.own_left / (1 + self.beta)), self.credit - self.returned, free]
+        credit = max(0, min(bounds)) // CENT * CENT
+        while credit and not self.fits(credit, free):
+            credit -= CENT
+        return credit
+
+    def why_not_more(self, free: int) -> str:
+        """Say what keeps the rest of it from going back."""
+        most = self.most(free)
+        if most == self.credit:
+            return ""
+        if most < self.most(self.own_left):
+            return "held"
+        if most + CENT > self.credit - self.returned:
+            return "refunded"
+        return "promotional" if most + CENT <= self.paid.left else "spent"
+
+    @property
+    def is_disputed(self) -> bool:
+        """The money of it left for a dispute that is open."""
+        return any(dispute.withdrawn for dispute in self.disputes)
+
+
+@define(eq=False)
+class Request:
+    """What a customer asked back, and what became of it."""
+
+    who: str
+    subject: Sale | Spent
+    amount: int
+    key: str
+    state: str = "requested"
+    approved: int | None = None
+    confirmed_by: str = ""
+    back: Back | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Nobody has decided yet."""
+        return self.state in ("requested", "confirming")
+
+
+@define(eq=False)
+class Eligible:
+    """How much of something may be asked back, and why not more."""
+
+    credit: int
+    cash: int = 0
+    tax: int = 0
+    clawback: int = 0
+    reason: str = ""
+
+
+@define(eq=False)
+class Wallet(Purse):
+    """A purse with what was bought for it, what was asked back, and what went back."""
+
+    sales: list[Sale] = field(factory=list)
+    requests: list[Request] = field(factory=list)
+
+    @property
+    def free(self) -> int:
+        """What no hold reserves; an overdraft is nothing to give back."""
+        return self.balance - self.held
+
+    def as_of(self, now: datetime) -> Wallet:
+        """Give a copy in which everything that is due was dealt with."""
+        soon = copy.deepcopy(self)
+        soon.look(now)
+        return soon
+
+    def same(self, other: Wallet, subject: Sale | Spent) -> Sale | Spent:
+        """Find here what another copy of this wallet has."""
+        if isinstance(subject, Sale):
+            return self.sales[other.sales.index(subject)]
+        return self.charges[other.charges.index(subject)]
+
+    def leave(self, amount: int, account: str) -> None:
+        """Let an amount, whose lots were dealt with, leave the balance for an account."""
+        self._move(-amount, account)
+
+    # What may be asked back
+
+    def eligible(self, subject: Sale | Spent, *, answering: Request | None = None, by_hand: bool = False) -> Eligible:
+        """Say how much of a top-up or a charge may be asked back."""
+        asked = any(request.is_open and request.subject is subject for request in self.requests)
+        asked = asked and answering is None and not by_hand
+        if isinstance(subject, Spent):
+            reason = "requested" if asked else "refunded" if subject.returned else ""
+            return Eligible(0 if asked else subject.left, reason=reason)
+        if not subject.total:
+            return Eligible(0, reason="unpaid")
+        if subject.is_disputed:
+            return Eligible(0, reason="disputed")
+        if asked:
+            return Eligible(0, reason="requested")
+        most = subject.most(self.free)
+        back = subject.back_of_credit(most) if most else Back(0, 0, 0, 0)
+        return Eligible(most, back.cash, back.tax, back.clawback, subject.why_not_more(self.free))
+
+    # Taking and giving back
+
+    def take_own(self, sale: Sale, back: Back) -> None:
+        """Take the bonus back first from the bonus, and credit from what was bought."""
+        bonus_first = sale.own[::-1]
+        back.clawed = self.take(back.clawback, bonus_first)
+        back.taken = self.take(back.credit, [sale.paid])
+        assert all(part.lot is not None for part in back.clawed + back.taken), "a refund makes no debt"
+
+    def take_wherever(self, sale: Sale, back: Back) -> None:
+        """Take from the top-up's own credit, its bonus, other credit as it burns, then below zero."""
+        others = [lot for lot in self.in_turn() if lot not in sale.own]
+        back.taken = self.take(back.credit, [*sale.own, *others])
+        back.clawed = self.take(back.clawback, [*sale.own[::-1], *others])
+
+    def take(self, amount: int, lots: list[Lot]) -> list[Part]:
+        """Take an amount from lots in their order, and the rest from none; give what came from where."""
+        parts = []
+        for lot in lots:
+            taken = 0 if lot.waiting else min(amount, lot.left)
+            if taken:
+                lot.left -= taken
+                amount -= taken
+                parts.append(Part(lot, taken))
+        return [*parts, Part(None, amount)] if amount else parts
+
+    def put(self, parts: list[Part], account: str) -> None:
+        """Give parts back where they came from, as credit that arrives: what was below zero first."""
+        for part in [p for p in parts if p.lot is None] + [p for p in parts if p.lot is not None]:
+            if part.lot is None:
+                self._unpay(part.amount)
+            else:
+                self._return(part.lot, part.amount)
+            self._move(part.amount, account)
+
+
+@define(eq=False)
+class Book:
+    """All wallets of a book, and what moved between its own accounts."""
+
+    wallets: dict[str, Wallet]
+    accounts: Counter[str] = field(factory=Counter)
+    figures: Counter[str] = field(factory=Counter)
+    two_above: int | None = None
+    recorded: dict[str, tuple[Sale, int]] = field(factory=dict)
+
+    def move(self, cents: int, debit: str, credit: str) -> None:
+        """Move money between accounts of the book's own."""
+        self.accounts[debit] -= cents * CENT
+        self.accounts[credit] += cents * CENT
+
+    # Buying
+
+    def sell(self, who: str, paid: Lot, bonus: Lot | None, *, net: int, tax: int, now: datetime) -> Sale:
+        """Credit a top-up: a bonus pays a debt first, then what was bought."""
+        wallet, sale = self.wallets[who], Sale(who, paid, bonus, net, tax)
+        for lot in sale.own[::-1]:
+            wallet.give(lot, now)
+        self.move(tax, "clearing", "tax_payable")
+        wallet.sales.append(sale)
+        sale.documents.append(("invoice", net, tax))
+        self.figures.update(funds_in=sale.total * CENT, discount=paid.discount)
+        return sale
+
+    # Asking and deciding
+
+    def ask(self, who: str, subject: Sale | Spent, amount: int, *, key: str, now: datetime) -> Request:
+        """Ask for something back; the same key again is the same request."""
+        wallet = self.wallets[who]
+        for request in wallet.requests:
+            if request.key == key:
+                if (request.subject, request.amount) != (subject, amount):
+                    raise Refused("key-conflict", "")
+                return request
+        if wallet.frozen:
+            raise Refused("customer-frozen", "")
+        seen = wallet.as_of(now)
+        found = seen.eligible(seen.same(wallet, subject))
+        if amount > found.credit:
+            raise Refused("refund-refused", found.reason or "spent")
+        wallet.requests.append(Request(who, subject, amount, key))
+        return wallet.requests[-1]
+
+    def withdraw(self, request: Request) -> None:
+        """Take a request back that nobody has decided."""
+        self._end(request, "withdrawn")
+
+    def reject(self, request: Request) -> None:
+        """Reject a request that nobody has decided."""
+        self._end(request, "rejected")
+
+    def _end(self, request: Request, state: str) -> None:
+        if not request.is_open and request.state != state:
+            raise Refused("wrong-state", "")
+        request.state = state
+
+    def approve(self, request: Request, amount: int | None, *, actor: str, now: datetime) -> Back | None:
+        """Approve a request; give what goes back at the gateway, if that is asked now."""
+        wanted = request.amount if amount is None else amount
+        if wanted > request.amount:
+            raise Refused("amount-out-of-range", "")
+        self._refuse_decided(request, wanted)
+        if not request.is_open or self._waits_for_another(request, wanted, actor):
+            return None
+        wallet = self.wallets[request.who]
+        if isinstance(request.subject, Spent):
+            if wanted > request.subject.left:
+                raise Refused("refund-refused", "refunded")
+            wallet.reverse(request.subject, wanted, now)
+            request.state, request.approved = "refunded", wanted
+            return None
+        self._refuse_more(request.subject, wanted, request=request, now=now)
+        request.back = self._take(request.subject, wanted, request=request)
+        request.state, request.approved = "approved", wanted
+        return request.back
+
+    def _waits_for_another(self, request: Request, wanted: int, actor: str) -> bool:
+        if not self.takes_two(wanted) or request.confirmed_by not in ("", actor):
+            return False
+        request.state, request.approved, request.confirmed_by = "confirming", wanted, actor
+        return True
+
+    def takes_two(self, amount: int) -> bool:
+        """Tell whether two operators approve so much."""
+        return self.two_above is not None and amount > self.two_above
+
+    @staticmethod
+    def _refuse_decided(request: Request, amount: int) -> None:
+        """Of a request that was decided only the same may be said again."""
+        if request.state in ("rejected", "withdrawn"):
+            raise Refused("wrong-state", "")
+        if request.approved not in (None, amount):
+            raise Refused("key-conflict", "")
+
+    def _refuse_more(
+        self, sale: Sale, credit: int, *, request: Request | None, now: datetime, by_hand: bool = False
+    ) -> None:
+        """Give back no more than may be asked back now."""
+        wallet = self.wallets[sale.who]
+        wallet.look(now)
+        found = wallet.eligible(sale, answering=request, by_hand=by_hand)
+        if credit > found.credit:
+            raise Refused("refund-refused", found.reason or "spent")
+
+    def _take(self, sale: Sale, credit: int, *, request: Request | None) -> Back:
+        wallet = self.wallets[sale.who]
+        back = sale.back_of_credit(credit)
+        back.request = request
+        wallet.take_own(sale, back)
+        self._leave(sale, back)
+        return back
+
+    def _leave(self, sale: Sale, back: Back) -> None:
+        wallet = self.wallets[sale.who]
+        wallet.leave(back.credit, "refunds_in_transit")
+        wallet.leave(back.clawback, "promotion")
+        sale.backs.append(back)
+        self.figures["clawback"] += back.clawback
+        self.figures["discount"] -= back.credit - back.net * CENT
+
+    def record(
+        self, sale: Sale, credit: int, *, reference: str, actor: str, request: Request | None, now: datetime
+    ) -> Back | None:
+        """Book what the seller gave back by other means; the same reference again is the same."""
+        if reference in self.recorded:
+            if self.recorded[reference] != (sale, credit):
+                raise Refused("key-conflict", "")
+            return None
+        if self.takes_two(credit):
+            confirmed = request is not None and request.approved == credit
+            if not confirmed or request.confirmed_by in ("", actor):
+                raise Refused("not-allowed", "")
+        self._refuse_more(sale, credit, request=request, by_hand=True, now=now)
+        if request is not None:
+            self._refuse_decided(request, credit)
+            if not request.is_open:
+                raise Refused("wrong-state", "")
+        back = self._take(sale, credit, request=request)
+        if request is not None:
+            request.state, request.approved, request.back = "approved", credit, back
+        self._settle(sale, back)
+        self.recorded[reference] = (sale, credit)
+        return back
+
+    # What becomes of it at the gateway
+
+    def send(self, sale: Sale, back: Back, *, outcome: str, fault: str | None, now: datetime) -> None:
+        """Ask the gateway for the money: it gives it, refuses, or nobody hears."""
+        if fault in ("unavailable", "rate-limit"):
+            return
+        if fault == "garbage" or back.cash > self.held_by_gateway(sale):
+            self._undo(sale, back, now)
+            return
+        sale.seen.append(Seen(back.cash, outcome, back, heard=True))
+        if fault is None:
+            self._follow(sale, back, outcome, now)
+
+    @staticmethod
+    def held_by_gateway(sale: Sale) -> int:
+        """Give what the gateway still has of a payment, in cents."""
+        given = sum(seen.gross for seen in sale.seen if seen.state != "failed")
+        return max(0, sale.total - given - sum(d.gross for d in sale.disputes if d.state in ("open", "lost")))
+
+    def pursue(self, sale: Sale, back: Back, *, fault: str | None, now: datetime) -> None:
+        """Look a refund of ours up that is on its way, and send it if the gateway has none."""
+        for seen in sale.seen:
+            if seen.back is back:
+                self._follow(sale, back, seen.state, now)
+                return
+        self.send(sale, back, outcome="succeeded", fault=fault, now=now)
+
+    def hear(self, sale: Sale, now: datetime) -> None:
+        """Read all refunds and disputes of a payment at its gateway, and book what is new."""
+        for seen in sale.seen:
+            if not seen.heard and seen.state != "failed":
+                seen.back = self._take_gross(sale, seen.gross, now)
+                self._leave(sale, seen.back)
+            if seen.back is not None:
+                self._follow(sale, seen.back, seen.state, now)
+            seen.heard = True
+        for dispute in sale.disputes:
+            self._hear_dispute(sale, dispute, now)
+
+    def _take_gross(self, sale: Sale, gross: int, now: datetime) -> Back:
+        wallet = self.wallets[sale.who]
+        wallet.look(now)
+        back = sale.back_of_gross(gross)
+        wallet.take_wherever(sale, back)
+        return back
+
+    def _follow(self, sale: Sale, back: Back, state: str, now: datetime) -> None:
+        if state == "succeeded" and back.state == "transit":
+            self._settle(sale, back)
+        if state == "failed" and back.counts:
+            self._undo(sale, back, now)
+
+    def _settle(self, sale: Sale, back: Back) -> None:
+        back.state = "settled"
+        self._money_leaves(back, 1)
+        self._write(sale, "credit-note", back)
+        if back.request is not None:
+            back.request.state = "refunded"
+
+    def _undo(self, sale: Sale, back: Back, now: datetime) -> None:
+        wallet = self.wallets[sale.who]
+        wallet.look(now)
+        if back.state == "settled":
+            self._money_leaves(back, -1)
+            self._write(sale, "invoice", back)
+        back.state = "undone"
+        wallet.put(back.clawed, "promotion")
+        wallet.put(back.taken, "refunds_in_transit")
+        wallet.sweep(now)
+        self.figures["clawback"] -= back.clawback
+        self.figures["discount"] += back.credit - back.net * CENT
+        if back.request is not None:
+            back.request.state = "failed"
+
+    def _money_leaves(self, back: Back, sign: int) -> None:
+        self.move(sign * back.net, "refunds_in_transit", "clearing")
+        self.move(sign * back.tax, "tax_payable", "clearing")
+        self.move(sign * back.excess, "disputes", "clearing")
+        of_discount = sign * (back.credit - back.net * CENT)
+        self.accounts["refunds_in_transit"] -= of_discount
+        self.accounts["promotion"] += of_discount
+        self.figures["refunds"] += sign * back.cash * CENT
+
+    @staticmethod
+    def _write(sale: Sale, kind: str, back: Back) -> None:
+        if back.cash:
+            sale.documents.append((kind, back.net, back.tax))
+
+    def _hear_dispute(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
+        dispute.heard = True
+        if dispute.state in ("open", "lost") and not dispute.booked:
+            self._withdraw_funds(sale, dispute, now)
+        if dispute.withdrawn and dispute.state == "won":
+            self.move(dispute.gross, "clearing", "disputes")
+            self.figures["disputed"] -= dispute.gross * CENT
+            self._release(sale, dispute, now)
+            dispute.booked = "won"
+        if dispute.withdrawn and dispute.state == "lost":
+            self._lose(sale, dispute, now)
+
+    def _withdraw_funds(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
+        wallet = self.wallets[sale.who]
+        wallet.look(now)
+        self.move(dispute.gross, "disputes", "clearing")
+        self.figures["disputed"] += dispute.gross * CENT
+        amount = min(sale.own_left, wallet.free)
+        if amount > 0:
+            dispute.reserve = Reserve(amount, FOREVER)
+            wallet.reserves.append(dispute.reserve)
+        dispute.booked = "withdrawn"
+
+    def _release(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
+        wallet = self.wallets[sale.who]
+        if dispute.reserve is not None:
+            wallet.release(dispute.reserve, now)
+
+    def _lose(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
+        wallet = self.wallets[sale.who]
+        self._release(sale, dispute, now)
+        dispute.booked = "lost"
+        back = dispute.back = self._take_gross(sale, dispute.gross, now)
+        back.state, back.excess = "settled", 0  # the rest is not credit's: it stays where the dispute took it
+        sale.backs.append(back)
+        wallet.leave(back.net * CENT, "disputes")
+        wallet.leave(back.credit - back.net * CENT + back.clawback, "promotion")
+        self.move(back.tax, "tax_payable", "disputes")
+        self._write(sale, "credit-note", back)
+        self.figures["clawback"] += back.clawback
+        self.figures["discount"] -= back.credit - back.net * CENT
