@@ -383,6 +383,7 @@ audit = table(
     Column("reason", PROSE, nullable=False),
     Column("state_before", PROSE, nullable=False),
     Column("state_after", PROSE, nullable=False),
+    Index(None, "book_id", "id"),
     Index(None, "book_id", "at"),
     Index(None, "book_id", "actor", "id"),
     Index(None, "book_id", "action", "id"),

@@ -261,6 +261,7 @@ def _audit() -> None:
         sa.PrimaryKeyConstraint("id"),
         refers("book"),
     )
+    index("audit", "book_id", "id")
     index("audit", "book_id", "at")
     for column in ("actor", "action", "target", "customer"):
         index("audit", "book_id", column, "id")
