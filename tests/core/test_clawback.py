@@ -181,3 +181,21 @@ def test_credit_that_came_back_after_a_dispute_took_it_elsewhere_is_not_refunded
     terms = bought(100)
     lost = by_gross(terms, 6000)
     assert refundable(terms, paid_left=100 * EURO, bonus_left=0, unit=CENT, before=lost) == 40 * EURO
+
+
+def test_no_more_is_refunded_than_is_left_of_the_payment():
+    terms = bought(100)
+    options = {"paid_left": 100 * EURO, "bonus_left": 0, "unit": CENT}
+    whole = terms.gross_minor
+    for cash in (whole, whole // 2, 1, 0):
+        most = refundable(terms, **options, cash_left=cash)
+        assert not most or by_credit(terms, most).gross_minor <= cash
+        assert most == 100 * EURO or by_credit(terms, most + CENT).gross_minor > cash
+    assert refundable(terms, **options, cash_left=whole) == 100 * EURO
+    assert refundable(terms, **options, cash_left=0) == 0
+
+
+def test_what_was_taken_back_of_a_bonus_before_is_not_kept_from_what_is_free():
+    before = Returned(credit=50 * EURO, net_minor=5_000, tax_minor=0, clawed_back=10 * EURO)
+    terms = bought(100, bonus=10)
+    assert refundable(terms, paid_left=50 * EURO, bonus_left=0, unit=CENT, before=before, free=30 * EURO) == 30 * EURO

@@ -130,13 +130,20 @@ def captured(billing, topup):
 
 
 def posted(billing, cause_id):
-    """Give what the transfers of a cause moved, by the kinds of their accounts."""
+    """Give what the transfers of a cause moved, by the kinds of their accounts, but for the gateway's own fee."""
     return rows(
         billing,
         "SELECT d.kind, c.kind, t.amount FROM prepaid_transfer t JOIN prepaid_account d ON d.id = t.debit_id "
-        "JOIN prepaid_account c ON c.id = t.credit_id WHERE t.cause_id = :about ORDER BY t.id",
+        "JOIN prepaid_account c ON c.id = t.credit_id WHERE t.cause_id = :about AND t.kind <> 'fee' ORDER BY t.id",
         cause_id,
     )
+
+
+def fees_posted(billing, topup):
+    """Give the fees that the gateway told of a top-up's payment, and those that were posted."""
+    told = rows(billing, "SELECT fee FROM prepaid_payment WHERE topup_id = :about AND fee IS NOT NULL", topup.id)
+    of_cause = "SELECT t.amount FROM prepaid_transfer t WHERE t.cause_id = :about AND t.kind = 'fee' ORDER BY t.id"
+    return told, rows(billing, of_cause, topup.id)
 
 
 def credited(billing, topup):
@@ -167,6 +174,9 @@ def test_the_wire_the_database_the_ledger_and_the_pdf_say_the_same(billing, prov
     net, tax = Money.of(money.bought, currency).units, Money.of(money.tax, currency).units
     assert posted(billing, topup.id) == [("clearing", "wallet", net), ("clearing", "tax_payable", tax)]
     assert net + tax == money.units
+    told, of_payment = fees_posted(billing, topup)
+    assert told == of_payment
+    assert told
 
     assert (invoice.total.units, invoice.net.units, invoice.tax.total.units) == (money.units, net, tax)
     assert f"Total({currency}){money.printed}" in printed(billing, invoice)

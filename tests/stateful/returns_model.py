@@ -21,6 +21,9 @@ from .model import FOREVER, Lot, Part, Purse, Refused, Reserve, Spent
 CENT: Final = 10_000
 """Ledger units of a cent."""
 
+NO_MONEY: Final = "gateway-limit"
+"""Why credit that is worth less than a cent is not given back."""
+
 GIVEN_BACK: Final = ("transit", "settled")
 
 
@@ -293,6 +296,8 @@ class Wallet(Purse):
             return Eligible(0, reason="requested")
         most = subject.most(self.free)
         back = subject.back_of_credit(most) if most else Back(0, 0, 0, 0)
+        if most and not back.cash:
+            return Eligible(0, reason=NO_MONEY)
         return Eligible(most, back.cash, back.tax, back.clawback, subject.why_not_more(self.free))
 
     # Taking and giving back
@@ -375,6 +380,8 @@ class Book:
         found = seen.eligible(seen.same(wallet, subject))
         if amount > found.credit:
             raise Refused("refund-refused", found.reason or "spent")
+        if isinstance(subject, Sale) and not sum(subject.money_of(amount)):
+            raise Refused("refund-refused", NO_MONEY)
         wallet.requests.append(Request(who, subject, amount, key))
         return wallet.requests[-1]
 
@@ -438,6 +445,8 @@ class Book:
         found = wallet.eligible(sale, answering=request, by_hand=by_hand)
         if credit > found.credit:
             raise Refused("refund-refused", found.reason or "spent")
+        if not sum(sale.money_of(credit)):
+            raise Refused("refund-refused", NO_MONEY)
 
     def _take(self, sale: Sale, credit: int, *, request: Request | None) -> Back:
         wallet = self.wallets[sale.who]

@@ -311,6 +311,27 @@ def test_dispute_and_refund_together_take_no_more_than_was_paid(billing, ada, si
     proven(billing)
 
 
+def test_no_more_of_a_payment_goes_back_than_a_bank_left(billing, ada, simulated):
+    with_tax(billing)
+    topup = top_up(billing, simulated, "100")
+    simulated.script_refund("pending")
+    give_back(billing, topup, "100")
+    [refund] = refunds_of(billing, topup)
+    simulated.lose(simulated.dispute(checkout_id(billing, topup), amount=eur("60")))
+    look(billing, topup)
+    simulated.finish_refund(refund.gateway_refund_id, succeed=False)
+    look(billing, topup)
+
+    found = eligible(billing, topup)
+    assert (found.credit, found.cash, found.reason) == (eur("50"), eur("60"), "refunded")
+    with pytest.raises(RefundRefused) as refused:
+        operator(billing).refunds.record(topup.id, eur("50.01"), reference="cheque 9", reason="agreed")
+    assert refused.value.reason == "refunded"
+    give_back(billing, topup, "50")
+    assert eligible(billing, topup).credit == eur("0")
+    proven(billing)
+
+
 def test_a_refund_at_the_gateway_of_what_a_dispute_took_is_the_sellers_loss_and_told(shop, gateway):
     topup = start(shop, "100")
     gateway.pay(checkout_of(topup))

@@ -175,6 +175,29 @@ def test_what_a_hold_reserves_is_not_refunded(billing, simulated):
     assert (refused.value.reason, refused.value.field) == ("held", "amount")
 
 
+def test_a_hold_that_has_lapsed_keeps_nothing_from_being_asked_back(billing, simulated, clock):
+    topup = top_up(billing, simulated, "50")
+    hold(billing, "30", hours=2)
+    clock.advance(hours=2)
+    assert eligible(billing, topup).credit == eur("50")
+    assert approve(billing, ask(billing, topup, "50")).state == "refunded"
+    proven(billing)
+
+
+def test_a_hold_and_a_bonus_that_was_taken_back_leave_all_that_is_free(billing, ada, simulated):
+    topup = sell_with_bonus(billing, simulated)
+    give_back(billing, topup, "50")
+    [bonus] = [grant.id for grant in operator(billing).customers.grants(ADA) if grant.kind == "promotional"]
+    operator(billing).customers.void_grant(bonus, reason="given twice")
+    hold(billing, "20")
+    # Half of what is left of the promotion was taken back before: with the next part goes no more.
+    found = eligible(billing, topup)
+    assert (found.credit, found.clawback, found.reason) == (eur("30"), eur("0"), "held")
+    give_back(billing, topup, "30")
+    assert (ada.balance().settled, ada.balance().available) == (eur("20"), eur("0"))
+    proven(billing)
+
+
 def test_an_overdraft_is_no_money_to_give_back(billing, simulated):
     topup = top_up(billing, simulated, "50")
     operator(billing).customers.overdraft(ADA, eur("100"), reason="good customer")
@@ -807,6 +830,17 @@ def test_a_record_is_of_a_top_up_and_its_own_request(bank):
     with pytest.raises(WrongState):
         ops.refunds.record(first.id, eur("1"), reference="r", reason="x", refund_id=asked.id)
     assert bank.customer(ADA).balance().settled == eur("100")
+
+
+def test_so_little_that_it_is_no_money_is_not_recorded(billing, ada, simulated):
+    promote(billing, "ALMOST", Discount(Percent("90")))
+    topup = top_up(billing, simulated, "100", code="ALMOST")
+    with pytest.raises(RefundRefused) as refused:
+        operator(billing).refunds.record(topup.id, eur("0.05"), reference="cheque 9", reason="agreed")
+    assert (refused.value.reason, refused.value.field) == ("gateway-limit", "amount")
+    assert refunds_of(billing, topup) == ()
+    assert ada.balance().settled == eur("100")
+    proven(billing)
 
 
 # Made at the gateway

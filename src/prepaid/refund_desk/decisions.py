@@ -195,7 +195,8 @@ def refund_of(
     if held is None:
         raise RefundRefused(REASONS["review"], reason="review", field="refund")
     wallet, sold = held.wallet, held.sold
-    found = returning.topup_eligible(context, sold, free=wallet.balance - wallet.held, by_hand=origin == "outside")
+    by_hand = origin == "outside"
+    found = returning.topup_eligible(context, sold, free=wallet.balance - wallet.held, by_hand=by_hand)
     if found.by_hand and origin == "request":
         label = context.label_of(sold.gateway)
         raise WrongState(f"{label} cannot give money back by itself; record what you gave back.", field="refund")
@@ -203,8 +204,7 @@ def refund_of(
         text = f"Of this {found.credit} can be given back. {found.message or REASONS['spent']}"
         raise RefundRefused(text, reason=found.reason or "spent", eligible=str(found.credit))
     part = by_credit(sold.bought, amount.units, sold.before)
-    if origin == "request":
-        returning.require_givable(context, sold, gross_minor=part.gross_minor)
+    returning.require_givable(context, sold, gross_minor=part.gross_minor, by_hand=by_hand)
     figures = money_of(part, amount.currency)
     return Refund(
         id=context.ids.new("ref"),

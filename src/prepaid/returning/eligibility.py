@@ -61,13 +61,13 @@ def topup_givable(tx: Tx, context: Context, topup_id: str, *, by_hand: bool) -> 
     return topup_eligible(context, sold, free=_free(tx, sold.customer, sold.currency, now), by_hand=by_hand)
 
 
-def require_givable(context: Context, sold: Sold, *, gross_minor: int) -> None:
+def require_givable(context: Context, sold: Sold, *, gross_minor: int, by_hand: bool = False) -> None:
     """Refuse so little that it is no money, or a part that the gateway does not give back.
 
     Raises:
-        RefundRefused: The gateway cannot give that back.
+        RefundRefused: It is no money, or the gateway cannot give that back.
     """
-    refusal = _Rule(context, RefundPolicy(), context.now()).gateway_refuses(sold, gross=gross_minor)
+    refusal = _Rule(context, RefundPolicy(), context.now(), by_hand).gateway_refuses(sold, gross=gross_minor)
     if refusal:
         raise RefundRefused(REASONS[refusal], reason=refusal)
 
