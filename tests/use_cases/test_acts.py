@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import pytest
@@ -30,6 +30,7 @@ from prepaid import (
 from prepaid.gateways import BankTransferGateway
 from prepaid.store import audits
 from tests.use_cases.providers import signed
+from tests.use_cases.refund_steps import ask
 from tests.use_cases.steps import (
     ADA,
     BOOK_TABLES,
@@ -49,7 +50,7 @@ from tests.use_cases.verifiers import Verifier, begin, hear, verify
 
 ACTOR = "bob@nimbus.example"
 REASON = "because the board said so"
-NOBODYS = {kind: f"{kind}_01m82v7m000000000000000000" for kind in ("top", "grt", "vou", "tax", "cor")}
+NOBODYS = {kind: f"{kind}_01m82v7m000000000000000000" for kind in ("top", "grt", "vou", "tax", "cor", "req")}
 FRANCE = TaxRule("FR", (("TVA", "20"),), valid_from=date(2014, 1, 1))
 SAVE10 = Promotion("SAVE10", Bonus(Percent("10")))
 SAVE20 = Promotion("SAVE10", Bonus(Percent("20")))
@@ -118,6 +119,21 @@ def a_diff(shop):
     door(shop).tax.add(FRANCE)
     text = door(shop).tax.to_csv()
     return door(shop).tax.from_csv(text.replace("TVA 20", "TVA 19"))
+
+
+def bought(shop, gateway="simulated"):
+    """Give a top-up that is credited."""
+    topup = start(shop.billing, gateway=gateway)
+    if gateway == "simulated":
+        shop.simulated.pay(checkout_of(topup))
+        shop.billing.customer(ADA).topups.confirm(topup.id)
+    else:
+        door(shop).topups.confirm_bank_transfer(topup.id, received=eur("50"), reference="line 7")
+    return topup
+
+
+def a_request(shop):
+    return ask(shop.billing, bought(shop), "5")
 
 
 ACTS: dict[str, Act] = {
@@ -241,6 +257,49 @@ ACTS: dict[str, Act] = {
         lambda ops, made, **why: ops.vouchers.end(NOBODYS["vou"], **why),
         ("end-vouchers",),
         lambda shop: door(shop).vouchers.create(eur("1"), count=2)[0].batch,
+    ),
+    "refunds.approve": Act(
+        lambda ops, made, **why: ops.refunds.approve(made.id, **why),
+        lambda ops, made, **why: ops.refunds.approve(NOBODYS["req"], **why),
+        ("refund-approve",),
+        a_request,
+    ),
+    "refunds.reject": Act(
+        lambda ops, made, **why: ops.refunds.reject(made.id, **why),
+        lambda ops, made, **why: ops.refunds.reject(NOBODYS["req"], **why),
+        ("refund-reject",),
+        a_request,
+    ),
+    "refunds.record": Act(
+        lambda ops, made, **why: ops.refunds.record(made.id, eur("5"), reference="line 8", **why),
+        lambda ops, made, **why: ops.refunds.record(NOBODYS["top"], eur("5"), reference="line 8", **why),
+        ("refund-record",),
+        lambda shop: bought(shop, "bank-transfer"),
+    ),
+    "reports.rebuild": Act(
+        lambda ops, made, **why: ops.reports.rebuild(**why),
+        lambda ops, made, reason: ops.reports.rebuild(reason=""),
+        ("rebuild-rollups",),
+    ),
+    "settings.account_map": Act(
+        lambda ops, made, **why: ops.settings.account_map({"wallet": "Liabilities:Credit"}, **why),
+        lambda ops, made, **why: ops.settings.account_map("wallet", **why),
+        ("settings",),
+    ),
+    "settings.approvals": Act(
+        lambda ops, made, **why: ops.settings.approvals(two_person_above=eur("500"), **why),
+        lambda ops, made, **why: ops.settings.approvals(two_person_above="500", **why),
+        ("settings",),
+    ),
+    "settings.refunds": Act(
+        lambda ops, made, **why: ops.settings.refunds(topups_within=timedelta(days=14), **why),
+        lambda ops, made, **why: ops.settings.refunds(topups_within=14, **why),
+        ("settings",),
+    ),
+    "settings.disputes": Act(
+        lambda ops, made, **why: ops.settings.disputes(freeze=False, **why),
+        lambda ops, made, **why: ops.settings.disputes(freeze="no", **why),
+        ("settings",),
     ),
     "settings.thresholds": Act(
         lambda ops, made, **why: ops.settings.thresholds(Thresholds(low=eur("5")), **why),
@@ -376,7 +435,7 @@ def test_an_act_writes_its_row_with_actor_reason_and_target(shop, name):
 
 
 BARE = ("freeze", "unfreeze", "recheck", "identity-recheck", "tax-exemption-end", "tax-tax-id-end")
-BARE += ("tax-correction-close", "digest-send")
+BARE += ("tax-correction-close", "digest-send", "rebuild-rollups")
 """Acts that say everything by their names: what they change is either so, or not."""
 
 

@@ -307,6 +307,8 @@ def test_what_waits_for_an_operator_is_counted(billing, simulated, clock, mailer
 
     assert facts(billing, SUNDAY)["work"] == {
         "reviews": 2,
+        "refund_requests": 0,
+        "open_disputes": 0,
         "unknown_refunds": 1,
         "parked_events": 1,
         "parked_effects": parked_effects,

@@ -145,10 +145,10 @@ def test_every_figure_and_every_sort_of_work_has_words(code, monkeypatch):
 def test_a_figure_or_work_that_came_later_is_shown_by_its_name_after_the_known_ones():
     currency = evolve(EUROS, figures={**EUROS.figures, "aaa_new": 5_000_000})
 
-    text = letter(currencies=(currency,), work={"refund_requests": 3, "reviews": 1}).text
+    text = letter(currencies=(currency,), work={"new_work": 3, "reviews": 1}).text
 
     assert text.index("Gateway fees") < text.index("Aaa new: €5.00")
-    assert "Top-ups to look at: 1\nRefund requests: 3\n" in text
+    assert "Top-ups to look at: 1\nNew work: 3\n" in text
 
 
 def test_the_order_of_figures_does_not_depend_on_how_they_were_kept():
