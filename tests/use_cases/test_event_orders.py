@@ -36,7 +36,7 @@ def paid_after_it_lapsed(gateway, checkout_id):
 
 
 TRUTHS = {
-    paid_and_refunded: ("credited", "50", ["succeeded"]),
+    paid_and_refunded: ("credited", "30", ["succeeded"]),  # 20 were given back
     failed: ("failed", "0", []),
     lapsed: ("expired", "0", []),
     paid_after_it_lapsed: ("credited", "50", []),
