@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from zlib import crc32
 
@@ -37,8 +37,16 @@ def pytest_configure(config: pytest.Config) -> None:
 SLICES = {"tests/use_cases/": 6, "tests/store/": 6, "tests/faults/": 4}
 """Of how many tests that a server runs one belongs to every run, by the folder; the others are behind ``-m full``.
 
-All of them run on SQLite every time. Which are taken is fixed by their names, so that each stays where it is.
+All of them run on SQLite every time, but for `SAMPLED`. Which are taken is fixed by their names, so that each stays
+where it is.
 """
+
+SAMPLED = {
+    "tests/store/test_tampering.py": 3,
+    **dict.fromkeys(("tests/examples/", "tests/faults/test_refund_crashes.py"), 2),
+    **{f"tests/use_cases/test_{name}.py": 2 for name in ("acts", "audit", "bad_exports", "digest", "export_formats")},
+}
+"""Of how many tests one belongs to every run, by the folder or file, whatever the engine."""
 
 ALWAYS = (
     *("test_promotion_races", "test_identity_race", "test_voucher_races", "test_credit_races", "test_charge_race"),
@@ -51,14 +59,22 @@ ALWAYS = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let a server run a slice of the stories; and the tests of the cluster come first, so that one cluster runs."""
     for item in items:
-        if any(item.get_closest_marker(name) for name in ("postgresql", "mariadb")) and not _is_in_slice(item.nodeid):
+        on_server = any(item.get_closest_marker(name) for name in ("postgresql", "mariadb"))
+        if not _is_in_sample(item.nodeid) or (on_server and not _is_in_slice(item.nodeid)):
             item.add_marker(pytest.mark.full)
     items.sort(key=lambda item: item.get_closest_marker("galera") is None)
 
 
+def _is_in_sample(name: str) -> bool:
+    return _is_drawn(name, SAMPLED)
+
+
 def _is_in_slice(name: str) -> bool:
-    of = next((count for folder, count in SLICES.items() if name.startswith(folder)), 1)
-    return any(race in name for race in ALWAYS) or crc32(name.encode()) % of == 0
+    return any(race in name for race in ALWAYS) or _is_drawn(name, SLICES)
+
+
+def _is_drawn(name: str, shares: Mapping[str, int]) -> bool:
+    return crc32(name.encode()) % next((of for place, of in shares.items() if name.startswith(place)), 1) == 0
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
