@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"PREPAID_REQUIRE asks for engines that are not here: {reasons}.")
 
 
-SLICES = {"tests/use_cases/": 6, "tests/store/": 6, "tests/faults/": 4}
+SLICES = {"tests/use_cases/": 12, "tests/store/": 12, "tests/faults/": 4}
 """Of how many tests that a server runs one belongs to every run, by the folder; the others are behind ``-m full``.
 
 All of them run on SQLite every time, but for `SAMPLED`. Which are taken is fixed by their names, so that each stays
@@ -42,8 +42,8 @@ where it is.
 """
 
 SAMPLED = {
-    "tests/store/test_tampering.py": 3,
-    **dict.fromkeys(("tests/examples/", "tests/faults/test_refund_crashes.py"), 2),
+    "tests/examples/": 2,
+    **{f"tests/faults/test_{name}_crashes.py": 3 for name in ("credit", "identity", "promotion", "refund")},
     **{f"tests/use_cases/test_{name}.py": 2 for name in ("acts", "audit", "bad_exports", "digest", "export_formats")},
 }
 """Of how many tests one belongs to every run, by the folder or file, whatever the engine."""
