@@ -43,7 +43,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     import digesting  # type: ignore[import-not-found]
 
     digesting.ops.digest.settings(email="cfo@nimbus.example")
-    return digesting
+    yield digesting
+    digesting.billing.close()
 
 
 def run(*arguments: str) -> tuple[int, str]:
