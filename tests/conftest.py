@@ -50,7 +50,7 @@ SAMPLED = {
 
 ALWAYS = (
     *("test_promotion_races", "test_identity_race", "test_voucher_races", "test_credit_races", "test_charge_race"),
-    "test_refund_races",
+    *("test_of_a_charge_and_a_refund_of_the_same_credit", "test_eight_operators_who_approve_one_request"),
 )
 """Races, whose subject is the server."""
 
