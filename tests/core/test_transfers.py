@@ -27,7 +27,7 @@ from prepaid.core.transfers import (
     expiry_lines,
     external,
     given_lines,
-    reversal_lines,
+    moving_lines,
     suspense_lines,
     topup_lines,
     void_lines,
@@ -82,7 +82,7 @@ class TestOtherEvents:
             (given_lines(GOODWILL, 7), GOODWILL, WALLET),
             (suspense_lines("stripe", 7), STRIPE, SUSPENSE),
             (charge_lines((7,)), WALLET, REVENUE),
-            (reversal_lines((7,)), REVENUE, WALLET),
+            (moving_lines([(REVENUE, WALLET, 7)]), REVENUE, WALLET),
             (expiry_lines(7), WALLET, BREAKAGE),
             (void_lines(external("partner"), 7), WALLET, external("partner")),
         ],
@@ -100,7 +100,7 @@ class TestOtherEvents:
             given_lines(GOODWILL, 0),
             suspense_lines("stripe", 0),
             charge_lines(()),
-            reversal_lines(()),
+            moving_lines([(REVENUE, WALLET, 0)]),
             expiry_lines(0),
             void_lines(GOODWILL, 0),
         ],
@@ -118,7 +118,9 @@ class TestOtherEvents:
 
     @given(st.lists(st.integers(1, 10**12), max_size=8).map(tuple))
     def test_a_reversal_undoes_a_charge_line_by_line(self, parts: tuple[int, ...]) -> None:
-        undone = [(line.credit, line.debit, line.amount) for line in reversal_lines(parts)]
+        undone = [
+            (line.credit, line.debit, line.amount) for line in moving_lines((REVENUE, WALLET, part) for part in parts)
+        ]
 
         assert undone == [(line.debit, line.credit, line.amount) for line in charge_lines(parts)]
 

@@ -179,11 +179,6 @@ def charge_lines(parts: tuple[int, ...]) -> tuple[Line, ...]:
     return _lines(*((WALLET, REVENUE, part) for part in parts))
 
 
-def reversal_lines(parts: tuple[int, ...]) -> tuple[Line, ...]:
-    """Give usage back: one line per grant it came from."""
-    return _lines(*((REVENUE, WALLET, part) for part in parts))
-
-
 def expiry_lines(amount: int) -> tuple[Line, ...]:
     """Post what of a grant expires."""
     return _lines((WALLET, BREAKAGE, amount))
