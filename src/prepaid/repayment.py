@@ -277,8 +277,11 @@ class _OfCredit:
         returning.follow(tx, refund, "refunded")
 
     def lose(self, tx: Tx, context: Context, refund: Refund) -> None:
-        """Give the credit back."""
+        """Give the credit back, but what disputes that were lost meanwhile take of it."""
         returning.give_back_refund(tx, context, refund, customer=self.customer, prepared=self.prepared)
+        topup = topups.find(tx, refund.topup_id)
+        assert topup is not None  # noqa: S101 - a refund is of a top-up
+        returning.take_what_came_back(tx, context, topup, prepared=self.prepared)
         returning.follow(tx, refund, "failed")
 
 

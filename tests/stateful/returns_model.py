@@ -559,6 +559,27 @@ class Book:
         self.figures["clawback"] -= back.clawback
         if back.request is not None:
             back.request.state = "failed"
+        for dispute in sale.disputes:
+            if dispute.booked == "lost":
+                self._take_what_came_back(sale, dispute, now)
+
+    def _take_what_came_back(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
+        """Undo what a lost dispute took, and take it anew, if there is more of the payment now."""
+        old, wallet = dispute.back, self.wallets[sale.who]
+        sale.backs.remove(old)
+        if sale.back_of_gross(dispute.gross).cash <= old.cash:
+            sale.backs.append(old)
+            return
+        wallet.put(old.clawed, "promotion")
+        wallet.put(old.taken, "promotion")
+        self.accounts["promotion"] += old.net * CENT
+        self.accounts["disputes"] -= old.net * CENT
+        self.move(old.tax, "disputes", "tax_payable")
+        self._write(sale, "invoice", old)
+        self.figures["clawback"] -= old.clawback
+        self.figures["discount"] += old.credit - old.net * CENT
+        wallet.sweep(now)
+        self._lose(sale, dispute, now)
 
     def _money_leaves(self, back: Back, sign: int) -> None:
         self.move(sign * back.net, "refunds_in_transit", "clearing")

@@ -322,6 +322,10 @@ def test_no_more_of_a_payment_goes_back_than_a_bank_left(billing, ada, simulated
     simulated.finish_refund(refund.gateway_refund_id, succeed=False)
     look(billing, topup)
 
+    [dispute] = disputes_of(billing, topup)
+    assert (dispute.net, dispute.tax, ada.balance().settled) == (eur("50"), eur("10"), eur("50"))
+    [note] = [each for each in ada.invoices.list().items if each.kind == "credit-note"]
+    assert note.total == eur("60")
     found = eligible(billing, topup)
     assert (found.credit, found.cash, found.reason) == (eur("50"), eur("60"), "refunded")
     with pytest.raises(RefundRefused) as refused:
@@ -329,6 +333,30 @@ def test_no_more_of_a_payment_goes_back_than_a_bank_left(billing, ada, simulated
     assert refused.value.reason == "refunded"
     give_back(billing, topup, "50")
     assert eligible(billing, topup).credit == eur("0")
+    proven(billing)
+
+
+def test_a_lost_dispute_takes_the_rest_once_a_refund_that_was_on_its_way_fails(billing, ada, simulated):
+    with_tax(billing)
+    topup = top_up(billing, simulated, "100")
+    simulated.script_refund("pending")
+    give_back(billing, topup, "70")
+    [refund] = refunds_of(billing, topup)
+    dispute_id = simulated.dispute(checkout_id(billing, topup), amount=eur("60"))
+    simulated.lose(dispute_id)
+    look(billing, topup)
+    [dispute] = disputes_of(billing, topup)
+    assert (dispute.net + dispute.tax, ada.balance().settled) == (eur("36"), eur("0"))
+    simulated.finish_refund(refund.gateway_refund_id, succeed=False)
+    look(billing, topup)
+    look(billing, topup)
+    [dispute] = disputes_of(billing, topup)
+    assert (dispute.net, dispute.tax, ada.balance().settled) == (eur("50"), eur("10"), eur("50"))
+    proven(billing)
+    simulated.appeal(dispute_id)
+    simulated.win(dispute_id)
+    look(billing, topup)
+    assert ada.balance().settled == eur("100")
     proven(billing)
 
 

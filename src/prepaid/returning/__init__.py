@@ -1,6 +1,6 @@
 """What goes back of a top-up, in the ledger: for refunds and for disputes, and back again if they fail or are won."""
 
-from .disputes import book_dispute
+from .disputes import book_dispute, take_what_came_back
 from .eligibility import (
     charge_eligible,
     charge_givable,
@@ -28,6 +28,7 @@ __all__ = [
     "require_givable",
     "settle_refund",
     "take_for_refund",
+    "take_what_came_back",
     "topup_eligible",
     "topup_givable",
     "topups_eligible",

@@ -8,6 +8,8 @@ with an invoice.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attrs import evolve, frozen
 
 from .. import audit, customers, documents, wallets
@@ -54,8 +56,31 @@ def book_dispute(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopu
     held = hold_sold(tx, context, topup)
     if held is None:
         return False
-    act = _Act(stored, held, prepared, f"gateway:{stored.dispute.gateway}")
-    after = _State.of(stored)
+    _book(tx, context, _Act(stored, held, prepared, f"gateway:{stored.dispute.gateway}"), steps)
+    return True
+
+
+def take_what_came_back(tx: Tx, context: Context, topup: StoredTopup, *, prepared: Prepared) -> None:
+    """Let lost disputes take of a top-up what they found nowhere while a refund had it that has failed since.
+
+    What is posted of such a dispute is undone and posted anew, over all that there is now.
+    """
+    for known in disputes.of_topup(tx, topup.topup.id):
+        stored = disputes.hold(tx, known.id) if known.booked == "lost" else None
+        held = None if stored is None else hold_sold(tx, context, topup)
+        if stored is None or held is None:
+            continue
+        dispute = stored.dispute
+        part = by_gross(held.sold.bought, dispute.withdrawn.minor, held.sold.before - dispute.returned)
+        if part.gross_minor > dispute.returned.gross_minor:
+            # What was posted is what counts: one that is appealed may be about another amount by now.
+            stored = evolve(stored, dispute=evolve(dispute, amount=dispute.withdrawn))
+            _book(tx, context, _Act(stored, held, prepared, f"gateway:{dispute.gateway}"), ("restored", "lost"))
+
+
+def _book(tx: Tx, context: Context, act: _Act, steps: Sequence[DisputeStep]) -> None:
+    """Post the steps of one turn, and keep what is posted by then."""
+    stored, after = act.stored, _State.of(act.stored)
     for step in steps:
         after = _STEPS[step](tx, context, act, after)
     if "withdrawn" in steps and "lost" not in steps:
@@ -64,7 +89,6 @@ def book_dispute(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopu
     kept = {"booked": after.booked, "hold_id": after.hold_id, "lost_turn": after.lost_turn}
     recorded = disputes.book(tx, stored, **kept, **after.figures)  # type: ignore[arg-type]
     assert recorded  # noqa: S101 - its row is held
-    return True
 
 
 @frozen
@@ -276,4 +300,4 @@ def _book_fee(tx: Tx, context: Context, act: _Act) -> None:
         wallets.post_system(tx, made, lines, currency=fee.currency, system=act.prepared.fees)
 
 
-__all__ = ["DisputeStep", "book_dispute"]
+__all__ = ["DisputeStep", "book_dispute", "take_what_came_back"]
