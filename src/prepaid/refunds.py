@@ -245,7 +245,8 @@ def withdraw(context: Context, customer_id: str, request_id: object) -> Requeste
     def work(tx: Tx) -> RequestedRefund:
         held = refund_requests.hold(tx, found.id)
         assert held is not None  # noqa: S101 - a request never goes away
-        if held.request.is_open and refund_requests.step(tx, found.id, "withdrawn", decided_at=context.now()):
+        values = {"decided_at": context.now(), "approved": None}  # one of two operators may have approved it
+        if held.request.is_open and refund_requests.step(tx, found.id, "withdrawn", **values):
             _note(tx, context, held.request, "refund-withdraw")
         elif held.request.state != "withdrawn":
             raise WrongState("This request was decided.", field="refund", state=held.request.state)

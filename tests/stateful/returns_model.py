@@ -396,7 +396,7 @@ class Book:
     def _end(self, request: Request, state: str) -> None:
         if not request.is_open and request.state != state:
             raise Refused("wrong-state", "")
-        request.state = state
+        request.state, request.approved = state, None
 
     def approve(self, request: Request, amount: int | None, *, actor: str, now: datetime) -> Back | None:
         """Approve a request; give what goes back at the gateway, if that is asked now."""

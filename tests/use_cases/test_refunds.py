@@ -467,6 +467,18 @@ def test_two_operators_approve_above_the_limit(billing, ada, simulated):
     proven(billing)
 
 
+def test_what_one_of_two_operators_approved_and_is_ended_was_not_approved(billing, ada, simulated):
+    operator(billing).settings.approvals(two_person_above=eur("50"))
+    topup = top_up(billing, simulated, "100")
+    ends = (ada.refunds.withdraw, lambda asked: operator(billing).refunds.reject(asked, reason="no"))
+    for state, end in zip(("withdrawn", "rejected"), ends, strict=True):
+        asked = ask(billing, topup, "60")
+        assert approve(billing, asked).approved == eur("60")
+        ended = end(asked.id)
+        assert (ended.state, ended.approved) == (state, None)
+    proven(billing)
+
+
 def test_one_operator_is_enough_up_to_the_limit_and_for_a_part(billing, simulated):
     operator(billing).settings.approvals(two_person_above=eur("50"))
     topup = top_up(billing, simulated, "100")
