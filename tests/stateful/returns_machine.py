@@ -622,7 +622,9 @@ class Returns(Life):
             if not any(seen.heard and seen.back and seen.back.request is None for seen in sale.seen):
                 unused = sale.credit - used[grants[id(sale.paid)]]
                 by_desk = [back for back in sale.counted if all(back is not each.back for each in sale.disputes)]
-                assert sum(back.net for back in by_desk) * sale.credit <= sale.net * unused
+                # One that was made while another counted that failed since may be a part of a cent ahead.
+                ahead = sale.credit - 1 if any(not back.counts for back in sale.backs) else 0
+                assert sum(back.net for back in by_desk) * sale.credit <= sale.net * unused + ahead
 
     def prove_cards(self) -> None:
         shown = self.ops.reports.summary(START - timedelta(days=1), self.clock.now() + timedelta(days=1))

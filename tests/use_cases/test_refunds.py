@@ -844,6 +844,19 @@ def test_a_record_is_of_a_top_up_and_its_own_request(bank):
     assert bank.customer(ADA).balance().settled == eur("100")
 
 
+def test_a_reference_counts_once_whatever_gateways_the_payments_came_by(open_billing, simulated):
+    bank = BankTransferGateway(account_holder="Nimbus GmbH", iban="DE89370400440532013000")
+    billing = open_billing(gateways=[simulated, bank])
+    billing.customers.register(ADA, currency="EUR")
+    ops, paid = operator(billing), top_up(billing, simulated, "50")
+    other = start(billing, "50", gateway="bank-transfer")
+    ops.topups.confirm_bank_transfer(other.id, received=other.total, reference="line 1")
+    ops.refunds.record(paid.id, eur("20"), reference="SEPA 77", reason="asked")
+    with pytest.raises(KeyConflict):
+        ops.refunds.record(other.id, eur("20"), reference="SEPA 77", reason="asked")
+    proven(billing)
+
+
 def test_so_little_that_it_is_no_money_is_not_recorded(billing, ada, simulated):
     promote(billing, "ALMOST", Discount(Percent("90")))
     topup = top_up(billing, simulated, "100", code="ALMOST")

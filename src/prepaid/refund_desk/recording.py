@@ -90,7 +90,7 @@ class _Record:
         """Post it, or give what its reference recorded before."""
         context = self.context
         stored = returning.hold_topup(tx, self.customer, self.topup_id)
-        known = refunds.find_at_gateway(tx, stored.topup.gateway, f"outside/{self.reference}")
+        known = refunds.find_outside(tx, f"outside/{self.reference}")
         if known is not None:
             return self._again(known.refund)
         self._require_two(tx)

@@ -59,6 +59,11 @@ def find_at_gateway(tx: Tx, gateway: str, gateway_refund_id: str) -> StoredRefun
     return _one(tx, (_refund.c.gateway == gateway) & (_refund.c.gateway_refund_id == gateway_refund_id))
 
 
+def find_outside(tx: Tx, gateway_refund_id: str) -> StoredRefund | None:
+    """Read a refund that was made outside any gateway by what it was recorded as, whatever its top-up was paid by."""
+    return _one(tx, (_refund.c.origin == "outside") & (_refund.c.gateway_refund_id == gateway_refund_id))
+
+
 def of_topup(tx: Tx, topup_id: str) -> list[Refund]:
     """Read the refunds of a top-up, oldest first."""
     wanted = select(_refund).where(_refund.c.book_id == tx.book_id, _refund.c.topup_id == topup_id)
