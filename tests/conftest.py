@@ -13,6 +13,7 @@ from tests import engines
 from tests.engines.galera import GaleraCluster
 from tests.engines.mariadb import MariaDBServer
 from tests.engines.postgres import PostgresCluster
+from tests.statements import keep_compiled
 
 _MISSING = pytest.StashKey[dict[str, str]]()
 
@@ -23,6 +24,7 @@ settings.register_profile("full", deadline=None, max_examples=2000, print_blob=T
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse to run at all where an engine that must be there is not."""
+    keep_compiled()
     settings.load_profile("full" if config.getoption("markexpr") == "full" else "slice")
     try:
         required = engines.required_engines()
@@ -34,18 +36,14 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"PREPAID_REQUIRE asks for engines that are not here: {reasons}.")
 
 
-SLICES = {"tests/use_cases/": 12, "tests/store/": 12, "tests/faults/": 4}
+SLICES = {"tests/use_cases/": 4, "tests/store/": 4, "tests/faults/": 2}
 """Of how many tests that a server runs one belongs to every run, by the folder; the others are behind ``-m full``.
 
 All of them run on SQLite every time, but for `SAMPLED`. Which are taken is fixed by their names, so that each stays
 where it is.
 """
 
-SAMPLED = {
-    "tests/examples/": 2,
-    **{f"tests/faults/test_{name}_crashes.py": 3 for name in ("credit", "identity", "promotion", "refund")},
-    **{f"tests/use_cases/test_{name}.py": 2 for name in ("acts", "audit", "bad_exports", "digest", "export_formats")},
-}
+SAMPLED: dict[str, int] = {}
 """Of how many tests one belongs to every run, by the folder or file, whatever the engine."""
 
 ALWAYS = (
