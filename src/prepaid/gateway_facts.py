@@ -223,7 +223,8 @@ def _record_dispute(context: Context, topup: Topup, told: DisputeSnapshot, *, kn
     def work(tx: Tx) -> None:
         stored = returning.hold_topup(tx, topup.customer, topup.id)
         dispute_id = _keep_dispute(tx, context, topup, told, known=known)
-        returning.book_dispute(tx, context, dispute_id, topup=stored, prepared=prepared)
+        if returning.book_dispute(tx, context, dispute_id, topup=stored, prepared=prepared):
+            returning.take_what_came_back(tx, context, stored, prepared=prepared)
 
     context.database.write(work)
 

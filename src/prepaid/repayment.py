@@ -277,7 +277,7 @@ class _OfCredit:
         returning.follow(tx, refund, "refunded")
 
     def lose(self, tx: Tx, context: Context, refund: Refund) -> None:
-        """Give the credit back, but what disputes that were lost meanwhile take of it."""
+        """Give the credit back, but for what found too little of the payment meanwhile."""
         returning.give_back_refund(tx, context, refund, customer=self.customer, prepared=self.prepared)
         topup = topups.find(tx, refund.topup_id)
         assert topup is not None  # noqa: S101 - a refund is of a top-up

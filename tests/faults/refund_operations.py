@@ -43,10 +43,11 @@ def _ask(host: Host) -> RequestedRefund:
     return host.billing.customer(CUSTOMER).refunds.request(_topup(host).id, TWENTY, reason="unused", key="ask-1")
 
 
-def _asked(host: Host) -> None:
-    _sold(host)
+def _asked(host: Host) -> Topup:
+    topup = _sold(host)
     _ask(host)
     host.billing.run_due()
+    return topup
 
 
 def _request(host: Host) -> RequestedRefund:
@@ -211,6 +212,25 @@ REFUND_THERE = Operation(name="refund there", **_told(_made_there), after=MINUTE
 """Somebody gave money back in the gateway's dashboard."""
 
 
+def _all_given_there(host: Host) -> None:
+    """Approve a refund that the gateway does not hear of, and let all of the money be given back in its dashboard."""
+    topup = _asked(host)
+    host.provider.fault_next("refund", "unavailable")
+    _approve(host)
+    host.provider.refund_at_provider(checkout_of(topup))
+    _tell_last(host)
+    host.billing.run_due()
+
+
+def _pursue(host: Host) -> object:
+    host.billing.run_due("refunds")
+    return _stand(host)
+
+
+TAKE_AGAIN = Operation(name="take again", prepare=_all_given_there, run=and_tell(_pursue), again=_pursue, after=MINUTE)
+"""A refund of ours fails, and one in the dashboard, which had found too little, takes what comes back."""
+
+
 # Disputes, told by webhook
 
 
@@ -268,6 +288,7 @@ OPERATIONS: Final = (
     FAIL_REFUND,
     RETURN_REFUND,
     REFUND_THERE,
+    TAKE_AGAIN,
     WITHDRAWN,
     WON,
     LOST,

@@ -24,6 +24,7 @@ LEFT = {
     "fail refund": (UNTOUCHED, 0, "failed", {}, UNSENT),
     "return refund": (UNTOUCHED, 0, "failed", {"TCN": 1, "TINV": 1}, UNSENT),
     "refund there": (GIVEN, 0, None, {"TCN": 1}, [("succeeded", 2380, False)]),
+    "take again": (-6, 0, "failed", {"TCN": 2, "TINV": 1}, [("succeeded", 5950, False)]),
     "dispute withdrawn": (UNTOUCHED, UNTOUCHED, None, {}, NOT_SENT),
     "dispute won": (UNTOUCHED, 0, None, {}, NOT_SENT),
     "dispute lost": (-6, 0, None, {"TCN": 1}, NOT_SENT),

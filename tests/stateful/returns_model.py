@@ -559,9 +559,31 @@ class Book:
         self.figures["clawback"] -= back.clawback
         if back.request is not None:
             back.request.state = "failed"
+        for seen in sale.seen:
+            if seen.back is not None and seen.back.counts and seen.back.excess:
+                self._take_again(sale, seen, now)
         for dispute in sale.disputes:
             if dispute.booked == "lost":
                 self._take_what_came_back(sale, dispute, now)
+
+    def _take_again(self, sale: Sale, seen: Seen, now: datetime) -> None:
+        """Undo what a refund made at the provider took, and take it anew, if there is more of the payment now."""
+        old, wallet = seen.back, self.wallets[sale.who]
+        sale.backs.remove(old)
+        if sale.back_of_gross(seen.gross).cash <= old.cash:
+            sale.backs.append(old)
+            return
+        if old.state == "settled":
+            self._money_leaves(old, -1)
+            self._write(sale, "invoice", old)
+        wallet.put(old.clawed, "promotion")
+        wallet.put(old.taken, "refunds_in_transit")
+        wallet.sweep(now)
+        self.figures["clawback"] -= old.clawback
+        seen.back = self._take_gross(sale, seen.gross, now)
+        self._leave(sale, seen.back)
+        if old.state == "settled":
+            self._settle(sale, seen.back)
 
     def _take_what_came_back(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
         """Undo what a lost dispute took, and take it anew, if there is more of the payment now."""

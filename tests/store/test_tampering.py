@@ -136,16 +136,16 @@ def tell_more(billing, provider, clock):
     tell_of_taxes(billing, provider)
     tell_of_operators(billing, clock)
     tell_of_promotions(billing, provider, clock)
-    tell_of_refunds(billing, provider)
+    tell_of_refunds(billing, provider, clock)
     start(billing, "40.00")
     billing.run_due()
 
 
-def tell_of_refunds(billing, provider):
+def tell_of_refunds(billing, provider, clock):
     """Refunds in every state, made here and elsewhere, of top-ups and of a charge; disputes open, won and lost."""
     billing.customers.register("back", currency="EUR")
     live_in(billing, "FR", "back")
-    bought = [top_up(billing, provider, "40.00", customer="back", code="SAVE10", key=f"back-{n}") for n in range(6)]
+    bought = [top_up(billing, provider, "40.00", customer="back", code="SAVE10", key=f"back-{n}") for n in range(7)]
     used = billing.usage.charge("back", eur("3.3"), key="sorry", resource="vm-9")
     door, ops = billing.customer("back"), operator(billing)
     asked = {
@@ -167,6 +167,12 @@ def tell_of_refunds(billing, provider):
     provider.finish_refund(came_back.gateway_refund_id, succeed=False)
     provider.refund_at_provider(checkout_id(billing, bought[3]), eur("6"))
     ops.refunds.record(bought[3].id, eur("2"), reference="SEPA 1", reason="by bank")
+    provider.fault_next("refund", "unavailable")
+    ops.refunds.approve(door.refunds.request(bought[6].id, eur("14"), reason="unused", key="late").id, reason="fair")
+    provider.refund_at_provider(checkout_id(billing, bought[6]))
+    ops.topups.recheck(bought[6].id)
+    clock.advance(minutes=1)
+    billing.run_due(only="refunds")
     kept = provider.dispute(checkout_id(billing, bought[3]), amount=eur("5"))
     lost = provider.dispute(checkout_id(billing, bought[4]), amount=eur("30"))
     provider.dispute(checkout_id(billing, bought[5]))
@@ -378,9 +384,11 @@ REDEEMED, RESERVED, LOST = (
     for state, which in (("redeemed", "= 'SAVE10'"), ("reserved", "= 'ONCE'"), ("lost", "= 'ONCE'"))
 )
 DONE, CAME_BACK, ON_ITS_WAY = (
-    one("refund", f"origin = 'request' AND state = '{state}'") for state in ("succeeded", "failed", "pending")
+    one("refund", f"origin = 'request' AND state = {which}")
+    for which in ("'succeeded'", "'failed' AND settled_at IS NOT NULL", "'pending'")
 )
-AT_GATEWAY, OUTSIDE = (one("refund", f"origin = '{origin}'") for origin in ("gateway", "outside"))
+AT_GATEWAY, OUTSIDE = (one("refund", f"origin = '{origin}' AND turn = 0") for origin in ("gateway", "outside"))
+TAKEN_AGAIN = one("refund", "turn = 1")
 ASKED, REJECTED, REFUNDED_CHARGE, WAITING_REQUEST = (
     one("refund_request", which)
     for which in (f"refund_id = {DONE}", "state = 'rejected'", "kind = 'charge'", "state = 'requested'")
@@ -388,6 +396,10 @@ ASKED, REJECTED, REFUNDED_CHARGE, WAITING_REQUEST = (
 LOST_DISPUTE, OPEN_DISPUTE, WON_DISPUTE = (
     one("dispute", f"booked = '{booked}'") for booked in ("lost", "withdrawn", "won")
 )
+FIRST_TAKEN = one(
+    "transfer", f"cause_id = {TAKEN_AGAIN} AND kind = 'refund-reversal' AND debit_id = {account('refunds_in_transit')}"
+)
+FIRST_AGAIN = one("invoice", f"kind = 'invoice' AND cause_id = {TAKEN_AGAIN}")
 DISPUTED = one("hold", "dispute_id IS NOT NULL AND state = 'open'")
 NOTE = one("invoice", f"kind = 'credit-note' AND cause_id = {DONE}")
 AGAIN = one("invoice", f"kind = 'invoice' AND cause_id = {CAME_BACK}")
@@ -902,6 +914,16 @@ TAMPERED = {
     "refund of another top-up": ("B2", change("refund", f"topup_id = {CREDITED}", DONE)),
     "refund for no request": ("B7", change("refund", "request_id = NULL", DONE)),
     "refund for another request": ("B7", change("refund", f"request_id = {REJECTED}", DONE)),
+    "refund that was never posted anew": ("L8", change("refund", "turn = 0", TAKEN_AGAIN)),
+    "refund posted anew once more": ("L8", change("refund", "turn = 2", TAKEN_AGAIN)),
+    "refund of ours that was posted anew": ("B7", change("refund", "turn = 1", DONE)),
+    "refund whose first turn took more": ("L8", change("transfer", "amount = amount + 1", FIRST_TAKEN)),
+    "refund whose first turn was undone by another": ("L8", change("transfer", "actor = 'mallory'", FIRST_TAKEN)),
+    "invoice over the first turn of a refund that vanished": ("B5", remove("invoice", FIRST_AGAIN)),
+    "credit note of no turn": (
+        "B5",
+        change("invoice", "turn = 7", one("invoice", f"cause_id = {TAKEN_AGAIN} AND turn = 1")),
+    ),
     "refund at the gateway that vanished": ("L8", remove("refund", AT_GATEWAY)),
     "request for more": ("L5", change("refund_request", "amount = amount + 10000", ASKED)),
     "request of which more was approved": ("B7", change("refund_request", "approved = amount + 1", ASKED)),

@@ -35,6 +35,7 @@ from tests.use_cases.steps import (
     parts,
     rows,
     start,
+    told,
     top_up,
     value,
 )
@@ -387,6 +388,86 @@ def test_a_refund_at_the_gateway_of_what_a_dispute_took_is_the_sellers_loss_and_
     gateway.further_refunds[:] = [evolve(made, state="failed")]
     look(shop, topup)
     assert flow(shop, "clearing", "disputes") == "30.00"
+    proven(shop)
+
+
+def test_a_refund_at_the_gateway_takes_the_rest_once_one_of_ours_fails(billing, ada, simulated, clock):
+    with_tax(billing)
+    topup = top_up(billing, simulated, "100")
+    simulated.fault_next("refund", "unavailable")
+    give_back(billing, topup, "70")
+    simulated.refund_at_provider(checkout_id(billing, topup))
+    look(billing, topup)
+    ours, theirs = refunds_of(billing, topup)
+    assert (ours.state, theirs.state) == ("starting", "succeeded")
+    assert (theirs.credit, theirs.net, theirs.tax, ada.balance().settled) == (eur("30"), eur("30"), eur("6"), eur("0"))
+    assert flow(billing, "disputes", "clearing") == "84.00"
+    proven(billing)
+
+    clock.advance(minutes=1)
+    billing.run_due(only="refunds")
+    look(billing, topup)
+    ours, theirs = refunds_of(billing, topup)
+    assert (theirs.credit, theirs.net, theirs.tax) == (eur("100"), eur("100"), eur("20"))
+    assert ada.balance().settled == eur("0")
+    assert flow(billing, "clearing", "disputes") == "84.00"
+    assert [each[:3] for each in documents(ada)] == [
+        *(("invoice", "100.00", "20.00"), ("credit-note", "30.00", "6.00")),
+        *(("invoice", "30.00", "6.00"), ("credit-note", "100.00", "20.00")),
+    ]
+    assert told(billing, "refund-settled") == [{"refund": theirs.id, "topup": topup.id}]
+    found = operator(billing).audit.list().items
+    assert [each.action for each in found if each.target == theirs.id] == [
+        *("refund-rebooked", "security", "refund-at-gateway"),
+    ]
+    proven(billing)
+
+
+def test_a_refund_at_the_gateway_that_is_pending_takes_the_rest_too_and_gives_all_back(billing, ada, simulated, clock):
+    topup = sell_with_bonus(billing, simulated)
+    simulated.fault_next("refund", "unavailable")
+    give_back(billing, topup, "50")
+    simulated.script_refund("pending")
+    made = simulated.refund_at_provider(checkout_id(billing, topup))
+    look(billing, topup)
+    clock.advance(minutes=1)
+    billing.run_due(only="refunds")
+    ours, theirs = refunds_of(billing, topup)
+    assert ours.state == "failed"
+    assert (theirs.state, theirs.credit, theirs.clawback) == ("pending", eur("100"), eur("20"))
+    assert ada.balance().settled == eur("0")
+    proven(billing)
+    simulated.finish_refund(made, succeed=False)
+    look(billing, topup)
+    assert ada.balance().settled == eur("120")
+    assert [each[0] for each in documents(ada)] == ["invoice"]
+    proven(billing)
+
+
+def test_a_refund_at_the_gateway_takes_what_a_dispute_had_once_that_is_won(shop, gateway):
+    topup = start(shop, "100")
+    gateway.pay(checkout_of(topup))
+    ada = shop.customer(ADA)
+    ada.topups.confirm(topup.id)
+    dispute_id = gateway.dispute(checkout_id(shop, topup))
+    gateway.lose(dispute_id)
+    look(shop, topup)
+    gateway.further_refunds.append(
+        RefundSnapshot(
+            gateway_refund_id="re_late",
+            payment_id=paid_by(shop, topup),
+            amount=eur("30"),
+            state="succeeded",
+            mode="test",
+        )
+    )
+    look(shop, topup)
+    gateway.appeal(dispute_id)
+    gateway.win(dispute_id)
+    look(shop, topup)
+    [refund] = refunds_of(shop, topup)
+    assert (refund.credit, ada.balance().settled) == (eur("30"), eur("70"))
+    assert flow(shop, "disputes", "clearing") == flow(shop, "clearing", "disputes")
     proven(shop)
 
 

@@ -104,9 +104,12 @@ def further(book_id: int, *, gateway: str, payment_id: str, first: str) -> Ident
     return Identity(key_hash(book_id, "further", gateway, payment_id), fingerprint("further", first, payment_id))
 
 
-def refunded(book_id: int, step: str, refund_id: str) -> Identity:
-    """Identify what a refund posts at a step: once each."""
-    return Identity(key_hash(book_id, f"refund-{step}", "", refund_id), fingerprint("refund", step, refund_id))
+def refunded(book_id: int, step: str, refund_id: str, turn: int = 0) -> Identity:
+    """Identify what a refund posts at a step of one of its turns: once each."""
+    return Identity(
+        key_hash(book_id, f"refund-{step}", "", f"{refund_id}/{turn}"),
+        fingerprint("refund", step, refund_id, str(turn)),
+    )
 
 
 def disputed(book_id: int, step: str, dispute_id: str, turn: int) -> Identity:

@@ -72,6 +72,7 @@ class Refund:
         failure: Why it failed, in a machine word, or empty.
         created_at: When it was intended, or first seen.
         settled_at: When the gateway said that it succeeded, or None.
+        turn: How often what it takes was posted anew, because more of the payment was there for it.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Refund:
     failure: str = ""
     created_at: datetime
     settled_at: datetime | None = None
+    turn: int = 0
 
     @credit.default
     @clawback.default
@@ -105,6 +107,11 @@ class Refund:
     def returned(self) -> Returned:
         """What of its top-up goes back with it."""
         return returned_of(self)
+
+    @property
+    def is_short(self) -> bool:
+        """It is of credit, counts, and found less of the payment than it is."""
+        return self.is_of_credit and self.state not in LOST_REFUNDS and self.net + self.tax < self.amount
 
     @property
     def is_made_at_gateway(self) -> bool:

@@ -35,7 +35,7 @@ def documents(tx: Tx, scope: Scope) -> Iterator[Finding]:
         for row in stored.uncredited(tx):
             yield contradiction("B5", ("refund", row.id), "a credit note", "none")
         for row in stored.unbilled_again(tx):
-            yield contradiction("B5", ("refund", row.id), "an invoice over what did not go back", "none")
+            yield contradiction("B5", ("invoice", row.number), "an invoice over what did not go back", "none")
     yield from _files(tx, scope)
 
 
@@ -102,8 +102,9 @@ def _of_change(keys: tuple[str, str], row: Any, frozen: dict[str, Any]) -> Itera
     if row.kind == "invoice":
         yield from unless_equal("B5", keys, (row.note_net, row.note_tax), figures)
     elif row.refund_is_of_credit:
-        yield from unless_equal("B5", keys, (row.refund_net, row.refund_tax), figures)
-        if row.refund_settled_at is None:
+        if row.turn == row.refund_turn:
+            yield from unless_equal("B5", keys, (row.refund_net, row.refund_tax), figures)
+        if row.refund_settled_at is None or row.turn > row.refund_turn:
             yield contradiction("B5", keys, "a refund that was settled", "one that was not")
     elif row.dispute_booked is None or row.turn >= row.dispute_turn:
         yield contradiction("B5", keys, "a refund or dispute that it is about", "none")

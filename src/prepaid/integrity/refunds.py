@@ -17,6 +17,7 @@ from .findings import Finding, contradiction, unless_equal
 
 _SUSPENSE: Final = ("suspense", "")
 _TRANSIT: Final = ("refunds_in_transit", "")
+_STEPS: Final = ("intended", "clawback", "settled", "returned", "lost", "unclawed")
 
 
 def refunds(tx: Tx, scope: Scope) -> Iterator[Finding]:
@@ -83,7 +84,12 @@ def _posted(book: int, refund_id: str, rows: list[Any]) -> Iterator[Finding]:
         due = _of_credit(book, refund_id, refund)
     else:
         due = _due(book, refund_id, refund) if refund.origin == "review" else {}
-    yield from unless_equal("L8", keys, due, _sums(transfers))
+    earlier = {formulas.refunded(book, step, refund_id, turn) for step in _STEPS for turn in range(refund.turn)}
+    undone = [row for row in transfers if (row.key_hash, row.fingerprint) in earlier]
+    yield from unless_equal("L8", keys, due, _sums([row for row in transfers if row not in undone]))
+    yield from unless_equal("L8", keys, {}, _left(undone))
+    if refund.turn and not (refund.is_of_credit and refund.actor == f"gateway:{refund.gateway}"):
+        yield contradiction("B7", keys, "posted anew only if it was made at the gateway", f"turn {refund.turn}")
 
 
 Posting = tuple[Any, ...]
@@ -98,6 +104,16 @@ def _sums(transfers: list[Any]) -> dict[Posting, int]:
         posting = (row.kind, *accounts, row.posted_currency, row.posted_actor, row.key_hash, row.fingerprint)
         sums[posting] = sums.get(posting, 0) + row.moved
     return sums
+
+
+def _left(undone: list[Any]) -> dict[tuple[Any, ...], int]:
+    """Sum what earlier turns left in each account, by who posted it: nothing."""
+    sums: dict[tuple[Any, ...], int] = {}
+    for row in undone:
+        for kind, owner, sign in ((row.debit_kind, row.debit_owner, -1), (row.credit_kind, row.credit_owner, 1)):
+            place = (kind, owner, row.posted_currency, row.posted_actor)
+            sums[place] = sums.get(place, 0) + sign * row.moved
+    return {place: amount for place, amount in sums.items() if amount}
 
 
 def _state(refund: Any, keys: tuple[str, str]) -> Iterator[Finding]:
@@ -154,7 +170,8 @@ def _of_credit(book: int, refund_id: str, refund: Any) -> dict[Posting, int]:
     for kind, step, debit, credit, amount, actor in steps:
         ends = (debit, credit) if amount > 0 else (credit, debit)
         if amount:
-            due[kind, *ends, refund.currency, actor, *formulas.refunded(book, step, refund_id)] = abs(amount)
+            identity = formulas.refunded(book, step, refund_id, refund.turn)
+            due[kind, *ends, refund.currency, actor, *identity] = abs(amount)
     return due
 
 

@@ -1,6 +1,7 @@
 """What goes back of a top-up, in the ledger: for refunds and for disputes, and back again if they fail or are won."""
 
-from .disputes import book_dispute, take_what_came_back
+from .again import take_what_came_back
+from .disputes import book_dispute
 from .eligibility import (
     charge_eligible,
     charge_givable,

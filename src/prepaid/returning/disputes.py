@@ -60,22 +60,26 @@ def book_dispute(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopu
     return True
 
 
-def take_what_came_back(tx: Tx, context: Context, topup: StoredTopup, *, prepared: Prepared) -> None:
-    """Let lost disputes take of a top-up what they found nowhere while a refund had it that has failed since.
+def rebook_dispute(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopup, prepared: Prepared) -> None:
+    """Let a dispute that is lost take more of its top-up, if there is more now.
 
-    What is posted of such a dispute is undone and posted anew, over all that there is now.
+    What is posted of it is undone and posted anew, over all that there is.
+
+    Args:
+        tx: The transaction that holds the top-up's row.
+        context: The billing system.
+        dispute_id: The dispute.
+        topup: Its top-up.
+        prepared: Accounts and series.
     """
-    for known in disputes.of_topup(tx, topup.topup.id):
-        stored = disputes.hold(tx, known.id) if known.booked == "lost" else None
-        held = None if stored is None else hold_sold(tx, context, topup)
-        if stored is None or held is None:
-            continue
-        dispute = stored.dispute
-        part = by_gross(held.sold.bought, dispute.withdrawn.minor, held.sold.before - dispute.returned)
-        if part.gross_minor > dispute.returned.gross_minor:
-            # What was posted is what counts: one that is appealed may be about another amount by now.
-            stored = evolve(stored, dispute=evolve(dispute, amount=dispute.withdrawn))
-            _book(tx, context, _Act(stored, held, prepared, f"gateway:{dispute.gateway}"), ("restored", "lost"))
+    stored, held = disputes.hold(tx, dispute_id), hold_sold(tx, context, topup)
+    assert stored is not None and held is not None  # noqa: S101, PT018 - one that is lost is of a credited top-up
+    dispute = stored.dispute
+    part = by_gross(held.sold.bought, dispute.withdrawn.minor, held.sold.before - dispute.returned)
+    if part.gross_minor > dispute.returned.gross_minor:
+        # What was posted is what counts: one that is appealed may be about another amount by now.
+        stored = evolve(stored, dispute=evolve(dispute, amount=dispute.withdrawn))
+        _book(tx, context, _Act(stored, held, prepared, f"gateway:{dispute.gateway}"), ("restored", "lost"))
 
 
 def _book(tx: Tx, context: Context, act: _Act, steps: Sequence[DisputeStep]) -> None:
@@ -300,4 +304,4 @@ def _book_fee(tx: Tx, context: Context, act: _Act) -> None:
         wallets.post_system(tx, made, lines, currency=fee.currency, system=act.prepared.fees)
 
 
-__all__ = ["DisputeStep", "book_dispute", "take_what_came_back"]
+__all__ = ["DisputeStep", "book_dispute", "rebook_dispute"]

@@ -7,19 +7,23 @@ back. A refund that fails gives the credit back to the grants it came from.
 
 from __future__ import annotations
 
-from .. import customers, documents, wallets
+from attrs import evolve
+
+from .. import audit, customers, documents, wallets
 from ..config import Context
 from ..core import keys
+from ..core.clawback import by_gross
 from ..core.documents import InvoiceLine
 from ..core.money import Money
 from ..core.refund_requests import RequestState
-from ..core.refunds import Refund
+from ..core.refunds import Refund, money_of
 from ..core.taking import Taken
 from ..core.transfers import IN_TRANSIT, PROMOTION, TAX_PAYABLE, AccountRef, clearing, disputed, moving_lines
-from ..store import Tx, ledger, refund_requests
+from ..store import Tx, ledger, refund_requests, refunds
 from ..store.ledger import Header, Label
+from ..store.topups import StoredTopup
 from ..wallets import moving
-from .steps import OUTSIDE, Held, Prepared, header, held_wallet
+from .steps import OUTSIDE, Held, Prepared, header, held_wallet, hold_sold
 
 INTENDED, CLAWED, SETTLED, RETURNED, LOST, UNCLAWED = (
     *("intended", "clawback", "settled", "returned", "lost", "unclawed"),
@@ -74,7 +78,7 @@ def _takings(context: Context, refund: Refund, taken: Taken) -> list[moving.Taki
 
 
 def _header(context: Context, refund: Refund, kind: str, step: str, *, actor: str | None = None) -> Header:
-    identity = keys.refunded(context.database.book_id, step, refund.id)
+    identity = keys.refunded(context.database.book_id, step, refund.id, refund.turn)
     return header(context, kind, cause=("refund", refund.id), identity=identity, actor=actor or refund.actor)  # type: ignore[arg-type]
 
 
@@ -112,6 +116,44 @@ def give_back_refund(tx: Tx, context: Context, refund: Refund, *, customer: str,
         documents.issue_again(tx, context, change, series=prepared.invoices)
 
 
+def rebook_refund(tx: Tx, context: Context, refund: Refund, *, topup: StoredTopup, prepared: Prepared) -> None:
+    """Let a refund that is short take more of its top-up, if there is more now.
+
+    What is posted of it is undone and posted anew, over all that there is.
+
+    Args:
+        tx: The transaction that holds the top-up's row.
+        context: The billing system.
+        refund: A refund that was made at the gateway, as it is stored.
+        topup: Its top-up.
+        prepared: Accounts and series.
+    """
+    held = hold_sold(tx, context, topup)
+    assert held is not None  # noqa: S101 - a refund of credit is of a credited top-up
+    part = by_gross(held.sold.bought, refund.amount.minor, held.sold.before - refund.returned)
+    if part.gross_minor <= refund.returned.gross_minor:
+        return
+    customer = topup.topup.customer
+    give_back_refund(tx, context, refund, customer=customer, prepared=prepared)
+    again = evolve(refund, turn=refund.turn + 1, **money_of(part, refund.amount.currency))
+    held, kept = hold_sold(tx, context, topup), refunds.rebook(tx, again)
+    assert held is not None and kept  # noqa: S101, PT018 - its top-up's row is held
+    take_for_refund(tx, context, again, held=held, prepared=prepared, own_only=False)
+    if again.settled_at is not None:
+        settle_refund(tx, context, again, customer=customer, prepared=prepared)
+    figures = [{"credit": str(each.credit), "net": str(each.net), "tax": str(each.tax)} for each in (refund, again)]
+    audit.record(
+        tx,
+        context,
+        actor=refund.actor,
+        action="refund-rebooked",
+        target=refund.id,
+        customer=customer,
+        before=figures[0],
+        after=figures[1],
+    )
+
+
 def _givings(tx: Tx, context: Context, refund: Refund, *, actor: str) -> list[moving.Giving]:
     """Give the bonus back first: on a debt it pays before the credit that was bought."""
     book = context.database.book_id
@@ -121,7 +163,8 @@ def _givings(tx: Tx, context: Context, refund: Refund, *, actor: str) -> list[mo
     )
     givings = []
     for step, made, words, source in asked:
-        parts = moving.charged_parts(tx, ledger.taken_parts(tx, keys.refunded(book, step, refund.id).key_hash))
+        taken = keys.refunded(book, step, refund.id, refund.turn)
+        parts = moving.charged_parts(tx, ledger.taken_parts(tx, taken.key_hash))
         amount = sum(part.amount for part in parts)
         if amount:
             label = Label(description=words)
@@ -155,6 +198,7 @@ def _change(tx: Tx, refund: Refund, customer: str, *, words: str) -> documents.C
     return documents.Change(
         topup_id=refund.topup_id,
         cause_id=refund.id,
+        turn=refund.turn,
         net=refund.net,
         tax=refund.tax,
         lines=document_lines(words, credit=refund.credit, clawback=refund.clawback, net=refund.net),

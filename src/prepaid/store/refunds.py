@@ -16,7 +16,8 @@ from .database import Tx
 _refund = schema.refund
 
 _PLAIN = (
-    "id topup_id gateway payment_id request_id gateway_refund_id actor reason failure created_at settled_at".split()
+    *("id", "topup_id", "gateway", "payment_id", "request_id", "gateway_refund_id"),
+    *("actor", "reason", "failure", "created_at", "settled_at", "turn"),
 )
 _FIGURES = ("amount", "credit", "clawback", "net", "tax")
 
@@ -67,7 +68,7 @@ def find_outside(tx: Tx, gateway_refund_id: str) -> StoredRefund | None:
 def of_topup(tx: Tx, topup_id: str) -> list[Refund]:
     """Read the refunds of a top-up, oldest first."""
     wanted = select(_refund).where(_refund.c.book_id == tx.book_id, _refund.c.topup_id == topup_id)
-    return [_from_row(row).refund for row in tx.execute(wanted.order_by(_refund.c.id))]
+    return [_from_row(row).refund for row in tx.execute(tx.current(wanted.order_by(_refund.c.id)))]
 
 
 def known_between(tx: Tx, gateway: str, since: datetime, until: datetime, *, after: str, limit: int) -> list[Refund]:
@@ -115,6 +116,18 @@ def adopt(tx: Tx, refund: Refund) -> bool:
         _refund.c.state == refund.state,
     )
     return bool(tx.execute(statement.values(origin="review")).rowcount)
+
+
+def rebook(tx: Tx, refund: Refund) -> bool:
+    """Keep what a refund takes in its new turn; False if it is not as it was any more."""
+    statement = update(_refund).where(
+        _refund.c.book_id == tx.book_id,
+        _refund.c.id == refund.id,
+        _refund.c.state == refund.state,
+        _refund.c.turn == refund.turn - 1,
+    )
+    values = {name: getattr(refund, name).units for name in _FIGURES}
+    return bool(tx.execute(statement.values(turn=refund.turn, **values)).rowcount)
 
 
 def back_from_suspense(tx: Tx, topup_id: str) -> int:

@@ -100,6 +100,8 @@ refund = table(
     Column("tax", BigInteger, nullable=False),
     # 1 if it is posted as one of credit.
     Column("is_of_credit", SmallInteger, nullable=False),
+    # How often that was posted anew.
+    Column("turn", Integer, nullable=False),
     Column("request_id", ID),
     Column("gateway_key", KEY, nullable=False),
     Column("gateway_refund_id", KEY),

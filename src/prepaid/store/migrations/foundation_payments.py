@@ -128,6 +128,7 @@ def refund() -> None:
         sa.Column("net", sa.BigInteger(), nullable=False),
         sa.Column("tax", sa.BigInteger(), nullable=False),
         sa.Column("is_of_credit", sa.SmallInteger(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("request_id", ID),
         sa.Column("gateway_key", KEY, nullable=False),
         sa.Column("gateway_refund_id", KEY),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import FromClause, and_, func, literal, select
+from sqlalchemy import FromClause, and_, case, func, literal, or_, select
 
 from ...core.refunds import LOST_REFUNDS
 from .. import schema
@@ -31,7 +31,7 @@ def invoice_rows(tx: Tx, scope: Scope) -> Iterator[Any]:
         *named(_invoice, " ".join(_invoice.c.keys())),
         *named(_topup, "customer currency net tax total invoice_id decision", prefix="topup_"),
         _payment.c.payment_id,
-        *named(_refund, "net tax is_of_credit settled_at", prefix="refund_"),
+        *named(_refund, "net tax is_of_credit settled_at turn", prefix="refund_"),
         *named(_dispute, "net tax booked lost_turn turn", prefix="dispute_"),
         *named(_sale, "number", prefix="sale_"),
         *named(_note, "number net tax", prefix="note_"),
@@ -68,7 +68,7 @@ def uncredited(tx: Tx) -> Iterator[Any]:
     """Give refunds that were settled, and disputes that are lost, of money that no credit note is about."""
     note = _invoice.alias("credit_note")
     for table, due, turn in (
-        (_refund, and_(_refund.c.is_of_credit == 1, _refund.c.settled_at.is_not(None)), literal(0)),
+        (_refund, and_(_refund.c.is_of_credit == 1, _refund.c.settled_at.is_not(None)), _refund.c.turn),
         (_dispute, _dispute.c.booked == "lost", _dispute.c.lost_turn),
     ):
         about = and_(
@@ -83,13 +83,25 @@ def uncredited(tx: Tx) -> Iterator[Any]:
 
 
 def unbilled_again(tx: Tx) -> Iterator[Any]:
-    """Give refunds that failed after their credit note without an invoice over what did not go back."""
+    """Give credit notes about what did not go back after all, or not as they say, without an invoice over it."""
     again = _invoice.alias("again")
-    about = and_(again.c.book_id == _refund.c.book_id, again.c.kind == "invoice", again.c.cause_id == _refund.c.id)
-    came_back = (_refund.c.is_of_credit == 1, _refund.c.settled_at.is_not(None), _refund.c.state.in_(LOST_REFUNDS))
-    wanted = select(_refund.c.id).select_from(_refund.outerjoin(again, about))
-    bears = _refund.c.net + _refund.c.tax > 0
-    return stream(tx, wanted.where(_refund.c.book_id == tx.book_id, *came_back, bears, again.c.id.is_(None)))
+    corrected = and_(
+        again.c.book_id == _invoice.c.book_id,
+        again.c.kind == "invoice",
+        again.c.cause_id == _invoice.c.cause_id,
+        again.c.turn == _invoice.c.turn,
+    )
+    does_stand = or_(
+        and_(_refund.c.state.not_in(LOST_REFUNDS), _refund.c.turn == _invoice.c.turn),
+        and_(_dispute.c.booked == "lost", _dispute.c.lost_turn == _invoice.c.turn),
+    )
+    about = (
+        _invoice.outerjoin(again, corrected)
+        .outerjoin(_refund, belongs(_invoice, _refund, "cause_id"))
+        .outerjoin(_dispute, belongs(_invoice, _dispute, "cause_id"))
+    )
+    odd = (_invoice.c.kind == "credit-note", case((does_stand, 1), else_=0) == 0, again.c.id.is_(None))
+    return stream(tx, select(_invoice.c.number).select_from(about).where(_invoice.c.book_id == tx.book_id, *odd))
 
 
 def series_rows(tx: Tx) -> list[Any]:
