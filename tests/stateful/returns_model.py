@@ -565,6 +565,7 @@ class Book:
         for dispute in sale.disputes:
             if dispute.booked == "lost":
                 self._take_what_came_back(sale, dispute, now)
+        self._hold_again(sale)
 
     def _take_again(self, sale: Sale, seen: Seen, now: datetime) -> None:
         """Undo what a refund made at the provider took, and take it anew, if there is more of the payment now."""
@@ -619,7 +620,7 @@ class Book:
             sale.documents.append((kind, back.net, back.tax))
 
     def _hear_dispute(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
-        dispute.heard = True
+        before, dispute.heard = dispute.booked, True
         if dispute.state in ("open", "lost") and not dispute.booked:
             self._withdraw_funds(sale, dispute, now)
         if dispute.withdrawn and dispute.state == "won":
@@ -629,17 +630,29 @@ class Book:
             dispute.booked = "won"
         if dispute.withdrawn and dispute.state == "lost":
             self._lose(sale, dispute, now)
+        if dispute.booked != before:
+            self._hold_again(sale)
+
+    def _hold_again(self, sale: Sale) -> None:
+        """Hold what is left of a top-up that is disputed, as far as no dispute does and nothing else reserves it."""
+        wallet = self.wallets[sale.who]
+        for dispute in sale.disputes:
+            reserves = [each.reserve for each in sale.disputes if each.reserve is not None]
+            held = sum(reserve.amount for reserve in reserves if reserve.state == "open")
+            more = min(sale.own_left - held, wallet.free)
+            if dispute.withdrawn and more > 0:
+                if dispute.reserve is None:
+                    dispute.reserve = Reserve(0, FOREVER)
+                    wallet.reserves.append(dispute.reserve)
+                dispute.reserve.amount += more
 
     def _withdraw_funds(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
         wallet = self.wallets[sale.who]
         wallet.look(now)
         self.move(dispute.gross, "disputes", "clearing")
         self.figures["disputed"] += dispute.gross * CENT
-        amount = min(sale.own_left, wallet.free)
-        if amount > 0:
-            dispute.reserve = Reserve(amount, FOREVER)
-            wallet.reserves.append(dispute.reserve)
         dispute.booked = "withdrawn"
+        self._hold_again(sale)
 
     def _release(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
         wallet = self.wallets[sale.who]

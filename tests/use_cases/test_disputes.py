@@ -471,6 +471,39 @@ def test_a_refund_at_the_gateway_takes_what_a_dispute_had_once_that_is_won(shop,
     proven(shop)
 
 
+def test_two_disputes_of_one_payment_hold_its_credit_once(billing, ada, simulated):
+    topup = top_up(billing, simulated, "100")
+    give(billing, "50")
+    first = disputed(billing, simulated, topup, "60")
+    second = disputed(billing, simulated, topup, "40")
+    assert (ada.balance().held, ada.balance().available) == (eur("100"), eur("50"))
+    proven(billing)
+    simulated.win(first)
+    hear(billing, simulated, topup)
+    assert (ada.balance().held, ada.balance().available) == (eur("100"), eur("50"))
+    [hold] = ada.holds()
+    assert hold.dispute_id == next(each.id for each in disputes_of(billing, topup) if each.dispute_id == second)
+    simulated.lose(second)
+    hear(billing, simulated, topup)
+    assert (ada.balance().settled, ada.balance().held) == (eur("110"), eur("0"))
+    proven(billing)
+
+
+def test_credit_that_comes_back_while_its_payment_is_disputed_is_held(billing, ada, simulated):
+    topup = top_up(billing, simulated, "100")
+    simulated.script_refund("pending")
+    give_back(billing, topup, "70")
+    [refund] = refunds_of(billing, topup)
+    disputed(billing, simulated, topup, "30")
+    assert (ada.balance().settled, ada.balance().available) == (eur("30"), eur("0"))
+    simulated.finish_refund(refund.gateway_refund_id, succeed=False)
+    look(billing, topup)
+    look(billing, topup)
+    assert (ada.balance().settled, ada.balance().available) == (eur("100"), eur("0"))
+    assert len(ada.holds()) == 1
+    proven(billing)
+
+
 def test_a_refund_in_another_currency_than_was_paid_is_told_and_not_booked(shop, gateway):
     topup = start(shop, "100")
     gateway.pay(checkout_of(topup))

@@ -26,10 +26,12 @@ from tests.use_cases.steps import (
     ADA,
     EVE,
     SQLITE,
+    add_rule,
     charge,
     checkout_of,
     eur,
     flow,
+    live_in,
     operator,
     start,
     top_up,
@@ -206,6 +208,19 @@ def test_a_debt_that_no_ledger_holds_is_refused_whole(billing, ada, simulated, m
     proven(billing)
 
 
+def test_all_but_a_cent_at_the_gateway_is_all_of_the_credit_and_the_cent_is_tax(billing, ada, simulated):
+    add_rule(billing, "CA", (("GST", "5"), ("QST", "9.975")))
+    live_in(billing, "CA")
+    topup = top_up(billing, simulated, "2.79")
+    assert (topup.net, topup.total) == (eur("2.79"), eur("3.21"))
+    for amount, tax in (("3.20", "0.41"), ("0.01", "0.01")):
+        simulated.refund_at_provider(checkout_id(billing, topup), eur(amount))
+        look(billing, topup)
+        assert refunds_of(billing, topup)[-1].tax == eur(tax)
+        assert ada.balance().settled == eur("0")
+        proven(billing)
+
+
 # At the same moment
 
 
@@ -218,7 +233,7 @@ def test_what_another_worker_did_at_the_same_moment_is_the_first_answer(billing,
             return ask(billing, topup, "20", key="same")
         return operator(billing).refunds.record(topup.id, eur("20"), reference="same", reason="x")
 
-    place, name = {"request": (refund_requests, "find_by_key"), "record": (refunds, "find_at_gateway")}[acts]
+    place, name = {"request": (refund_requests, "find_by_key"), "record": (refunds, "find_outside")}[acts]
     look_up, looked_before = getattr(place, name), []
 
     def too_early(*parts, **named):

@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any, Final, get_args
 
 from ..core import keys as formulas
+from ..core.money import minor_unit
 from ..core.refunds import LOST_REFUNDS, REFUND_STEPS, RefundOrigin
 from ..core.states import OPEN_STATES
 from ..store import Tx
@@ -67,10 +68,19 @@ def _returned(tx: Tx) -> Iterator[Finding]:
         back = tuple(int(getattr(row, name)) for name in names)
         if row.topup_state != "credited" or any(part > whole for part, whole in zip(back, bought, strict=True)):
             yield contradiction("B2", keys, f"at most {bought} back, of a credited top-up", (row.topup_state, back))
-        elif back[0] == bought[0] and back != bought:
+        elif back[0] == bought[0] and not _is_whole(back, bought, minor_unit(row.topup_currency)):
             yield contradiction("B2", keys, f"{bought} back with all of the credit", back)
         if row.topup_bonus is None or int(row.clawback) > row.topup_bonus:
             yield contradiction("B2", keys, f"at most {row.topup_bonus} of the bonus taken back", int(row.clawback))
+
+
+def _is_whole(back: tuple[int, ...], bought: tuple[int, ...], unit: int) -> bool:
+    """Tell whether all of the money went back with all of the credit.
+
+    Where a gateway gave back less than all, what is rounded down as tax may be the last that is left.
+    """
+    _, net, tax = bought
+    return back[1] == net and (tax - back[2]) * net < (net + tax) * unit
 
 
 def _posted(book: int, refund_id: str, rows: list[Any]) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..config import Context
 from ..store import Tx, disputes, refunds
 from ..store.topups import StoredTopup
-from .disputes import rebook_dispute
+from .disputes import hold_again, rebook_dispute
 from .refunds import rebook_refund
 from .steps import Prepared
 
@@ -14,6 +14,7 @@ def take_what_came_back(tx: Tx, context: Context, topup: StoredTopup, *, prepare
     """Let refunds made at the gateway, then lost disputes, take what they found nowhere before.
 
     Where a refund that failed, or a dispute that was won, had it, nobody may keep both the credit and the money.
+    Disputes that are still open hold what is left after that.
 
     Args:
         tx: The transaction that gave credit back, and holds the top-up's row.
@@ -27,3 +28,5 @@ def take_what_came_back(tx: Tx, context: Context, topup: StoredTopup, *, prepare
     for dispute in disputes.of_topup(tx, topup.topup.id):
         if dispute.booked == "lost":
             rebook_dispute(tx, context, dispute.id, topup=topup, prepared=prepared)
+        if dispute.booked == "withdrawn":
+            hold_again(tx, context, dispute.id, topup=topup, prepared=prepared)

@@ -1,6 +1,7 @@
 """The postings of a dispute: money that a gateway took, gave back, or kept.
 
-While a dispute is open what is left of its top-up is held as one amount. One that
+While a dispute is open what is left of its top-up is held as one amount, once however many
+disputes there are. One that
 is lost takes the credit from the top-up's own grants, then from others, then below
 zero, and is documented by a credit note; one that is won after all gives it back,
 with an invoice.
@@ -82,17 +83,40 @@ def rebook_dispute(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTo
         _book(tx, context, _Act(stored, held, prepared, f"gateway:{dispute.gateway}"), ("restored", "lost"))
 
 
+def hold_again(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopup, prepared: Prepared) -> None:
+    """Let an open dispute hold more of its top-up, if more of it is there now that no dispute holds.
+
+    Args:
+        tx: The transaction that holds the top-up's row.
+        context: The billing system.
+        dispute_id: A dispute for which the money is withdrawn.
+        topup: Its top-up.
+        prepared: Accounts and series.
+    """
+    stored, held = disputes.hold(tx, dispute_id), hold_sold(tx, context, topup)
+    assert stored is not None and held is not None  # noqa: S101, PT018 - it is posted, so its top-up is credited
+    act, before = _Act(stored, held, prepared, f"gateway:{stored.dispute.gateway}"), _State.of(stored)
+    after = _keep(tx, context, act, before)
+    if after != before:
+        _remember(tx, stored, after)
+
+
+def _remember(tx: Tx, stored: StoredDispute, after: _State) -> None:
+    kept = {"booked": after.booked, "hold_id": after.hold_id, "lost_turn": after.lost_turn}
+    recorded = disputes.book(tx, stored, **kept, **after.figures)  # type: ignore[arg-type]
+    assert recorded  # noqa: S101 - its row is held
+
+
 def _book(tx: Tx, context: Context, act: _Act, steps: Sequence[DisputeStep]) -> None:
     """Post the steps of one turn, and keep what is posted by then."""
     stored, after = act.stored, _State.of(act.stored)
     for step in steps:
         after = _STEPS[step](tx, context, act, after)
     if "withdrawn" in steps and "lost" not in steps:
+        _freeze(tx, context, act)
         after = _keep(tx, context, act, after)
     _book_fee(tx, context, act)
-    kept = {"booked": after.booked, "hold_id": after.hold_id, "lost_turn": after.lost_turn}
-    recorded = disputes.book(tx, stored, **kept, **after.figures)  # type: ignore[arg-type]
-    assert recorded  # noqa: S101 - its row is held
+    _remember(tx, stored, after)
 
 
 @frozen
@@ -253,12 +277,14 @@ def _change(tx: Tx, act: _Act, figures: dict[str, Money], *, turn: int, words: s
 
 
 def _keep(tx: Tx, context: Context, act: _Act, after: _State) -> _State:
-    """Hold what is left of the top-up as one amount, as far as nothing else reserves it; freeze by policy."""
+    """Hold what is left of the top-up as one amount, as far as nothing else reserves it."""
     wallet, own = _wallet(tx, act), act.held.sold.own
-    amount = min(own.paid_left + own.bonus_left, max(0, wallet.balance - wallet.held))
-    _freeze(tx, context, act)
-    if not amount or not ledger.reserve(tx, wallet.id, amount):
+    known = holds.of_disputes(tx, act.dispute.topup_id)
+    more = min(own.paid_left + own.bonus_left - sum(known.values()), wallet.balance - wallet.held)
+    amount = known.get(act.dispute.id, 0) + more
+    if more <= 0 or not ledger.reserve(tx, wallet.id, more):
         return after
+    _end_hold(tx, context, after)
     currency, now = wallet.currency, context.now()
     hold = Hold(
         id=context.ids.new("hld"),
@@ -285,9 +311,17 @@ def _freeze(tx: Tx, context: Context, act: _Act) -> None:
 
 def _let_go(tx: Tx, context: Context, act: _Act, before: _State) -> None:
     """Release the hold of the dispute, if there is one."""
+    amount = _end_hold(tx, context, before)
+    if amount:
+        ledger.take(tx, act.held.wallet.id, 0, rows=0, unhold=amount)
+
+
+def _end_hold(tx: Tx, context: Context, before: _State) -> int:
+    """End the hold of the dispute, if there is one that is open, and say how much it was."""
     hold = None if before.hold_id is None else holds.read_held(tx, before.hold_id)
-    if hold is not None and holds.close(tx, hold.id, state="released", now=context.now()):
-        ledger.take(tx, act.held.wallet.id, 0, rows=0, unhold=hold.amount.units)
+    if hold is None or not holds.close(tx, hold.id, state="released", now=context.now()):
+        return 0
+    return hold.amount.units
 
 
 def _wallet(tx: Tx, act: _Act) -> accounts.Wallet:
@@ -304,4 +338,4 @@ def _book_fee(tx: Tx, context: Context, act: _Act) -> None:
         wallets.post_system(tx, made, lines, currency=fee.currency, system=act.prepared.fees)
 
 
-__all__ = ["DisputeStep", "book_dispute", "rebook_dispute"]
+__all__ = ["DisputeStep", "book_dispute", "hold_again", "rebook_dispute"]

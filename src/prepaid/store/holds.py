@@ -90,6 +90,14 @@ def read_held(tx: Tx, hold_id: str) -> Hold | None:
     return None if row is None else _from_row(row)
 
 
+def of_disputes(tx: Tx, topup_id: str) -> dict[str, int]:
+    """Give what open holds of a top-up's disputes reserve, in ledger units, by dispute."""
+    its = (schema.dispute.c.book_id == _hold.c.book_id) & (schema.dispute.c.hold_id == _hold.c.id)
+    wanted = select(schema.dispute.c.id, _hold.c.amount).join_from(schema.dispute, _hold, its)
+    wanted = wanted.where(_hold.c.book_id == tx.book_id, schema.dispute.c.topup_id == topup_id, _hold.c.state == "open")
+    return {row.id: int(row.amount) for row in tx.execute(tx.current(wanted))}
+
+
 def close(
     tx: Tx, hold_id: str, *, state: str, now: datetime, captured: int = 0, transaction_id: str | None = None
 ) -> bool:

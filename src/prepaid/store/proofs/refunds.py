@@ -148,7 +148,7 @@ def returned(tx: Tx) -> Iterator[Any]:
         .subquery()
     )
     of_topup = and_(_topup.c.book_id == tx.book_id, _topup.c.id == sums.c.topup_id)
-    wanted = select(sums, *named(_topup, "credit bonus net tax state", prefix="topup_"))
+    wanted = select(sums, *named(_topup, "credit bonus net tax currency state", prefix="topup_"))
     return stream(tx, wanted.select_from(sums.outerjoin(_topup, of_topup)))
 
 
