@@ -40,10 +40,6 @@ def what_holds_reserve_is_given_back(patch):
     )
 
 
-def what_a_bank_took_is_given_back_again(patch):
-    patch.setattr(standings, "_cash_gone", lambda tx, topups: {})
-
-
 def a_disputed_payment_is_given_back(patch):
     patch.setattr(standings, "_withdrawn", lambda tx, topups: set())
 
@@ -122,7 +118,6 @@ DEFECTS = [
     each_part_is_rounded_by_itself,
     what_went_back_before_is_forgotten,
     what_holds_reserve_is_given_back,
-    what_a_bank_took_is_given_back_again,
     a_disputed_payment_is_given_back,
     a_refund_that_fails_keeps_the_credit,
     a_refund_that_fails_keeps_the_bonus,

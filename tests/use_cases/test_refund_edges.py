@@ -221,6 +221,19 @@ def test_all_but_a_cent_at_the_gateway_is_all_of_the_credit_and_the_cent_is_tax(
         proven(billing)
 
 
+def test_of_a_payment_that_was_credited_as_more_only_what_was_paid_goes_back(billing, ada, simulated):
+    topup = start(billing, "50")
+    simulated.pay(checkout_of(topup), amount=eur("40"))
+    ada.topups.confirm(topup.id)
+    operator(billing).topups.resolve(topup.id, action="credit_quoted", reason="we owed it", key="k")
+    found = eligible(billing, topup)
+    assert (found.total, found.credit, found.cash, found.reason) == (eur("40"), eur("40"), eur("40"), "")
+    give_back(billing, topup, "40")
+    assert eligible(billing, topup).credit == eur("0")
+    assert ada.balance().settled == eur("10")
+    proven(billing)
+
+
 # At the same moment
 
 

@@ -98,25 +98,26 @@ def hold_again(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopup,
     act, before = _Act(stored, held, prepared, f"gateway:{stored.dispute.gateway}"), _State.of(stored)
     after = _keep(tx, context, act, before)
     if after != before:
-        _remember(tx, stored, after)
+        _remember(tx, context, act, after)
 
 
-def _remember(tx: Tx, stored: StoredDispute, after: _State) -> None:
+def _remember(tx: Tx, context: Context, act: _Act, after: _State) -> None:
+    """End a turn: post what is still to be posted of the fee, and keep what is posted by now."""
+    _book_fee(tx, context, act)
     kept = {"booked": after.booked, "hold_id": after.hold_id, "lost_turn": after.lost_turn}
-    recorded = disputes.book(tx, stored, **kept, **after.figures)  # type: ignore[arg-type]
+    recorded = disputes.book(tx, act.stored, **kept, **after.figures)  # type: ignore[arg-type]
     assert recorded  # noqa: S101 - its row is held
 
 
 def _book(tx: Tx, context: Context, act: _Act, steps: Sequence[DisputeStep]) -> None:
-    """Post the steps of one turn, and keep what is posted by then."""
-    stored, after = act.stored, _State.of(act.stored)
+    """Post the steps of one turn."""
+    after = _State.of(act.stored)
     for step in steps:
         after = _STEPS[step](tx, context, act, after)
     if "withdrawn" in steps and "lost" not in steps:
         _freeze(tx, context, act)
         after = _keep(tx, context, act, after)
-    _book_fee(tx, context, act)
-    _remember(tx, stored, after)
+    _remember(tx, context, act, after)
 
 
 @frozen
