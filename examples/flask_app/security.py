@@ -89,12 +89,13 @@ def _is_unguarded(wanted: Request) -> bool:
 
 
 def _add_headers(response: Response) -> Response:
-    framed = isinstance(response, Mail)
-    response.headers["Content-Security-Policy"] = MAIL_POLICY if framed else POLICY
+    is_mail = isinstance(response, Mail)
+    response.headers["Content-Security-Policy"] = MAIL_POLICY if is_mail else POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["X-Frame-Options"] = "SAMEORIGIN" if framed else "DENY"
+    response.headers["X-Frame-Options"] = "SAMEORIGIN" if is_mail else "DENY"
     response.headers["Referrer-Policy"] = "same-origin"
-    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    if not is_mail:  # the HTML standard lets no sandbox that bears it be opened by itself
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
     return response

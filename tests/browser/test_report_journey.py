@@ -63,6 +63,9 @@ def test_the_operator_looks_at_figures_downloads_them_and_sets_the_digest(
     assert letter.locator("h1").inner_text() in page.inner_text("#text")
     # Its own styles hold, although those of the page around it have to stand in a file.
     assert letter.locator("h1").evaluate("title => getComputedStyle(title).fontSize") == "20px"
+    page.click("text=Open it by itself")
+    assert "TEST" in page.inner_text("body")
+    page.go_back()
     page.click("button:has-text('Send it')")
 
     assert "is sent; nobody gets it twice." in page.inner_text(".notes")

@@ -155,9 +155,10 @@ def test_the_letter_runs_nothing_loads_nothing_and_is_framed_by_us_alone(operato
     assert [rule for rule in of_letter if "unsafe" in rule] == ["style-src 'unsafe-inline'"]
     assert letter.headers["X-Frame-Options"] == "SAMEORIGIN"
     assert letter.headers["Cache-Control"] == "no-store"
+    assert "Cross-Origin-Opener-Policy" not in letter.headers
     assert "<script" not in letter.text
     assert ("default-src 'self'" in of_page, "frame-ancestors 'none'" in of_page) == (True, True)
-    assert page.headers["X-Frame-Options"] == "DENY"
+    assert (page.headers["X-Frame-Options"], page.headers["Cross-Origin-Opener-Policy"]) == ("DENY", "same-origin")
     assert "sandbox></iframe>" in page.text
 
 
