@@ -35,29 +35,50 @@ def test_the_operator_looks_at_figures_downloads_them_and_sets_the_digest(
     assert page.inner_text("#until-error") == "The last day is not before the first."
 
     page.click("nav >> text=Exports")
+    [line] = [row for row in revenue_of(page, today, tmp_path / "revenue.csv") if row["gateway"] == "*"]
+    assert (line["day"], Decimal(line["funds_in"])) == (today, funds_in)
+
+    page.click("nav >> text=Daily digest")
+    set_digest(page, "cfo@nimbus.example")
+    page.click("button:has-text('Preview')")
+    look_at_letter(page)
+    page.click("button:has-text('Send it')")
+
+    assert "is sent; nobody gets it twice." in page.inner_text(".notes")
+    page.click("summary:has-text('Outbox')")
+    assert "to cfo@nimbus.example" in page.inner_text(".mails-list li >> nth=0")
+
+
+def revenue_of(page: Any, day: str, kept_as: Path) -> list[dict[str, str]]:
+    """Download the revenue of a day, after a format that is not for it, and read it."""
     page.select_option("#name", "revenue")
     page.select_option("#format", "beancount")
-    page.fill("#since", today)
+    page.fill("#since", day)
     page.click("button:has-text('Download')")
     assert "one of csv" in page.inner_text("#format-error")
     page.select_option("#format", "csv")
     with page.expect_download() as begun:
         page.click("button:has-text('Download')")
-    assert begun.value.suggested_filename == f"revenue-{today}-{today}.csv"
-    begun.value.save_as(tmp_path / "revenue.csv")
-    with (tmp_path / "revenue.csv").open(newline="") as file:
-        [line] = [row for row in csv.DictReader(file) if row["gateway"] == "*"]
-    assert (line["day"], Decimal(line["funds_in"])) == (today, funds_in)
+    assert begun.value.suggested_filename == f"revenue-{day}-{day}.csv"
+    begun.value.save_as(kept_as)
+    with kept_as.open(newline="") as file:
+        return list(csv.DictReader(file))
 
-    page.click("nav >> text=Daily digest")
+
+def set_digest(page: Any, address: str) -> None:
+    """Switch the digest on, first without an address."""
     page.check("input[name=enabled]")
     page.click("button:has-text('Set it')")
     assert page.is_visible("#email-error")
-    page.fill("#email", "cfo@nimbus.example")
+    page.fill("#email", address)
     page.select_option("#hour", "18")
     page.click("button:has-text('Set it')")
     assert "it goes out every day" in page.inner_text(".notes")
-    page.click("button:has-text('Preview')")
+    assert page.input_value("#hour") == "18"
+
+
+def look_at_letter(page: Any) -> None:
+    """Look at the preview: as text, as HTML in its frame, and that by itself."""
     letter = page.frame_locator("iframe.letter")
     assert "TEST" in letter.locator("body").inner_text()
     assert letter.locator("h1").inner_text() in page.inner_text("#text")
@@ -66,8 +87,3 @@ def test_the_operator_looks_at_figures_downloads_them_and_sets_the_digest(
     page.click("text=Open it by itself")
     assert "TEST" in page.inner_text("body")
     page.go_back()
-    page.click("button:has-text('Send it')")
-
-    assert "is sent; nobody gets it twice." in page.inner_text(".notes")
-    page.click("summary:has-text('Outbox')")
-    assert "to cfo@nimbus.example" in page.inner_text(".mails-list li >> nth=0")

@@ -87,8 +87,9 @@ def test_gateways_and_days_are_those_of_the_reports_and_add_up(operator: Visitor
 
 def test_the_roll_forward_shows_opening_every_line_that_moved_and_closing(operator: Visitor, panel: Any) -> None:
     today = panel.today()
-    shown = rows_of(operator.get(f"/operator/reports?since={today}&until={today}").text, "forward", "line")
-    forward = panel.alice().reports.roll_forward(today, today + DAY)
+    since = today - DAY
+    shown = rows_of(operator.get(f"/operator/reports?since={since}&until={today}").text, "forward", "line")
+    forward = panel.alice().reports.roll_forward(since, today + DAY)
     [opening], [closing] = shown.pop("opening"), shown.pop("closing")
 
     assert (opening, closing) == (forward.opening.amount, forward.closing.amount)
