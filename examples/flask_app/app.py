@@ -19,8 +19,10 @@ from werkzeug.exceptions import HTTPException, SecurityError, abort
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 import customer_pages
+import digest_pages
 import display
 import dispute_pages
+import export_pages
 import identity_desk_pages
 import identity_pages
 import operator_pages
@@ -30,6 +32,8 @@ import provider_desk_pages
 import refund_desk_pages
 import refund_pages
 import refund_words
+import report_pages
+import report_words
 import security
 import simulated_pages
 import tax_pages
@@ -47,6 +51,9 @@ PAGES = (
     refund_pages,
     identity_pages,
     operator_pages,
+    report_pages,
+    export_pages,
+    digest_pages,
     refund_desk_pages,
     dispute_pages,
     tax_pages,
@@ -67,6 +74,7 @@ def create_app(data: Path, *, clock: Any = None) -> Flask:
     display.register(app)
     promotion_words.register(app)
     refund_words.register(app)
+    report_words.register(app)
     for module in PAGES:
         app.register_blueprint(module.pages)
     app.add_url_rule("/role", view_func=change_role, methods=["POST"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from attrs import field, frozen
@@ -25,6 +25,8 @@ from prepaid import (
 from wiring import CURRENCY, TAXED_WHERE
 
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 30)
+DAY = timedelta(days=1)
+SPAN_FIELDS = ("since", "until")
 CHIPS = ("10.00", "25.00", "50.00", "100.00")
 _WITH_COMMA = re.compile(r"([0-9]+),([0-9]{1,2})", re.ASCII)
 
@@ -166,6 +168,18 @@ def read_day(written: str, *, field: str) -> date:
     if not FIRST_DAY <= day <= LAST_DAY:
         raise InvalidRequest("Give a day of this time.", field=field)
     return day
+
+
+def read_span(sent: Mapping[str, str]) -> tuple[date, date]:
+    """Read the first and the last day of a span; the library asks for the day after the last.
+
+    Raises:
+        InvalidRequest: They are none, or in the wrong order.
+    """
+    since, until = (read_day(sent[name], field=name) for name in SPAN_FIELDS)
+    if until < since:
+        raise InvalidRequest("The last day is not before the first.", field="until")
+    return since, until
 
 
 RULE_FIELDS = ("country", "name", "percent", "valid_from", "source")

@@ -32,12 +32,17 @@ def dashboard() -> Any:
     """Show figures, top-ups in review, gateways and whether the books are sound."""
     wanted = request.args.get("days", 7, type=int)
     days = wanted if wanted in dict(SPANS) else 7
-    door, tomorrow = operator(), panel().today() + timedelta(days=1)
+    door, today = operator(), panel().today()
+    since, tomorrow = today - timedelta(days=days - 1), today + timedelta(days=1)
     return render_template(
         "operator/dashboard.html",
         spans=SPANS,
         days=days,
-        summary=door.reports.summary(tomorrow - timedelta(days=days), tomorrow),
+        since=since,
+        until=today,
+        summary=door.reports.summary(since, tomorrow, compare=True),
+        # What was owed then, the summary cannot say: it knows that of now alone.
+        opening=door.reports.roll_forward(since, tomorrow).opening,
         review=door.topups.review().items,
         transfers=_expected_transfers(),
         gateways=door.gateways.status(),

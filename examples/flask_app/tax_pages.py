@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 
 from display import TAX_ID_STATES, place
-from forms import RULE_FIELDS, TRIAL_FIELDS, read_day, read_rule, read_trial, sentence, typed
+from forms import DAY, RULE_FIELDS, TRIAL_FIELDS, read_day, read_rule, read_span, read_trial, sentence, typed
 from operator_pages import operators_only
 from prepaid import InvalidRequest, Money, RequestRefused, TaxDecision, TaxRule, WrongState
 from wiring import CURRENCY, operator, panel
@@ -17,7 +17,6 @@ from wiring import CURRENCY, operator, panel
 pages = Blueprint("tax", __name__, url_prefix="/operator")
 pages.before_request(operators_only)
 DAYS = timedelta(days=30)
-DAY = timedelta(days=1)
 # What of a rule the simple form does not ask for, and where its refusals are said then.
 ASKED_ELSEWHERE = {"components": "name", "priority": "country"}
 
@@ -125,7 +124,7 @@ def report() -> Any:
     """Sum the tax of some days, and show what may have to be corrected."""
     today = panel().today()
     usual = {"since": str(today - DAYS), "until": str(today)}
-    sent = {**usual, **{name: value for name, value in request.args.items() if name in usual}}
+    sent = {**usual, **{name: value.strip() for name, value in request.args.items() if name in usual}}
     try:
         return _report_page(sent)
     except RequestRefused as refused:
@@ -135,10 +134,7 @@ def report() -> Any:
 def _report_page(
     days: Mapping[str, str], *, values: Mapping[str, str] | None = None, errors: dict[str, str] | None = None
 ) -> str:
-    since, until = (read_day(days[name].strip(), field=name) for name in ("since", "until"))
-    if until < since:
-        raise InvalidRequest("The last day is not before the first.", field="until")
-    door = operator()
+    (since, until), door = read_span(days), operator()
     sums = door.reports.tax(since, until + DAY)
     return render_template(
         "operator/tax_report.html",

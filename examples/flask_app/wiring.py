@@ -86,8 +86,8 @@ class Outbox:
         folder.mkdir(parents=True, exist_ok=True)
 
     def send(self, message: Any) -> None:
-        """Write a `prepaid.ports.MailMessage`; one that was sent before is not sent twice."""
-        digest = hashlib.sha256(message.message_key.encode()).hexdigest()[:16]
+        """Write a `prepaid.ports.MailMessage`; one that was sent before is not sent to the same address twice."""
+        digest = hashlib.sha256(f"{message.message_key}/{message.to}".encode()).hexdigest()[:16]
         if next(self._folder.glob(f"*-{digest}.eml"), None):
             return
         now = self._clock.now()
@@ -95,6 +95,8 @@ class Outbox:
         mail["From"], mail["To"], mail["Subject"] = SELLER.email, message.to, message.subject
         mail["Date"], mail["Message-ID"] = format_datetime(now), f"<{digest}@nimbus.example>"
         mail.set_content(message.text)
+        if message.html:
+            mail.add_alternative(message.html, subtype="html")
         for file in message.attachments:
             kind, subkind = file.media_type.split("/")
             mail.add_attachment(file.content, maintype=kind, subtype=subkind, filename=file.filename)

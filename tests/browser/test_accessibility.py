@@ -107,6 +107,16 @@ def _vouchers(page: Any) -> None:
     page.click("button:has-text('Make them')")
 
 
+def _digest(email: str) -> Callable[[Any], None]:
+    def steps(page: Any) -> None:
+        page.goto("/operator/digest")
+        page.check("input[name=enabled]")
+        page.fill("#email", email)
+        page.click("button:has-text('Set it')")
+
+    return steps
+
+
 def _with_code(act: str) -> Callable[[Any], None]:
     def steps(page: Any) -> None:
         page.goto("/add-funds?amount=50.00&code=SAVE5")
@@ -204,6 +214,21 @@ PAGES: dict[str, Callable[[Any], Any]] = {
     "not for this role": lambda page: page.goto("/operator/"),
     "dashboard": _become_operator,
     "dashboard with a gateway not offered": lambda page: page.click("text=Stop offering >> nth=1"),
+    "reports": lambda page: page.click("nav >> text=Reports"),
+    "reports of no days": lambda page: page.goto("/operator/reports?since=2026-02-01&until=2026-01-01"),
+    "reports of a day on which nothing moved": lambda page: page.goto(
+        "/operator/reports?since=2026-01-01&until=2026-01-01"
+    ),
+    "exports": lambda page: page.goto("/operator/exports"),
+    "export that cannot be": lambda page: page.goto(
+        "/operator/exports/file?name=tax&format=csv&since=2026-02-01&until=2026-01-01"
+    ),
+    "digest": lambda page: page.goto("/operator/digest"),
+    "digest that cannot be": _digest("nobody"),
+    "preview of a digest that is switched off": lambda page: page.goto("/operator/digest/preview"),
+    "digest that is set": _digest("cfo@nimbus.example, ceo@nimbus.example"),
+    "digest of a day that has not ended": lambda page: page.goto("/operator/digest/preview?day=2199-01-01"),
+    "preview of a digest": lambda page: page.goto("/operator/digest/preview"),
     "tax rules": lambda page: page.goto("/operator/tax-rules"),
     "tax rule that cannot be": _act("/operator/tax-rules", "button:has-text('Add the rule')"),
     "end of a tax rule": _act("/operator/tax-rules", "td a"),

@@ -38,6 +38,11 @@ OPERATOR_PAGES = (
     "/operator/",
     "/operator/?days=1",
     "/operator/?days=30",
+    "/operator/reports",
+    "/operator/reports?since=2026-11-01&until=2026-11-30",
+    "/operator/exports",
+    "/operator/digest",
+    "/operator/digest/preview",
     "/operator/tax-rules",
     "/operator/tax-rules/try",
     "/operator/tax-rules/try?country=FR&kind=consumer&amount=5&day=2026-11-22",
@@ -406,7 +411,7 @@ def test_every_form_needs_the_token_of_its_session(app: Any, visitor: Visitor) -
     foreign = Visitor(app).token()
     visitor.token()
 
-    assert len(urls) == 35
+    assert len(urls) == 37
     for url in urls:
         for fields in ({}, {"csrf": ""}, {"csrf": foreign}, {"csrf": "ä"}):
             answer = visitor.client.post(url, data=fields)
@@ -487,7 +492,7 @@ def test_a_mail_sent_twice_is_one_mail(panel: Any) -> None:
     from types import SimpleNamespace
 
     before = len(panel.outbox.files())
-    message = SimpleNamespace(to="a@example.com", subject="s", text="t", attachments=(), message_key="k")
+    message = SimpleNamespace(to="a@example.com", subject="s", text="t", html="", attachments=(), message_key="k")
 
     panel.outbox.send(message)
     panel.outbox.send(message)

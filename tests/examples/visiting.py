@@ -61,7 +61,7 @@ def money_in(page: str, near: str) -> Decimal:
 
 def error_at(page: str, field: str) -> str:
     """Read the error of a field, which must be marked and connected with it."""
-    marked = re.search(f'<input id="{field}"[^>]*>', page)
+    marked = re.search(f'<(?:input|select) id="{field}"[^>]*>', page)
     assert marked is not None
     assert 'aria-invalid="true"' in marked.group()
     assert f'{field}-error"' in marked.group()
