@@ -116,8 +116,7 @@ def _topup_eligible(tx: Tx, context: Context, customer: str, topup_id: str) -> E
         raise _unknown()
     found = returning.topups_eligible(tx, context, [topup_id])
     if not found:
-        reason = "review" if stored.topup.state == "review" else "unpaid"
-        raise RefundRefused(REASONS[reason], reason=reason, field="refund")
+        raise returning.not_credited(stored.topup)
     return found[0]
 
 

@@ -8,12 +8,11 @@ from attrs import field, frozen
 
 from .. import returning
 from ..config import Context, object_id, page_limit
-from ..core.errors import InvalidRequest, NotFound, RefundRefused, WrongState
+from ..core.errors import InvalidRequest, NotFound, WrongState
 from ..core.pages import Page, make_cursor, read_cursor
 from ..core.refund_requests import (
     DISPUTES_SETTING,
     OPEN_REQUESTS,
-    REASONS,
     REFUNDS_SETTING,
     REQUEST_STEPS,
     EligibleRefund,
@@ -117,8 +116,7 @@ def _topup_eligible(tx: Tx, context: Context, topup_id: str, *, by_hand: bool) -
         raise _nothing()
     found = returning.topup_givable(tx, context, topup_id, by_hand=by_hand)
     if found is None:
-        reason = "review" if stored.topup.state == "review" else "unpaid"
-        raise RefundRefused(REASONS[reason], reason=reason, field="refund")
+        raise returning.not_credited(stored.topup)
     return found
 
 

@@ -13,7 +13,7 @@ from ..core.clawback import NOTHING, by_credit
 from ..core.errors import RefundRefused
 from ..core.money import Money
 from ..core.refund_requests import REASONS, REFUNDS_SETTING, EligibleRefund, RefundPolicy, Standing, refund_policy
-from ..core.topups import NO_GATEWAY
+from ..core.topups import NO_GATEWAY, Topup
 from ..store import Tx, operations, refund_requests, standings
 from ..store.ledger import PostedCharge, given_back, sums_given_back
 from ..store.standings import Sold
@@ -59,6 +59,12 @@ def topup_givable(tx: Tx, context: Context, topup_id: str, *, by_hand: bool) -> 
     if sold is None:
         return None
     return topup_eligible(context, sold, free=_free(tx, sold.customer, sold.currency, now), by_hand=by_hand)
+
+
+def not_credited(topup: Topup) -> RefundRefused:
+    """Make the refusal of a top-up that is not credited."""
+    reason = "review" if topup.state == "review" else "unpaid"
+    return RefundRefused(REASONS[reason], reason=reason, field="refund")
 
 
 def require_givable(context: Context, sold: Sold, *, gross_minor: int, by_hand: bool = False) -> None:
