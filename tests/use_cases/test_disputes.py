@@ -385,6 +385,10 @@ def test_a_refund_at_the_gateway_of_what_a_dispute_took_is_the_sellers_loss_and_
     assert alarms(shop) == ["refund-exceeds-payment"]
     assert [topup.id for topup in operator(shop).topups.review().items] == [topup.id]
     proven(shop)
+    gateway.dispute(checkout_id(shop, topup), amount=eur("10"))
+    look(shop, topup)
+    assert [(each.credit, each.turn) for each in refunds_of(shop, topup)] == [(eur("0"), 0)]
+    proven(shop)
     gateway.further_refunds[:] = [evolve(made, state="failed")]
     look(shop, topup)
     assert flow(shop, "clearing", "disputes") == "30.00"

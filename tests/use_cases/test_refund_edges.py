@@ -9,7 +9,7 @@ from attrs import frozen
 from prepaid import AmountOutOfRange, Discount, IntegrityFault, Money, NotFound, Percent, RefundRefused, WrongState
 from prepaid.gateways import SimulatedGateway
 from prepaid.ports import DisputeSnapshot
-from prepaid.store import ledger, refund_requests, refunds
+from prepaid.store import accounts, ledger, refund_requests, refunds
 from tests.use_cases.promotion_steps import promote
 from tests.use_cases.refund_steps import (
     approve,
@@ -206,6 +206,15 @@ def test_a_debt_that_no_ledger_holds_is_refused_whole(billing, ada, simulated, m
     look(billing, topup)
     assert ada.balance().settled == eur("30")
     proven(billing)
+
+
+def test_a_registration_that_stopped_before_its_wallet_has_nothing_to_ask_back(billing, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(accounts, "ensure_wallet", lambda *which: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            billing.customers.register("half", currency="EUR")
+    page = billing.customer("half").refunds.eligible()
+    assert (page.items, page.next) == ((), None)
 
 
 def test_all_but_a_cent_at_the_gateway_is_all_of_the_credit_and_the_cent_is_tax(billing, ada, simulated):

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from prepaid import AmountOutOfRange, CurrencyMismatch, KeyConflict, Money, NotFound, WrongState
+from prepaid import AmountOutOfRange, CurrencyMismatch, IntegrityFault, KeyConflict, Money, NotFound, WrongState
+from prepaid.store import accounts, ledger
 from tests.use_cases.steps import (
     ADA,
     SQLITE,
@@ -365,3 +366,28 @@ def test_an_overdraft_and_a_freeze_change_nothing_of_what_is_given_back(billing,
 
     assert kept(ada.balance()) == ("5.00", "0.00", "25.00")
     assert billing.check().ok
+
+
+# What is no state of a book
+
+
+def test_a_reversal_that_no_ledger_holds_is_refused_whole(billing, ada, monkeypatch):
+    give(billing, "5")
+    used = charge(billing, "2")
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "credit", lambda tx, wallet, amount, *, rows: False)
+        with pytest.raises(AmountOutOfRange) as refused:
+            reverse(billing, used)
+    assert refused.value.field == "amount"
+    assert ada.balance().settled == eur("3")
+    assert reverse(billing, used).balance_after == eur("5")
+
+
+def test_a_charge_without_a_wallet_is_an_alarm(billing, ada, monkeypatch):
+    give(billing, "5")
+    used = charge(billing, "2")
+    with monkeypatch.context() as patched:
+        patched.setattr(accounts, "hold_wallet_by_id", lambda tx, wallet: None)
+        with pytest.raises(IntegrityFault):
+            reverse(billing, used)
+    assert ada.balance().settled == eur("3")
