@@ -240,7 +240,7 @@ class StripeContract(GatewayContract):
         return StripeDriver(self.clock)
 
     def gateway(self, **changes):
-        options = {"secret_key": StripeDriver.key, "webhook_secrets": (StripeDriver.webhook_secret,), "timeout_s": 1}
+        options = {"secret_key": StripeDriver.key, "webhook_secrets": (StripeDriver.webhook_secret,), "timeout_s": 2}
         return StripeGateway(api_base=self.driver.simulator.url, **options | self.options | changes)
 
     def without_webhook_secret(self):
@@ -337,7 +337,7 @@ class RazorpayContract(GatewayContract):
             "key_id": RazorpayDriver.key_id,
             "key_secret": RazorpayDriver.key_secret,
             "webhook_secrets": (RazorpayDriver.webhook_secret,),
-            "timeout_s": 1,
+            "timeout_s": 2,
         }
         return RazorpayGateway(api_base=self.driver.simulator.url, **options | changes)
 
@@ -426,7 +426,7 @@ class PayPalContract(GatewayContract):
             "client_secret": PayPalDriver.client_secret,
             "webhook_id": PayPalDriver.webhook_id,
             "merchant_id": MERCHANT_ID,
-            "timeout_s": 1,
+            "timeout_s": 2,
         }
         return PayPalGateway(api_base=self.driver.simulator.url, **options | changes)
 

@@ -15,7 +15,7 @@ ACTS = 30
 @pytest.mark.parametrize(
     ("engine", "lives"),
     [
-        pytest.param("sqlite", 18, id="sqlite"),
+        pytest.param("sqlite", 12, id="sqlite"),
         pytest.param("sqlite", 2000, id="sqlite-full", marks=pytest.mark.full),
         pytest.param("postgresql", 400, id="postgresql", marks=[pytest.mark.full, pytest.mark.postgresql]),
         pytest.param("mariadb", 400, id="mariadb", marks=[pytest.mark.full, pytest.mark.mariadb]),
