@@ -180,6 +180,7 @@ def _add_refund(tx: Tx, context: Context, topup: Topup, told: RefundSnapshot, *,
     _audit(tx, context, refund, "refund-at-gateway", customer=topup.customer)
     if held is not None:
         _book_refund(tx, context, refund, held=held, prepared=prepared)
+        returning.rebalance(tx, context, stored, prepared=prepared)
     elif told.state not in LOST_REFUNDS and stored.topup.state == "credited":
         _look_into(tx, context, refund, "refund-currency")
 
@@ -224,7 +225,7 @@ def _record_dispute(context: Context, topup: Topup, told: DisputeSnapshot, *, kn
         stored = returning.hold_topup(tx, topup.customer, topup.id)
         dispute_id = _keep_dispute(tx, context, topup, told, known=known)
         if returning.book_dispute(tx, context, dispute_id, topup=stored, prepared=prepared):
-            returning.take_what_came_back(tx, context, stored, prepared=prepared)
+            returning.rebalance(tx, context, stored, prepared=prepared)
 
     context.database.write(work)
 

@@ -281,7 +281,7 @@ class _OfCredit:
         returning.give_back_refund(tx, context, refund, customer=self.customer, prepared=self.prepared)
         topup = topups.find(tx, refund.topup_id)
         assert topup is not None  # noqa: S101 - a refund is of a top-up
-        returning.take_what_came_back(tx, context, topup, prepared=self.prepared)
+        returning.rebalance(tx, context, topup, prepared=self.prepared)
         returning.follow(tx, refund, "failed")
 
 

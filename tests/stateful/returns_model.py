@@ -520,6 +520,9 @@ class Book:
             if not seen.heard and seen.state != "failed":
                 seen.back = self._take_gross(sale, seen.gross, now)
                 self._leave(sale, seen.back)
+                if seen.state == "succeeded":
+                    self._settle(sale, seen.back)
+                self._rebalance(sale, now)
             if seen.back is not None:
                 self._follow(sale, seen.back, seen.state, now)
             seen.heard = True
@@ -559,9 +562,15 @@ class Book:
         self.figures["clawback"] -= back.clawback
         if back.request is not None:
             back.request.state = "failed"
-        for seen in sale.seen:
-            if seen.back is not None and seen.back.counts and seen.back.excess:
-                self._take_again(sale, seen, now)
+        self._rebalance(sale, now)
+
+    def _rebalance(self, sale: Sale, now: datetime) -> None:
+        """Let refunds that found too little take the rest, then lost disputes; and open disputes hold what is left."""
+        short = [seen for seen in sale.seen if seen.back is not None and seen.back.counts and seen.back.excess]
+        if short or any(dispute.booked in ("withdrawn", "lost") for dispute in sale.disputes):
+            self.wallets[sale.who].look(now)
+        for seen in short:
+            self._take_again(sale, seen, now)
         for dispute in sale.disputes:
             if dispute.booked == "lost":
                 self._take_what_came_back(sale, dispute, now)
@@ -631,14 +640,22 @@ class Book:
         if dispute.withdrawn and dispute.state == "lost":
             self._lose(sale, dispute, now)
         if dispute.booked != before:
-            self._hold_again(sale)
+            self._rebalance(sale, now)
 
     def _hold_again(self, sale: Sale) -> None:
-        """Hold what is left of a top-up that is disputed, as far as no dispute does and nothing else reserves it."""
+        """Hold what is left of a top-up that is disputed, as far as no dispute does and nothing else reserves it.
+
+        All disputes hold no more than may still be taken: what was bought less what went back.
+        """
         wallet = self.wallets[sale.who]
         for dispute in sale.disputes:
             reserves = [each.reserve for each in sale.disputes if each.reserve is not None]
             held = sum(reserve.amount for reserve in reserves if reserve.state == "open")
+            gone = sum(back.credit + back.clawback for back in sale.counted)
+            most = sale.credit + int(sale.beta * sale.credit) - gone
+            if dispute.withdrawn and dispute.reserve is not None and held > most:
+                dispute.reserve.amount -= min(dispute.reserve.amount, held - most)
+                continue
             more = min(sale.own_left - held, wallet.free)
             if dispute.withdrawn and more > 0:
                 if dispute.reserve is None:

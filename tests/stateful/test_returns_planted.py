@@ -67,7 +67,7 @@ def a_refund_that_came_back_stays_booked(patch):
 
 
 def nothing_is_taken_of_what_comes_back(patch):
-    patch.setattr(repayment.returning, "take_what_came_back", lambda tx, context, topup, *, prepared: None)
+    patch.setattr(repayment.returning, "rebalance", lambda tx, context, topup, *, prepared: None)
 
 
 def a_refund_at_the_gateway_takes_nothing_of_what_comes_back(patch):

@@ -493,6 +493,32 @@ def test_two_disputes_of_one_payment_hold_its_credit_once(billing, ada, simulate
     proven(billing)
 
 
+@pytest.mark.parametrize(("lost", "left"), [("40", "60"), ("100", "0")])
+def test_a_dispute_holds_no_more_than_may_still_be_lost(billing, ada, simulated, lost, left):
+    topup = top_up(billing, simulated, "100")
+    give(billing, "50")
+    disputed(billing, simulated, topup, "60")
+    second = disputed(billing, simulated, topup, lost)
+    assert (ada.balance().held, ada.balance().available) == (eur("100"), eur("50"))
+    simulated.lose(second)
+    hear(billing, simulated, topup)
+    assert (ada.balance().held, ada.balance().available) == (eur(left), eur("50"))
+    assert [hold.amount for hold in ada.holds()] == ([eur(left)] if left != "0" else [])
+    proven(billing)
+
+
+def test_what_goes_back_at_the_gateway_is_held_no_more(billing, ada, simulated):
+    topup = top_up(billing, simulated, "100")
+    give(billing, "50")
+    disputed(billing, simulated, topup, "60")
+    simulated.refund_at_provider(checkout_id(billing, topup), eur("40"))
+    look(billing, topup)
+    assert (ada.balance().held, ada.balance().available) == (eur("60"), eur("50"))
+    charge(billing, "30")
+    assert (ada.balance().held, ada.balance().available) == (eur("60"), eur("20"))
+    proven(billing)
+
+
 def test_credit_that_comes_back_while_its_payment_is_disputed_is_held(billing, ada, simulated):
     topup = top_up(billing, simulated, "100")
     simulated.script_refund("pending")

@@ -1,6 +1,6 @@
 """What goes back of a top-up, in the ledger: for refunds and for disputes, and back again if they fail or are won."""
 
-from .again import take_what_came_back
+from .again import rebalance
 from .disputes import book_dispute
 from .eligibility import (
     charge_eligible,
@@ -28,10 +28,10 @@ __all__ = [
     "hold_topup",
     "not_credited",
     "prepare",
+    "rebalance",
     "require_givable",
     "settle_refund",
     "take_for_refund",
-    "take_what_came_back",
     "topup_eligible",
     "topup_givable",
     "topups_eligible",

@@ -1,4 +1,4 @@
-"""Money that comes back to a payment while others had found too little of it."""
+"""What is there of a payment after something went back, or came back: shared anew among all that claim it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from .refunds import rebook_refund
 from .steps import Prepared
 
 
-def take_what_came_back(tx: Tx, context: Context, topup: StoredTopup, *, prepared: Prepared) -> None:
-    """Let refunds made at the gateway, then lost disputes, take what they found nowhere before.
+def rebalance(tx: Tx, context: Context, topup: StoredTopup, *, prepared: Prepared) -> None:
+    """Let what found too little of a top-up take the rest of it, and open disputes hold what is left.
 
-    Where a refund that failed, or a dispute that was won, had it, nobody may keep both the credit and the money.
-    Disputes that are still open hold what is left after that.
+    Where a refund that failed, or a dispute that was won, had it before, nobody may
+    keep both the credit and the money. Refunds made at the gateway come first, then
+    lost disputes, the oldest first.
 
     Args:
-        tx: The transaction that gave credit back, and holds the top-up's row.
+        tx: The transaction that posted something, and holds the top-up's row.
         context: The billing system.
         topup: The top-up.
         prepared: Accounts and series.
@@ -25,8 +26,8 @@ def take_what_came_back(tx: Tx, context: Context, topup: StoredTopup, *, prepare
     for refund in refunds.of_topup(tx, topup.topup.id):
         if refund.is_short:
             rebook_refund(tx, context, refund, topup=topup, prepared=prepared)
-    for dispute in disputes.of_topup(tx, topup.topup.id):
-        if dispute.booked == "lost":
-            rebook_dispute(tx, context, dispute.id, topup=topup, prepared=prepared)
-        if dispute.booked == "withdrawn":
-            hold_again(tx, context, dispute.id, topup=topup, prepared=prepared)
+    known = disputes.of_topup(tx, topup.topup.id)
+    for booked, act in (("lost", rebook_dispute), ("withdrawn", hold_again)):
+        for dispute in known:
+            if dispute.booked == booked:
+                act(tx, context, dispute.id, topup=topup, prepared=prepared)

@@ -27,6 +27,7 @@ from ..store import Tx, accounts, disputes, holds, ledger, operations, standings
 from ..store import customers as customer_rows
 from ..store.disputes import StoredDispute
 from ..store.ledger import Header, Label
+from ..store.standings import Sold
 from ..store.topups import StoredTopup
 from ..wallets import due, moving
 from .refunds import document_lines
@@ -84,7 +85,7 @@ def rebook_dispute(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTo
 
 
 def hold_again(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopup, prepared: Prepared) -> None:
-    """Let an open dispute hold more of its top-up, if more of it is there now that no dispute holds.
+    """Let an open dispute hold what no dispute holds of its top-up, and no more than may still be taken of that.
 
     Args:
         tx: The transaction that holds the top-up's row.
@@ -279,13 +280,33 @@ def _change(tx: Tx, act: _Act, figures: dict[str, Money], *, turn: int, words: s
 
 def _keep(tx: Tx, context: Context, act: _Act, after: _State) -> _State:
     """Hold what is left of the top-up as one amount, as far as nothing else reserves it."""
-    wallet, own = _wallet(tx, act), act.held.sold.own
-    known = holds.of_disputes(tx, act.dispute.topup_id)
-    more = min(own.paid_left + own.bonus_left - sum(known.values()), wallet.balance - wallet.held)
-    amount = known.get(act.dispute.id, 0) + more
-    if more <= 0 or not ledger.reserve(tx, wallet.id, more):
+    wallet, known = _wallet(tx, act), holds.of_disputes(tx, act.dispute.topup_id)
+    amount = known.get(act.dispute.id, 0)
+    change = _more_to_hold(act.held.sold, sum(known.values()), own=amount, free=wallet.balance - wallet.held)
+    if not change or (change > 0 and not ledger.reserve(tx, wallet.id, change)):
         return after
+    if change < 0:
+        ledger.take(tx, wallet.id, 0, rows=0, unhold=-change)
     _end_hold(tx, context, after)
+    if not amount + change:
+        return evolve(after, hold_id=None)
+    return evolve(after, hold_id=_add_hold(tx, context, act, wallet=wallet, amount=amount + change))
+
+
+def _more_to_hold(sold: Sold, held: int, *, own: int, free: int) -> int:
+    """Say how much more a dispute has to hold of its top-up, or how much less.
+
+    Usage that burned what is held lessens nothing: a loss takes other credit then. What
+    went back by other ways does, as no loss can take it.
+    """
+    went_back = sold.before.credit + sold.before.clawed_back
+    most = max(0, sold.bought.credit + sold.bought.bonus - went_back)
+    if held > most:
+        return -min(own, held - most)
+    return max(0, min(sold.own.paid_left + sold.own.bonus_left - held, free))
+
+
+def _add_hold(tx: Tx, context: Context, act: _Act, *, wallet: accounts.Wallet, amount: int) -> str:
     currency, now = wallet.currency, context.now()
     hold = Hold(
         id=context.ids.new("hld"),
@@ -300,7 +321,7 @@ def _keep(tx: Tx, context: Context, act: _Act, after: _State) -> _State:
     )
     identity = keys.disputed(context.database.book_id, "hold", act.dispute.id, act.stored.turn)
     holds.add(tx, hold, wallet.id, key_hash=identity.key_hash, fingerprint=identity.fingerprint)
-    return evolve(after, hold_id=hold.id)
+    return hold.id
 
 
 def _freeze(tx: Tx, context: Context, act: _Act) -> None:
