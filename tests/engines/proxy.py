@@ -155,8 +155,10 @@ class MariaDBSession(Session):
         packets, rest = _packets(self._held)
         if packets and not rest:
             failed = any(body[0] == _ERROR or body == _NULL for _, body in packets)
-            yield Answer(self._held, None if failed else self._statement)
+            answer = Answer(self._held, None if failed else self._statement)
+            # Before it is passed on: its client may ask the next at once, and that is another thread.
             self._held, self._statement = b"", None
+            yield answer
 
 
 def _packets(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:

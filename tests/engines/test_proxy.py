@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
-from tests.engines.proxy import LossyProxy
+from tests.engines.proxy import LossyProxy, MariaDBSession
 
 
 @pytest.fixture
@@ -130,3 +130,23 @@ def test_a_compound_statement_that_commits_is_a_commit_and_one_that_rolls_back_i
     engine = create_engine(url)
     assert kept(engine) == [2]
     engine.dispose()
+
+
+def test_who_asks_while_the_last_answer_is_passed_on_is_heard():
+    """The client's thread may be at the next statement before the server's is done with the answer."""
+    session, (first, second) = (
+        MariaDBSession(),
+        ("BEGIN NOT ATOMIC COMMIT; END", "BEGIN NOT ATOMIC INSERT; COMMIT; END"),
+    )
+    session.asked(packet(b"\x03" + first.encode()))
+    answers = session.answered(packet(b"\x00\x00\x00"))
+    assert next(answers).commits == first
+
+    session.asked(packet(b"\x03" + second.encode()))
+    assert list(answers) == []
+    [answer] = session.answered(packet(b"\x00\x00\x00"))
+    assert answer.commits == second
+
+
+def packet(body):
+    return len(body).to_bytes(3, "little") + b"\0" + body
