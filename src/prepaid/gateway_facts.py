@@ -22,6 +22,7 @@ from .core.refunds import LOST_REFUNDS, Dispute, Refund, dispute_steps, money_of
 from .core.topups import Topup
 from .ports import DisputeSnapshot, Gateway, PaymentRef, RefundSnapshot
 from .store import Duplicate, Tx, disputes, refunds, topups
+from .store.topups import StoredTopup
 
 CLOSED = ("won", "lost")
 
@@ -224,8 +225,7 @@ def _record_dispute(context: Context, topup: Topup, told: DisputeSnapshot, *, kn
     def work(tx: Tx) -> None:
         stored = returning.hold_topup(tx, topup.customer, topup.id)
         dispute_id = _keep_dispute(tx, context, topup, told, known=known)
-        if returning.book_dispute(tx, context, dispute_id, topup=stored, prepared=prepared):
-            returning.rebalance(tx, context, stored, prepared=prepared)
+        _book_dispute(tx, context, dispute_id, topup=stored, prepared=prepared)
 
     context.database.write(work)
 
@@ -284,9 +284,17 @@ def book_disputes(context: Context, topup: Topup) -> None:
 
         def work(tx: Tx, known: Dispute = known, prepared: returning.Prepared = prepared) -> None:
             stored = returning.hold_topup(tx, topup.customer, topup.id)
-            returning.book_dispute(tx, context, known.id, topup=stored, prepared=prepared)
+            _book_dispute(tx, context, known.id, topup=stored, prepared=prepared)
 
         context.database.write(work)
+
+
+def _book_dispute(
+    tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopup, prepared: returning.Prepared
+) -> None:
+    """Post what is still to be posted of a dispute, and share anew what that leaves of its payment."""
+    if returning.book_dispute(tx, context, dispute_id, topup=topup, prepared=prepared):
+        returning.rebalance(tx, context, topup, prepared=prepared)
 
 
 def _tell(tx: Tx, context: Context, dispute: Dispute, event: str, *, customer: str) -> None:

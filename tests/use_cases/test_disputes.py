@@ -572,6 +572,20 @@ def test_a_dispute_of_a_payment_in_review_is_booked_when_that_is_credited(billin
     proven(billing)
 
 
+def test_disputes_of_a_payment_in_review_share_its_credit_when_that_is_credited(billing, ada, simulated):
+    give(billing, "10")
+    topup = start(billing, "50")
+    simulated.pay(checkout_of(topup), amount=eur("40"))
+    assert ada.topups.confirm(topup.id).state == "review"
+    simulated.dispute(checkout_of(topup), amount=eur("20"))
+    simulated.lose(simulated.dispute(checkout_of(topup), amount=eur("20")))
+    look(billing, topup)
+    operator(billing).topups.resolve(topup.id, action="credit_received", reason="they paid it", key="k")
+    assert [each.booked for each in disputes_of(billing, topup)] == ["withdrawn", "lost"]
+    assert kept(ada.balance()) == ("30.00", "20.00", "10.00")
+    proven(billing)
+
+
 def test_told_again_and_again_it_is_booked_once(billing, ada, simulated):
     topup = sell_with_bonus(billing, simulated)
     dispute_id = disputed(billing, simulated, topup)

@@ -1,10 +1,9 @@
 """The postings of a dispute: money that a gateway took, gave back, or kept.
 
-While a dispute is open what is left of its top-up is held as one amount, once however many
-disputes there are. One that
-is lost takes the credit from the top-up's own grants, then from others, then below
-zero, and is documented by a credit note; one that is won after all gives it back,
-with an invoice.
+While disputes are open what is left of their top-up is held as one amount, once
+however many they are. One that is lost takes the credit from the top-up's own grants,
+then from others, then below zero, and is documented by a credit note; one that is
+won after all gives it back, with an invoice.
 """
 
 from __future__ import annotations
