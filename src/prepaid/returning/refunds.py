@@ -84,12 +84,19 @@ def _header(context: Context, refund: Refund, kind: str, step: str, *, actor: st
 
 def settle_refund(tx: Tx, context: Context, refund: Refund, *, customer: str, prepared: Prepared) -> None:
     """Book the money that went back with what of it is discount and tax, and issue the credit note."""
+    _post_settled(tx, context, refund, prepared)
+    _write_credit_note(tx, context, refund, customer, prepared=prepared)
+
+
+def _post_settled(tx: Tx, context: Context, refund: Refund, prepared: Prepared) -> None:
     made = _header(context, refund, "refund", SETTLED, actor=_settler(refund))
     _post_system(tx, refund, made, prepared, sign=1)
-    if not refund.net + refund.tax:
-        return
-    change = _change(tx, refund, customer, words="Refund of account credit")
-    documents.issue_credit_note(tx, context, change, series=prepared.credit_notes)
+
+
+def _write_credit_note(tx: Tx, context: Context, refund: Refund, customer: str, *, prepared: Prepared) -> None:
+    if refund.net + refund.tax:
+        change = _change(tx, refund, customer, words="Refund of account credit")
+        documents.issue_credit_note(tx, context, change, series=prepared.credit_notes)
 
 
 def give_back_refund(tx: Tx, context: Context, refund: Refund, *, customer: str, prepared: Prepared) -> None:
@@ -102,6 +109,11 @@ def give_back_refund(tx: Tx, context: Context, refund: Refund, *, customer: str,
         customer: Whose wallet.
         prepared: Accounts and series.
     """
+    _undo(tx, context, refund, customer=customer, prepared=prepared)
+    _bill_again(tx, context, refund, customer, prepared=prepared)
+
+
+def _undo(tx: Tx, context: Context, refund: Refund, *, customer: str, prepared: Prepared) -> None:
     actor = _settler(refund)
     if refund.settled_at is not None:
         made = _header(context, refund, "refund-reversal", RETURNED, actor=actor)
@@ -111,6 +123,9 @@ def give_back_refund(tx: Tx, context: Context, refund: Refund, *, customer: str,
         wallet = held_wallet(tx, context, customer, refund.amount.currency)
         after, _ = moving.give(tx, wallet, givings=givings, system=prepared.system)
         moving.settle(tx, context, after, about=givings[-1].header.transaction_id)
+
+
+def _bill_again(tx: Tx, context: Context, refund: Refund, customer: str, *, prepared: Prepared) -> None:
     if refund.settled_at is not None and refund.net + refund.tax:
         change = _change(tx, refund, customer, words="Account credit, refund came back")
         documents.issue_again(tx, context, change, series=prepared.invoices)
@@ -134,13 +149,13 @@ def rebook_refund(tx: Tx, context: Context, refund: Refund, *, topup: StoredTopu
     if part.gross_minor <= refund.returned.gross_minor:
         return
     customer = topup.topup.customer
-    give_back_refund(tx, context, refund, customer=customer, prepared=prepared)
+    _undo(tx, context, refund, customer=customer, prepared=prepared)
     again = evolve(refund, turn=refund.turn + 1, **money_of(part, refund.amount.currency))
     held, kept = hold_sold(tx, context, topup), refunds.rebook(tx, again)
     assert held is not None and kept  # noqa: S101, PT018 - its top-up's row is held
     take_for_refund(tx, context, again, held=held, prepared=prepared, own_only=False)
     if again.settled_at is not None:
-        settle_refund(tx, context, again, customer=customer, prepared=prepared)
+        _post_settled(tx, context, again, prepared)
     figures = [{"credit": str(each.credit), "net": str(each.net), "tax": str(each.tax)} for each in (refund, again)]
     audit.record(
         tx,
@@ -152,6 +167,10 @@ def rebook_refund(tx: Tx, context: Context, refund: Refund, *, topup: StoredTopu
         before=figures[0],
         after=figures[1],
     )
+    # The numbers last: their counters stay locked until the commit.
+    _bill_again(tx, context, refund, customer, prepared=prepared)
+    if again.settled_at is not None:
+        _write_credit_note(tx, context, again, customer, prepared=prepared)
 
 
 def _givings(tx: Tx, context: Context, refund: Refund, *, actor: str) -> list[moving.Giving]:
