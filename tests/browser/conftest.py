@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.engines import required_engines
-from tests.engines.chromium import find_browser
+from tests.engines.chromium import find_browser, wait_after_acts
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = [
@@ -68,6 +68,7 @@ def visit(browser: Any, site: str) -> Iterator[Callable[..., Any]]:
         context.set_default_timeout(TIMEOUT_MS)
         contexts.append(context)
         page = context.new_page()
+        wait_after_acts(page)
         page.on("request", lambda request: _note(foreign, request.url, not request.url.startswith(f"{site}/")))
         page.on("console", lambda message: _note(complaints, message.text, _is_complaint(message, expect)))
         page.on("pageerror", lambda error: complaints.append(str(error)))
