@@ -16,7 +16,7 @@ pytestmark = pytest.mark.chromium
 
 
 class _SlowPages(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802 - the name is the standard library's
+    def do_GET(self) -> None:
         body = b"<!doctype html><title>slow</title><link rel=icon href='data:,'><a href=/next>Next</a>"
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
