@@ -83,7 +83,7 @@ def run_due(context: Context, *, only: str | None = None, budget_s: int | None =
 
 def _run(context: Context, name: str, until: datetime | None) -> JobRun:
     holder, now = context.ids.new("run"), context.now()
-    token = _take_lease(context, name, holder, now)
+    token = _take_lease(context, name, holder)
     if token is None:
         return JobRun(name=name, status="busy")
     # Begin nothing that could outlive the lease.
@@ -100,12 +100,9 @@ def _run(context: Context, name: str, until: datetime | None) -> JobRun:
         context.database.write(lambda tx: operations.return_lease(tx, name, token, finished))
 
 
-def _take_lease(context: Context, name: str, holder: str, now: datetime) -> int | None:
-    def work(tx: Tx) -> int | None:
-        return operations.take_lease(tx, name, holder, until=now + LEASE_FOR, now=now)
-
+def _take_lease(context: Context, name: str, holder: str) -> int | None:
     try:
-        return context.database.write(work)
+        return context.database.write(lambda tx: operations.take_lease(tx, name, holder, LEASE_FOR))
     except Duplicate:  # the first run ever, twice at once
         return None
 

@@ -152,8 +152,7 @@ def _due(context: Context, topics: tuple[str, ...], now: datetime, batch: int) -
 
 
 def _claim(context: Context, effect: outbox.Effect) -> outbox.Effect | None:
-    now = context.now()
-    return context.database.write(lambda tx: outbox.claim(tx, effect, now + CLAIM_FOR, now))
+    return context.database.write(lambda tx: outbox.claim(tx, effect, CLAIM_FOR))
 
 
 def _park(context: Context, effect: outbox.Effect) -> None:

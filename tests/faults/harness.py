@@ -36,13 +36,14 @@ from attrs import field, frozen
 
 from prepaid import PrepaidError
 from prepaid.testing.clock import START
+from tests.claims import let_claims_lapse
 from tests.conftest import DatabaseServer
 
 from .processes import Child, ChildFailed, Died, die
 from .world import Fuse, Host, World, open_quickly
 
 AFTER_A_CRASH: Final = timedelta(minutes=16)
-"""When the survivor starts: a dead process's job leases and claimed effects have lapsed."""
+"""When the survivor starts: looks are due again. What the dead process had leased and claimed has lapsed too."""
 
 LEAP: Final = 7
 
@@ -187,8 +188,8 @@ def durable(world: World) -> str:
         "pursuits": "SELECT state, polls, next_poll_at, gateway_refund_id IS NULL FROM prepaid_refund",
         "hours": "SELECT resource, billed_until, due_at FROM prepaid_meter",
         "received": "SELECT event_id, outcome FROM prepaid_webhook_event",
-        "leases": "SELECT name, expires_at, token FROM prepaid_job_lease",
-        "effects": "SELECT topic, state, attempts, next_at, progress FROM prepaid_outbox",
+        "leases": "SELECT name, expires_at > 0, token FROM prepaid_job_lease",
+        "effects": "SELECT topic, state, attempts, next_at, claimed_until > 0, progress FROM prepaid_outbox",
         "sums": "SELECT day, debit_kind, kind, amount, transfers FROM prepaid_rollup_day",
         "reach": "SELECT through, mark, coalesce(made_at, 0) FROM prepaid_rollup",
     }
@@ -236,6 +237,7 @@ class Told:
 def survive(world: World, operation: Operation) -> tuple[dict[str, Any], list[str]]:
     """Do an operation again in a world where something struck, and give its census and contradictions."""
     death = Told.of(world)
+    let_claims_lapse(world.engine)
     host = Host(world, at=START + operation.after + AFTER_A_CRASH)
     try:
         operation.again(host)

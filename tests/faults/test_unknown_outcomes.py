@@ -6,6 +6,8 @@ import pytest
 
 from prepaid import GatewayUnavailable, Topup, WebhookResult, WrongState
 from prepaid.core.states import TopupState
+from prepaid.testing.clock import START
+from tests.claims import let_claims_lapse
 
 from .harness import AFTER_A_CRASH
 from .processes import Child, Died, die
@@ -105,8 +107,8 @@ def test_a_process_that_dies_around_the_call_leaves_one_checkout(world, instant)
 
     assert Child(start_and_die).result() == Died(instant)
 
-    survivor = Host(world)
-    survivor.clock.advance(seconds=int(AFTER_A_CRASH.total_seconds()))
+    let_claims_lapse(world.engine)
+    survivor = Host(world, at=START + AFTER_A_CRASH)
     [intent] = survivor.billing.customer("ada").topups.list().items
     assert intent.state == "starting"
     resumed = survivor.start("ada", AMOUNT, key="order-1")

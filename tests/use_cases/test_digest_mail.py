@@ -8,8 +8,9 @@ import pytest
 
 from prepaid import InvalidRequest, SmtpMailer
 from prepaid.store import outbox as outbox_rows
+from tests.claims import let_claims_lapse
 from tests.test_mail import Postbox, serve
-from tests.use_cases.steps import SQLITE, at, change, eur, operator, seller, top_up, value
+from tests.use_cases.steps import SQLITE, at, change, database, eur, operator, seller, top_up, value
 
 SENDER = "billing@nimbus.example"
 CFO, CEO = "cfo@nimbus.example", "ceo@nimbus.example"
@@ -104,7 +105,7 @@ def test_a_worker_that_dies_after_the_server_took_the_mail_sends_the_same_one_ag
     with pytest.raises(KeyboardInterrupt):
         deliver(billing)
     monkeypatch.undo()
-    clock.advance(minutes=16)
+    let_claims_lapse(database(billing).engine)
 
     deliver(open_billing())
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
-from prepaid import ConfigurationError, Rate, jobs
+from prepaid import ConfigurationError, Rate, jobs, outbox
 from prepaid.gateways import SimulatedGateway
 from prepaid.jobs import JOBS, LEASE_FOR
+from prepaid.testing.clock import MovableClock
 from tests.use_cases.steps import (
     ADA,
     SQLITE,
@@ -89,33 +91,65 @@ def test_a_job_that_is_running_elsewhere_is_left_to_it(open_billing, billing, si
     assert statuses(other.run_due(only="outbox")) == {"outbox": "done"}  # given back at the end
 
 
-def test_a_lease_whose_holder_died_lapses(billing, simulated, clock):
-    top_up(billing, simulated)
-    billing.run_due()
-    held = clock.now() + LEASE_FOR
-    change(
-        billing,
-        "UPDATE prepaid_job_lease SET holder = 'a dead process', expires_at = :until",
-        until=int(held.timestamp()) * 1_000_000,
-    )
-    top_up(billing, simulated)
+def leave_leases(billing, lasting):
+    """Leave the leases of a process that died, by the real time that the database has."""
+    until = time.time_ns() // 1000 + lasting // timedelta(microseconds=1)
+    change(billing, f"UPDATE prepaid_job_lease SET holder = 'a dead process', expires_at = {until}")
 
+
+@pytest.mark.parametrize("jump", [timedelta(0), timedelta(days=2), timedelta(days=-3)])
+def test_a_lease_whose_holder_died_lapses_by_the_time_of_the_database(billing, clock, jump):
+    billing.run_due()
+    clock.set(clock.now() + jump)
+
+    leave_leases(billing, LEASE_FOR - timedelta(seconds=1))
     assert set(statuses(billing.run_due()).values()) == {"busy"}
-    clock.set(held)
+    leave_leases(billing, -timedelta(seconds=1))
     assert set(statuses(billing.run_due()).values()) == {"done"}
 
 
+def test_a_lease_is_taken_for_its_time(billing, simulated):
+    top_up(billing, simulated)
+    held = "SELECT expires_at FROM prepaid_job_lease WHERE book_id = :book AND name = 'outbox'"
+    seen = []
+    billing.on("topup-credited", lambda event: seen.append(value(billing, held) - time.time_ns() // 1000))
+
+    billing.run_due(only="outbox")
+
+    [lasts_us] = seen
+    assert abs(timedelta(microseconds=lasts_us) - LEASE_FOR) < timedelta(seconds=30)
+    assert value(billing, held) == 0
+
+
+@pytest.mark.parametrize("work", ["jobs", "without leases"])
+def test_a_worker_whose_clock_is_ahead_leaves_alone_what_another_is_at(open_billing, billing, simulated, clock, work):
+    top_up(billing, simulated)
+    ahead = MovableClock(clock.now() + timedelta(days=2))
+    other, heard = open_billing(clock=ahead), []
+    for each in (billing, other):
+        each.on("topup-credited", lambda event: heard.append(event.id))
+
+    def interfere(event):
+        if work == "jobs":
+            other.run_due("outbox")
+        else:
+            outbox.drain(other._context, jobs.HANDLERS)
+
+    billing.on("topup-credited", interfere)
+    billing.run_due("outbox")
+
+    assert len(heard) == 1
+
+
 @SQLITE
-def test_a_lease_that_was_taken_over_is_not_given_back_by_the_first_holder(open_billing, billing, simulated, clock):
+def test_a_lease_that_was_taken_over_is_not_given_back_by_the_first_holder(open_billing, billing, simulated):
     """The first worker hangs beyond its lease; the second has taken over and still works."""
     top_up(billing, simulated)
     other = open_billing()
 
     def hang(event):
-        clock.advance(minutes=16)
         change(other, "UPDATE prepaid_outbox SET state = 'done'")
-        other.on("security", lambda event: None)
-        change(other, "UPDATE prepaid_job_lease SET token = token + 1, expires_at = expires_at + 600000000")
+        change(other, "UPDATE prepaid_job_lease SET token = token + 1")
 
     billing.on("topup-credited", hang)
     billing.run_due(only="outbox")

@@ -321,8 +321,9 @@ def test_an_event_that_cannot_be_there_yet_stops_settlement_instead_of_guessing(
     topup = start(billing)
     change(
         billing,
-        "INSERT INTO prepaid_outbox (book_id, id, topic, dedupe_key, payload, state, attempts, next_at, progress,"
-        " last_error, created_at) VALUES (:book, :id, 'event', :key, '{}', 'done', 0, 0, '[]', '', 0)",
+        "INSERT INTO prepaid_outbox (book_id, id, topic, dedupe_key, payload, state, attempts, next_at,"
+        " claimed_until, progress, last_error, created_at)"
+        " VALUES (:book, :id, 'event', :key, '{}', 'done', 0, 0, 0, '[]', '', 0)",
         book=database(billing).book_id,
         id="out_" + topup.id[4:],
         key=f"topup-credited/{topup.id}",

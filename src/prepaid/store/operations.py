@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, or_, select, update
 
 from ..core.hashing import canonical_json
-from . import schema
+from ..core.instants import EPOCH
+from . import schema, server_clock
 from .database import Tx
 
 _setting = schema.setting
@@ -32,20 +33,20 @@ def write_setting(tx: Tx, name: str, value: dict[str, Any], now: datetime) -> No
         tx.execute(insert(_setting).values(row))
 
 
-def take_lease(tx: Tx, name: str, holder: str, *, until: datetime, now: datetime) -> int | None:
+def take_lease(tx: Tx, name: str, holder: str, lasts: timedelta) -> int | None:
     """Take a job's lease if it is free or lapsed, and give its fencing token; None if it is held.
 
-    A lease that ends later than twice the time of ours was written by a clock
-    that ran ahead; it counts as lapsed, or the job would stand still until then.
+    A lease that ends later than twice the time of ours was written by a server
+    whose clock ran ahead; it counts as lapsed, or the job would stand still until then.
     """
-    scope = (_lease.c.book_id == tx.book_id, _lease.c.name == name)
-    free = or_(_lease.c.expires_at <= now, _lease.c.expires_at > until + (until - now), _lease.c.holder == holder)
-    statement = update(_lease).where(*scope, free)
-    if tx.execute(statement.values(holder=holder, expires_at=until, token=_lease.c.token + 1)).rowcount:
+    scope, ends_at = (_lease.c.book_id == tx.book_id, _lease.c.name == name), server_clock.in_(lasts)
+    lapsed = or_(server_clock.has_passed(_lease.c.expires_at), _lease.c.expires_at > server_clock.in_(2 * lasts))
+    statement = update(_lease).where(*scope, or_(lapsed, _lease.c.holder == holder))
+    if tx.execute(statement.values(holder=holder, expires_at=ends_at, token=_lease.c.token + 1)).rowcount:
         return int(tx.execute(select(_lease.c.token).where(*scope)).scalar_one())
     if tx.execute(select(_lease.c.token).where(*scope)).first() is not None:
         return None
-    row = {"book_id": tx.book_id, "name": name, "holder": holder, "expires_at": until, "token": 1}
+    row = {"book_id": tx.book_id, "name": name, "holder": holder, "expires_at": ends_at, "token": 1}
     tx.execute(insert(_lease).values(row))
     return 1
 
@@ -53,4 +54,4 @@ def take_lease(tx: Tx, name: str, holder: str, *, until: datetime, now: datetime
 def return_lease(tx: Tx, name: str, token: int, now: datetime) -> bool:
     """Give a lease back; False if somebody else took it over meanwhile."""
     statement = update(_lease).where(_lease.c.book_id == tx.book_id, _lease.c.name == name, _lease.c.token == token)
-    return bool(tx.execute(statement.values(expires_at=now, finished_at=now)).rowcount)
+    return bool(tx.execute(statement.values(expires_at=EPOCH, finished_at=now)).rowcount)

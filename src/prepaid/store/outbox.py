@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import evolve, frozen
 from sqlalchemy import Update, insert, select, update
 
 from ..core.hashing import canonical_json
-from . import schema
+from ..core.instants import EPOCH
+from . import schema, server_clock
 from .database import Tx
 
 _outbox = schema.outbox
@@ -47,6 +48,7 @@ def add(tx: Tx, *, id: str, topic: str, dedupe_key: str, payload: dict[str, Any]
         "state": "pending",
         "attempts": 0,
         "next_at": now,
+        "claimed_until": EPOCH,
         "progress": "[]",
         "last_error": "",
         "created_at": now,
@@ -96,7 +98,10 @@ def due(tx: Tx, topics: Sequence[str], now: datetime, *, limit: int) -> list[Eff
 
 def _due(tx: Tx, now: datetime) -> Any:
     return select(_outbox).where(
-        _outbox.c.book_id == tx.book_id, _outbox.c.state == "pending", _outbox.c.next_at <= now
+        _outbox.c.book_id == tx.book_id,
+        _outbox.c.state == "pending",
+        _outbox.c.next_at <= now,
+        server_clock.has_passed(_outbox.c.claimed_until),
     )
 
 
@@ -110,8 +115,8 @@ def _from_row(row: Any) -> Effect:
     )
 
 
-def claim(tx: Tx, effect: Effect, until: datetime, now: datetime) -> Effect | None:
-    """Take an effect for one attempt until ``until``; None if another worker has it.
+def claim(tx: Tx, effect: Effect, lasts: timedelta) -> Effect | None:
+    """Take an effect for one attempt that may last so long; None if another worker has it.
 
     The attempt is counted before it is made, so that a crash in the middle
     cannot repeat it for ever without anybody seeing.
@@ -121,9 +126,10 @@ def claim(tx: Tx, effect: Effect, until: datetime, now: datetime) -> Effect | No
         _outbox.c.id == effect.id,
         _outbox.c.state == "pending",
         _outbox.c.attempts == effect.attempts,
-        _outbox.c.next_at <= now,
+        server_clock.has_passed(_outbox.c.claimed_until),
     )
-    taken = tx.execute(statement.values(attempts=effect.attempts + 1, next_at=until)).rowcount
+    values = {"attempts": effect.attempts + 1, "claimed_until": server_clock.in_(lasts)}
+    taken = tx.execute(statement.values(**values)).rowcount
     return evolve(effect, attempts=effect.attempts + 1) if taken else None
 
 
@@ -146,7 +152,7 @@ def postpone(tx: Tx, effect: Effect, *, next_at: datetime | None, error: str, pr
     """Record a failed attempt: try again at ``next_at``, or park it for an operator if None."""
     values: dict[str, Any] = {"last_error": error[:250], "progress": canonical_json(list(progress))}
     values |= {"state": "dead"} if next_at is None else {"next_at": next_at}
-    tx.execute(_mine(tx, effect).values(**values))
+    tx.execute(_mine(tx, effect).values(claimed_until=EPOCH, **values))
 
 
 def counts(tx: Tx) -> dict[str, int]:

@@ -361,6 +361,7 @@ outbox = table(
     Column("state", WORD, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_at", Instant, nullable=False),
+    Column("claimed_until", Instant, nullable=False),
     Column("progress", PROSE, nullable=False),
     Column("last_error", NAME, nullable=False),
     Column("created_at", Instant, nullable=False),

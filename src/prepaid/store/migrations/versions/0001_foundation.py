@@ -234,6 +234,7 @@ def _outbox() -> None:
         sa.Column("state", WORD, nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_at", INSTANT, nullable=False),
+        sa.Column("claimed_until", INSTANT, nullable=False),
         sa.Column("progress", PROSE, nullable=False),
         sa.Column("last_error", NAME, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
