@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -42,10 +44,26 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def fresh_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the demo's data as it is after its first start, from which each test has a copy."""
+    data = tmp_path_factory.mktemp("example") / "data"
+    with _running(data):
+        return data
+
+
 @pytest.fixture
-def site() -> Iterator[str]:
+def site(fresh_data: Path, tmp_path: Path) -> Iterator[str]:
     """Start the example as its README says, on a free port, and give its address."""
-    command = [sys.executable, "examples/flask_app/app.py", "--port", "0"]
+    data = tmp_path / "data"
+    shutil.copytree(fresh_data, data)
+    with _running(data) as address:
+        yield address
+
+
+@contextmanager
+def _running(data: Path) -> Iterator[str]:
+    command = [sys.executable, "examples/flask_app/app.py", "--port", "0", "--data", str(data)]
     program = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert program.stdout is not None
     try:

@@ -1,4 +1,4 @@
-"""Every page by axe in light, dark and on a phone, and a top-up by keyboard alone.
+"""Every page by axe at a desk in light and dark, on a phone in dark, and a top-up by keyboard alone.
 
 Sources: WCAG 2.2, levels A and AA.
 """
@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from tests.engines.axe import COLOURS, EVERYTHING, faults_of
+
 pytestmark = pytest.mark.chromium
 
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+PHONE = {"width": 390, "height": 844}
+# How wide the window is, and what axe is asked in which colour scheme.
 LOOKS = {
-    "light": {"color_scheme": "light", "reduced_motion": "reduce"},
-    "dark": {"color_scheme": "dark", "reduced_motion": "reduce"},
-    "phone": {"color_scheme": "light", "reduced_motion": "reduce", "viewport": {"width": 390, "height": 844}},
+    "desk": ({}, {"light": EVERYTHING, "dark": COLOURS}),
+    "phone": ({"viewport": PHONE}, {"dark": EVERYTHING}),
 }
 MANY_TABS = 60
 TRIAL = (
@@ -285,20 +287,28 @@ PAGES: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_page_is_accessible_and_fits(visit: Any, look: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
+    window, questions = LOOKS[look]
     faults = {}
-    page = visit("/", expect=(403, 404, 422), permissions=["clipboard-write"], **LOOKS[look])
+    page = visit("/", expect=(403, 404, 422), permissions=["clipboard-write"], **window)
     for name, steps in PAGES.items():
         steps(page)
-        page.wait_for_load_state()
-        found = Axe().run(page, options=RULES)
-        if found.violations_count:
-            faults[name] = found.generate_report()
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            faults[f"{name} (width)"] = "wider than the window"
+        for scheme, rules in questions.items():
+            faults |= {f"{name}: {kind}": fault for kind, fault in faults_of(page, scheme=scheme, rules=rules).items()}
 
     assert faults == {}
+
+
+def test_a_fault_that_shows_in_one_colour_scheme_is_seen(browser: Any) -> None:
+    page = browser.new_page()
+    page.set_content(
+        "<!doctype html><html lang=en><title>Faint</title><style>:root { color-scheme: light dark }"
+        "@media (prefers-color-scheme: dark) { p { color: #222; background: #000 } }</style>"
+        "<main><h1>Faint</h1><p>In the dark</p><p style='width: 200vw'>Wide</p></main></html>"
+    )
+
+    assert list(faults_of(page, scheme="light")) == ["width"]
+    assert list(faults_of(page, scheme="dark", rules=COLOURS)) == ["dark", "width"]
+    page.close()
 
 
 def test_a_topup_needs_no_pointer(visit: Any) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
+from tests.engines.axe import faults_of
+
 pytestmark = pytest.mark.chromium
 
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1200, "height": 900}
 
 
@@ -30,17 +31,10 @@ def look() -> Any:
     faults: dict[str, str] = {}
 
     def at(page: Any, name: str) -> None:
-        from axe_playwright_python.sync_playwright import Axe
-
-        page.wait_for_load_state()
         for scheme, size in (("light", DESK), ("dark", PHONE)):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.set_viewport_size(size)
-            found = Axe().run(page, options=RULES)
-            if found.violations_count:
-                faults[f"{name}, {scheme}"] = found.generate_report()
-            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                faults[f"{name}, {size['width']}"] = "wider than the window"
+            for kind, fault in faults_of(page, scheme=scheme).items():
+                faults[f"{name}, {size['width']}: {kind}"] = fault
         page.set_viewport_size(DESK)
 
     yield at
