@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import FileSystemBytecodeCache
 
 from prepaid import Money
 from tests.examples.visiting import Visitor
@@ -31,11 +32,18 @@ def data(seeded_data: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(seeded_data, tmp_path / "data"))
 
 
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Keep what templates compile to from test to test, though each has an app of its own."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def app(data: Path) -> Iterator[Any]:
+def app(data: Path, compiled_templates: FileSystemBytecodeCache) -> Iterator[Any]:
     from app import create_app
 
     app = create_app(data)
+    app.jinja_env.bytecode_cache = compiled_templates
     yield app
     app.extensions["panel"].billing.close()
 

@@ -24,9 +24,15 @@ class Visitor:
         return answer
 
     def token(self) -> str:
-        self.client.get("/")
+        """Give the token of the session, which its first form brings."""
+        if (known := self._known_token()) is None:
+            self.client.get("/")
+            known = self._known_token()
+        return str(known)
+
+    def _known_token(self) -> str | None:
         with self.client.session_transaction() as session:
-            return str(session["csrf"])
+            return session.get("csrf")
 
     def post(self, url: str, *, follow: bool = True, **fields: str) -> Any:
         return self.client.post(url, data={"csrf": self.token(), **fields}, follow_redirects=follow)
