@@ -19,6 +19,7 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -58,8 +59,9 @@ def _count_odd(table: Table) -> Select[Any]:
 def _is_odd(column: Any) -> ColumnElement[int]:
     kind = column.type
     stored = "blob" if isinstance(kind, LargeBinary) else "text" if isinstance(kind, String) else "integer"
-    odd = func.typeof(column).not_in((stored, "null") if column.nullable else (stored,))
-    return type_coerce(odd, BigInteger)
+    # Written out: a value that is bound would be bound for every column of every table.
+    odd: ColumnElement[bool] = func.typeof(column) != literal_column(f"'{stored}'")
+    return type_coerce(and_(odd, column.is_not(None)) if column.nullable else odd, BigInteger)
 
 
 def currencies(tx: Tx) -> list[Any]:
