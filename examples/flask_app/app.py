@@ -148,6 +148,11 @@ class _Handler(WSGIRequestHandler):
 
     timeout = 2
 
+    def log_error(self, format: str, *args: Any) -> None:
+        """Say what went wrong; that nobody asked anything did not."""
+        if not any(isinstance(each, TimeoutError) for each in args):
+            super().log_error(format, *args)
+
 
 class _Server(ThreadedWSGIServer):
     """Finishes the requests under way before it ends."""

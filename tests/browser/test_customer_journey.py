@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from decimal import Decimal
 from io import BytesIO
@@ -12,6 +13,9 @@ import pytest
 from pypdf import PdfReader
 
 pytestmark = pytest.mark.chromium
+
+LATE_S = 4.5
+"""Longer than the page's script lets pass between two questions, twice."""
 
 HOURS = 3
 
@@ -88,6 +92,28 @@ def test_a_waiting_payment_is_noticed_by_itself(visit: Any) -> None:
     provider.click("button[value=finish]")
 
     page.wait_for_selector("h1:has-text('€25.00 added')")
+
+
+def test_a_page_that_is_being_left_asks_no_more(visit: Any) -> None:
+    """The answer that ends the right to ask is slow: the browser has its cookie, and the old page is still there."""
+    page = visit("/add-funds?amount=25.00")
+    page.click("button:has-text('Pay €29.75')")
+    page.click("button[value=later]")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if request.resource_type == "fetch" else None)
+    page.wait_for_event("request")  # it waits, and asks
+
+    def answer_late(route: Any) -> None:
+        answer = route.fetch(max_redirects=0)
+        time.sleep(LATE_S)
+        route.fulfill(response=answer)
+
+    page.route("**/role", answer_late)
+    known = len(asked)
+    page.click("button:has-text('Operator (Alice)')")
+
+    assert page.inner_text("h1") == "Dashboard"
+    assert len(asked) == known
 
 
 def test_a_summary_that_is_being_changed_cannot_be_paid(visit: Any) -> None:

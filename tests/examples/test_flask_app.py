@@ -16,6 +16,7 @@ from email import message_from_bytes, policy
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pypdf import PdfReader
@@ -538,6 +539,8 @@ def test_the_program_prints_its_address_answers_and_leaves_nothing_behind(tmp_pa
 
     with urllib.request.urlopen(url.group(), timeout=10) as answer:
         assert b"Nimbus" in answer.read()
+    with socket.create_connection(("127.0.0.1", urlsplit(url.group()).port), timeout=10) as idle:
+        assert idle.recv(1) == b""  # as browsers open in advance: let go of, and no error
     assert list(tmp_path.iterdir()) != []
     program.send_signal(signal.SIGTERM)
     _, said = program.communicate(timeout=10)

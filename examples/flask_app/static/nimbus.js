@@ -84,12 +84,19 @@ function liveSummary(form) {
 
 function watch(place) {
   let left = POLLS;
+  let leaves = false;
   const timer = setInterval(async () => {
     left -= 1;
     if (left <= 0) clearInterval(timer);
     const answer = await fetch(place.dataset.pollUrl).catch(() => null);
-    if (answer && answer.ok && (await answer.json()).state !== place.dataset.state) location.reload();
+    const changed = answer && answer.ok && (await answer.json()).state !== place.dataset.state;
+    if (changed && !leaves) location.reload();
   }, POLL_MS);
+  // Whoever sends a form leaves the page: a reload would take that back, and the next question may be another role's.
+  document.addEventListener("submit", () => {
+    leaves = true;
+    clearInterval(timer);
+  });
 }
 
 function copyable(place) {
