@@ -93,7 +93,7 @@ def became(dispute: Dispute, held: Money | None) -> str:
 def two_persons(rules: RefundRules) -> str:
     """Say which refunds take two operators."""
     above = amounts(rules.two_person_above)
-    return f"Refunds of more than {above} of credit take two operators." if above else "One operator decides alone."
+    return f"More than {above} of one top-up or charge takes two operators." if above else "One operator decides alone."
 
 
 def in_time(rules: RefundRules) -> str:

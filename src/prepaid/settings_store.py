@@ -109,7 +109,7 @@ def check_identity_policies(context: Context, policies: tuple[object, ...]) -> t
 
 
 def set_approvals(context: Context, two_person_above: object, *, actor: str, reason: object = "") -> None:
-    """Set above which amounts of credit two operators approve a refund; None if never.
+    """Set how much credit of one top-up or charge one operator may give back in all; None if any.
 
     Raises:
         InvalidRequest: Not `Money`, one per currency, or a currency not in use.

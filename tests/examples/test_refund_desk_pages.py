@@ -180,6 +180,18 @@ def test_two_operators_approve_above_the_limit(visitor: Visitor, panel: Any, bou
     assert panel.ada().refunds.get(asked.id).note == "It comes."
 
 
+def test_what_went_back_of_a_payment_before_counts_towards_two_operators(
+    visitor: Visitor, panel: Any, bought: Any
+) -> None:
+    panel.alice().settings.approvals(two_person_above=eur("20.00"))
+    for amount, is_first in (("15.00", False), ("6.00", True)):
+        asked = asked_for(panel, bought.id, amount)
+        page = visitor.be("operator").get(f"/operator/refunds/{asked.id}").text
+        assert ("Your approval is the first." in page) is is_first
+        decide(visitor, asked)
+    assert panel.ada().refunds.get(asked.id).state == "confirming"
+
+
 def test_each_operator_acts_under_their_own_name(visitor: Visitor, panel: Any) -> None:
     page = visitor.be("second").get("/operator/").text
     assert re.search(r'value="second" aria-pressed="true">Operator \(Bob\)', page)
@@ -364,7 +376,7 @@ def test_the_rules_are_shown_and_set_one_by_one(visitor: Visitor, panel: Any) ->
     assert rules.two_person_above == (eur("80.00"),)
     assert (rules.topups_within, rules.charges_within) == (timedelta(days=14), timedelta(days=2))
     assert rules.freezes
-    assert "Refunds of more than €80.00 of credit take two operators." in words
+    assert "More than €80.00 of one top-up or charge takes two operators." in words
     assert "Customers may ask for a top-up within 14 days and for usage within 2 days." in words
     for act in ("approvals", "times", "freeze"):
         visitor.post("/operator/refund-rules", act=act)

@@ -36,7 +36,7 @@ def test_the_first_visit_shows_a_request_a_credit_note_and_a_dispute(visitor: Vi
     assert "€15.00 Top-up, Simulated card" in mine
     assert "€17.85 (€2.85 of it tax) went back to you. No problem: all of it goes back." in mine
     assert "ben Top-up I need less than I thought €6.00 Waiting" in queue
-    assert "Refunds of more than €50.00 of credit take two operators." in queue
+    assert "More than €50.00 of one top-up or charge takes two operators." in queue
     assert "ben Open The bank took €24.00; €20.00 of credit is held fraudulent €24.00" in disputes
     assert panel.billing.check().ok
 

@@ -53,6 +53,7 @@ class Back:
     clawed: list[Part] = field(factory=list)
     excess: int = 0  # cents that a gateway gave back beyond what was left of the payment
     request: Request | None = None
+    by_desk: bool = False  # operators decided it
 
     @property
     def cash(self) -> int:
@@ -419,14 +420,19 @@ class Book:
         return request.back
 
     def _waits_for_another(self, request: Request, wanted: int, actor: str) -> bool:
-        if not self.takes_two(wanted) or request.confirmed_by not in ("", actor):
+        if not self.takes_two(request.who, request.subject, wanted) or request.confirmed_by not in ("", actor):
             return False
         request.state, request.approved, request.confirmed_by = "confirming", wanted, actor
         return True
 
-    def takes_two(self, amount: int) -> bool:
-        """Tell whether two operators approve so much."""
-        return self.two_above is not None and amount > self.two_above
+    def takes_two(self, who: str, subject: Sale | Spent, amount: int) -> bool:
+        """Tell whether two operators approve so much more of something."""
+        if isinstance(subject, Sale):
+            before = sum(back.credit for back in subject.backs if back.by_desk and back.counts)
+        else:
+            known = self.wallets[who].requests
+            before = sum(each.approved or 0 for each in known if each.subject is subject and each.state == "refunded")
+        return self.two_above is not None and before + amount > self.two_above
 
     @staticmethod
     def _refuse_decided(request: Request, amount: int) -> None:
@@ -451,7 +457,7 @@ class Book:
     def _take(self, sale: Sale, credit: int, *, request: Request | None) -> Back:
         wallet = self.wallets[sale.who]
         back = sale.back_of_credit(credit)
-        back.request = request
+        back.request, back.by_desk = request, True
         wallet.take_own(sale, back)
         self._leave(sale, back)
         return back
@@ -471,7 +477,7 @@ class Book:
             if self.recorded[reference] != (sale, credit):
                 raise Refused("key-conflict", "")
             return None
-        if self.takes_two(credit):
+        if self.takes_two(sale.who, sale, credit):
             confirmed = request is not None and request.approved == credit
             if not confirmed or request.confirmed_by in ("", actor):
                 raise Refused("not-allowed", "")

@@ -481,9 +481,41 @@ def test_what_one_of_two_operators_approved_and_is_ended_was_not_approved(billin
 
 def test_one_operator_is_enough_up_to_the_limit_and_for_a_part(billing, simulated):
     operator(billing).settings.approvals(two_person_above=eur("50"))
+    assert give_back(billing, top_up(billing, simulated, "100"), "50").state == "refunded"
+    assert approve(billing, ask(billing, top_up(billing, simulated, "100"), "80"), "50").state == "refunded"
+
+
+def test_parts_of_one_payment_are_no_way_around_the_limit(billing, simulated):
+    operator(billing).settings.approvals(two_person_above=eur("50"))
     topup = top_up(billing, simulated, "100")
-    assert approve(billing, ask(billing, topup, "50")).state == "refunded"
-    assert approve(billing, ask(billing, topup, "50"), "20").state == "refunded"
+    simulated.script_refund("failed")
+    assert give_back(billing, topup, "40").state == "failed"  # nothing went back: it counts for nothing
+    simulated.script_refund("pending")
+    assert give_back(billing, topup, "30").state == "approved"
+    assert give_back(billing, topup, "20").state == "refunded"
+
+    rest = ask(billing, topup, "0.01")
+
+    assert operator(billing).refunds.get(rest.id).given_back == eur("50")
+    assert approve(billing, rest).state == "confirming"
+    assert approve(billing, rest).state == "confirming"
+    assert approve(billing, rest, actor="bob").state == "refunded"
+    proven(billing)
+
+
+def test_parts_of_one_charge_are_no_way_around_the_limit(billing, simulated):
+    operator(billing).settings.approvals(two_person_above=eur("5"))
+    top_up(billing, simulated, "50")
+    charge = billing.usage.charge(ADA, eur("20"), key="vm-1")
+    billing.usage.reverse(charge.transaction_id, eur("9"), key="by-the-host", reason="an outage")
+    assert give_back(billing, charge, "3").state == "refunded"
+    assert give_back(billing, charge, "2").state == "refunded"
+
+    rest = ask(billing, charge, "1")
+
+    assert operator(billing).refunds.get(rest.id).given_back == eur("5")
+    assert approve(billing, rest).state == "confirming"
+    assert approve(billing, rest, actor="bob").state == "refunded"
 
 
 def test_nobody_approves_their_own_account(billing, simulated):
@@ -815,6 +847,17 @@ def test_a_record_above_the_limit_takes_two_operators(bank):
     )
     assert bank.customer(ADA).refunds.get(asked.id).decided_by == "bob"
     proven(bank)
+
+
+def test_records_in_parts_are_no_way_around_the_limit(bank):
+    operator(bank).settings.approvals(two_person_above=eur("10"))
+    topup, alice = transferred(bank), operator(bank)
+    alice.refunds.record(topup.id, eur("6"), reference="S1", reason="asked")
+    alice.refunds.record(topup.id, eur("4"), reference="S2", reason="asked")
+    with pytest.raises(NotAllowed) as refused:
+        alice.refunds.record(topup.id, eur("0.01"), reference="S3", reason="asked")
+    assert refused.value.field == "amount"
+    assert alice.refunds.record(topup.id, eur("6"), reference="S1", reason="asked").credit == eur("6")
 
 
 @SQLITE

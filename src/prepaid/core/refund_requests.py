@@ -237,7 +237,8 @@ class Approvals:
     """Above which amounts two operators approve a refund.
 
     Attributes:
-        two_person_above: One `Money` per currency; refunds of more take two operators. None if never.
+        two_person_above: One `Money` per currency; refunds of more take two operators. None if never. What
+            operators gave back of the same top-up or charge before counts as well.
     """
 
     two_person_above: Amounts = field(converter=_above)
@@ -256,7 +257,8 @@ class RefundRules:
     """What a book has set about money that goes back.
 
     Attributes:
-        two_person_above: Refunds of more take two operators; one `Money` per currency, none if never.
+        two_person_above: Refunds of more take two operators; one `Money` per currency, none if never. All that
+            operators give back of one top-up or charge counts together.
         topups_within: How long after a top-up was credited customers may ask; always if None.
         charges_within: How long after a charge was posted; always if None.
         freezes: A customer who disputes a payment is frozen.
@@ -268,7 +270,7 @@ class RefundRules:
     freezes: bool
 
     def needs_two(self, amount: Money) -> bool:
-        """Tell whether a refund of an amount of credit takes two operators."""
+        """Tell whether so much credit, given back of one top-up or charge in all, takes two operators."""
         return Approvals(self.two_person_above).needs_two(amount)
 
 

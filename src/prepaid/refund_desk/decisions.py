@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from attrs import frozen
 
@@ -27,12 +28,15 @@ from ..core.refund_requests import (
     Approvals,
     RequestedRefund,
     RequestState,
+    Subject,
     approvals,
 )
-from ..core.refunds import Refund, RefundOrigin, money_of
-from ..store import Tx, operations, refund_requests, topups
+from ..core.refunds import LOST_REFUNDS, Refund, RefundOrigin, money_of
+from ..store import Tx, operations, refund_requests, refunds, topups
 from ..store.refund_requests import StoredRequest
 from ..store.topups import StoredTopup
+
+DECIDED_HERE: Final[tuple[RefundOrigin, ...]] = ("request", "outside")
 
 Allows = Callable[[str], object]
 """Refuses an operator who may not decide about a customer's money."""
@@ -130,13 +134,24 @@ def hold(tx: Tx, act: Decision) -> StoredRequest | RequestedRefund:
 
 def waits_for_another(tx: Tx, context: Context, held: StoredRequest, act: Decision) -> bool:
     """Record the first of two approvals, or tell that it is still the only one."""
-    if not rule(tx).needs_two(act.amount) or held.confirmed_by not in ("", act.actor):
+    in_all = act.amount + given_back(tx, act.request.kind, act.request.subject_id, act.amount.currency)
+    if not rule(tx).needs_two(in_all) or held.confirmed_by not in ("", act.actor):
         return False
     if not held.confirmed_by:
         values = {"approved": act.amount.units, "confirmed_by": act.actor, "note": act.note}
         refund_requests.step(tx, held.request.id, "confirming", **values)
         _note(tx, context, act, "refund-confirm")
     return True
+
+
+def given_back(tx: Tx, kind: Subject, subject_id: str, currency: str) -> Money:
+    """Sum what operators gave back of a top-up or a charge so far, in credit: parts are no way around a limit."""
+    if kind == "topup":
+        known = refunds.of_topup(tx, subject_id)
+        found = [each.credit for each in known if each.origin in DECIDED_HERE and each.state not in LOST_REFUNDS]
+    else:
+        found = refund_requests.approved_of(tx, subject_id)
+    return sum(found, Money.zero(currency))
 
 
 def rule(tx: Tx) -> Approvals:

@@ -9,6 +9,7 @@ from attrs import field, frozen
 from .. import returning
 from ..config import Context, object_id, page_limit
 from ..core.errors import InvalidRequest, NotFound, WrongState
+from ..core.money import Money
 from ..core.pages import Page, make_cursor, read_cursor
 from ..core.refund_requests import (
     DISPUTES_SETTING,
@@ -25,7 +26,7 @@ from ..core.refunds import Refund
 from ..store import Tx, audits, ledger, operations, refund_requests, refunds, topups
 from ..store.audits import AuditEntry
 from ..wallets import reversing
-from .decisions import rule, unknown
+from .decisions import given_back, rule, unknown
 
 QUEUES: Final[dict[str, tuple[RequestState, ...]]] = {
     "open": OPEN_REQUESTS,
@@ -42,11 +43,13 @@ class RefundCase:
     Attributes:
         request: As its customer made it, and what became of it.
         refund: The refund that answers it, or None.
+        given_back: Credit that operators gave back of the same top-up or charge so far.
         history: What was done about it, oldest first.
     """
 
     request: RequestedRefund
     refund: Refund | None
+    given_back: Money
     history: tuple[AuditEntry, ...] = field(repr=False)
 
 
@@ -78,8 +81,12 @@ def case_of(context: Context, request_id: object) -> RefundCase:
             raise unknown()
         known = None if request.refund_id is None else refunds.find(tx, request.refund_id)
         targets = [wanted, *((request.refund_id,) if request.refund_id else ())]
-        history = tuple(audits.of_targets(tx, targets))
-        return RefundCase(request=request, refund=None if known is None else known.refund, history=history)
+        return RefundCase(
+            request=request,
+            refund=None if known is None else known.refund,
+            given_back=given_back(tx, request.kind, request.subject_id, request.amount.currency),
+            history=tuple(audits.of_targets(tx, targets)),
+        )
 
     return context.database.read(read)
 

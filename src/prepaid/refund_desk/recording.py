@@ -14,7 +14,7 @@ from ..core.money import Money, require_whole_minor
 from ..core.refund_requests import RequestedRefund
 from ..core.refunds import Refund
 from ..store import Duplicate, Tx, refund_requests, refunds
-from .decisions import Allows, Decision, decided, find_topup, hold, load, refund_of, rule, take
+from .decisions import Allows, Decision, decided, find_topup, given_back, hold, load, refund_of, rule, take
 
 MAX_REFERENCE: Final = 100
 
@@ -117,7 +117,8 @@ class _Record:
 
     def _require_two(self, tx: Tx) -> None:
         """Refuse what takes two operators unless another one approved the request over it."""
-        if not rule(tx).needs_two(self.credit):
+        in_all = self.credit + given_back(tx, "topup", self.topup_id, self.credit.currency)
+        if not rule(tx).needs_two(in_all):
             return
         held = None if self.request is None else refund_requests.hold(tx, self.request.request.id)
         if held is None or held.confirmed_by in ("", self.actor) or held.request.approved != self.credit:

@@ -82,6 +82,16 @@ def open_of(tx: Tx, subject_ids: list[str]) -> set[str]:
     return set(tx.execute(wanted).scalars())
 
 
+def approved_of(tx: Tx, subject_id: str) -> list[Money]:
+    """Read what was approved of the refunds of a charge, or of a top-up, that were not lost."""
+    wanted = select(_request.c.approved, _request.c.currency).where(
+        _request.c.book_id == tx.book_id,
+        _request.c.subject_id == subject_id,
+        _request.c.state.in_(("approved", "refunded")),
+    )
+    return [Money(units, currency) for units, currency in tx.execute(tx.current(wanted))]
+
+
 def of_customer(tx: Tx, customer: str, *, before: str | None, limit: int) -> list[RequestedRefund]:
     """Read a customer's requests, newest first, below an id."""
     wanted = _select().where(_request.c.book_id == tx.book_id, _request.c.customer == customer)
