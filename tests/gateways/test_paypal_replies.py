@@ -114,7 +114,9 @@ def test_a_field_that_may_be_left_out_is_not_taken_for_another_kind(gateway, sim
 )
 def test_a_field_that_may_be_left_out_may_be_left_out(gateway, simulator, ref, path):
     simulator.rewrite_next(lambda order: drop(order, path))
-    assert gateway.fetch_payment(ref).captured == TEN
+    payment = gateway.fetch_payment(ref)
+    assert payment.captured == TEN
+    assert payment.fee_follows is (path == BREAKDOWN)  # one that is there and names no fee has none
 
 
 @pytest.mark.parametrize(

@@ -270,7 +270,8 @@ def test_a_fee_that_is_not_known_yet_is_none(gateway, simulator):
     ref = paid(gateway, simulator)
     simulator.fault_next(Fault(spoil=lambda answer: answer))
     simulator.rewrite_next(lambda payments: payments["items"][0].update(fee=None, tax=None))
-    assert gateway.fetch_payment(ref).fee is None
+    unknown, known = gateway.fetch_payment(ref), gateway.fetch_payment(ref)
+    assert (unknown.fee, unknown.fee_follows, known.fee_follows) == (None, True, False)
 
 
 def test_the_fee_of_an_international_payment_is_in_the_merchants_currency(gateway, simulator):

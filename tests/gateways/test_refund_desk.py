@@ -127,6 +127,25 @@ def is_given_back_once(billing, provider, request):
         proven(billing)
 
 
+@pytest.mark.parametrize("provider", ["stripe", "stripe-form"], indirect=True)
+def test_a_fee_that_stripe_tells_after_the_payment_is_posted_when_it_is_told(billing, provider, clock):
+    provider.simulator.book_later()
+    started = start(billing, "100", currency=provider.currency)
+    provider.pay(checkout_of(billing, started))
+    tell(billing, provider)
+    assert billing.customer(ADA).topups.get(started.id).state == "credited"
+    assert flow(billing, "fees", "clearing") == "0.00"
+
+    provider.simulator.book_charges()
+    tell(billing, provider)
+
+    assert flow(billing, "fees", "clearing") == "3.78"  # 2.9 % of 120.00 and 0.30
+    clock.advance(days=1)
+    billing.run_due("topups")
+    assert flow(billing, "fees", "clearing") == "3.78"
+    proven(billing)
+
+
 # Whatever happens between the call and the record
 
 

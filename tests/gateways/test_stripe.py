@@ -390,11 +390,17 @@ def test_a_failure_without_a_reason_has_none(gateway, simulator):
     assert gateway.fetch_payment(ref).failure == ""
 
 
-def test_the_fee_is_unknown_until_the_charge_is_settled(gateway, simulator):
+def test_the_fee_follows_until_the_charge_has_its_entry(gateway, simulator):
     ref = created(gateway)
+    simulator.book_later()
     simulator.pay(ref.checkout_id)
-    simulator.rewrite_next(lambda session: session["payment_intent"]["latest_charge"].update(balance_transaction=None))
-    assert gateway.fetch_payment(ref).fee is None
+    before = gateway.fetch_payment(ref)
+    simulator.book_charges()
+    after = gateway.fetch_payment(ref)
+    assert [(each.state, each.fee, each.fee_follows) for each in (before, after)] == [
+        ("captured", None, True),
+        ("captured", Money.of("1.75", "EUR"), False),
+    ]
 
 
 @pytest.mark.parametrize(

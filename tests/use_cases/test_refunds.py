@@ -46,7 +46,6 @@ from tests.use_cases.steps import (
     live_in,
     operator,
     parts,
-    rows,
     start,
     told,
     top_up,
@@ -1008,36 +1007,7 @@ def test_a_newer_answer_of_a_refund_there_is_not_hidden_by_what_another_worker_r
     proven(shop)
 
 
-# Fees
-
-
-def test_what_a_gateway_keeps_of_a_payment_is_posted_beside_it(shop, gateway):
-    topup = start(shop)
-    gateway.pay(checkout_of(topup))
-    gateway.lies["fee"] = eur("1.75")
-    credited = shop.customer(ADA).topups.confirm(topup.id)
-    assert credited.state == "credited"
-    assert flow(shop, "fees", "clearing") == "1.75"
-    proven(shop)
-
-
-def test_a_fee_in_another_currency_is_posted_in_its_own(shop, gateway):
-    topup = start(shop)
-    gateway.pay(checkout_of(topup))
-    gateway.lies["fee"] = Money.of("2.03", "USD")
-    shop.customer(ADA).topups.confirm(topup.id)
-    [posted] = rows(shop, "SELECT currency, amount FROM prepaid_transfer WHERE book_id = :book AND kind = 'fee'")
-    assert tuple(posted) == ("USD", 2_030_000)
-    proven(shop)
-
-
-def test_a_payment_in_review_has_its_fee_posted_too(shop, gateway):
-    topup = start(shop)
-    gateway.pay(checkout_of(topup), amount=eur("40"))
-    gateway.lies["fee"] = eur("1.75")
-    assert shop.customer(ADA).topups.confirm(topup.id).state == "review"
-    assert flow(shop, "fees", "clearing") == "1.75"
-    proven(shop)
+# What else there is
 
 
 def test_a_line_of_a_refund_names_its_top_up_and_its_credit_note(billing, ada, simulated):

@@ -117,6 +117,7 @@ class PaymentSnapshot:
         method: Payment method in the gateway's word, or empty.
         failure: Why it failed, in the gateway's word, or empty.
         fee: What the gateway keeps, in its own currency, or None.
+        fee_follows: It keeps something and will say how much later: a job looks again, for about a week.
         refunded: What was already refunded, or None.
         disputed: There is, or was, a dispute; False too where a payment does
             not tell, and only webhooks and the disputes themselves do.
@@ -136,6 +137,7 @@ class PaymentSnapshot:
     method: str = ""
     failure: str = ""
     fee: Money | None = None
+    fee_follows: bool = False
     refunded: Money | None = None
     disputed: bool = False
     created_at: datetime | None = None
@@ -145,6 +147,16 @@ class PaymentSnapshot:
     def is_alone(self) -> bool:
         """Nothing stands beside it: no other payment, nothing refunded, no dispute."""
         return not (self.further or self.refunded or self.disputed)
+
+    @property
+    def is_final(self) -> bool:
+        """There is nothing more to come: nothing stands beside it, and no fee follows."""
+        return self.is_alone and not self.fees_follow
+
+    @property
+    def fees_follow(self) -> bool:
+        """The fee of it, or of another payment of its checkout, follows."""
+        return any(payment.fee_follows for payment in (self, *self.further))
 
 
 @frozen(kw_only=True)

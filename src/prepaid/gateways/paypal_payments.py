@@ -79,6 +79,7 @@ class Capture:
         status: PayPal's word.
         amount: What was, or will be, taken.
         fee: What PayPal keeps of it, or None while it does not say.
+        is_broken_down: It says what of the amount is whose.
         references: What it echoes of ours.
         reason: Why it is in this status, in PayPal's word, or empty.
         created_at: When it was made, or None.
@@ -88,6 +89,7 @@ class Capture:
     status: str
     amount: Money
     fee: Money | None
+    is_broken_down: bool
     references: frozenset[str]
     reason: str
     created_at: datetime | None
@@ -143,6 +145,7 @@ def read_payment(order: Reply, *, order_id: str) -> PaymentSnapshot:
         method=_method(order),
         failure=(capture.reason or capture.status) if capture and state == "failed" else "",
         fee=taken.fee if taken else None,
+        fee_follows=taken is not None and not taken.is_broken_down,
         refunded=_refunded(unit, taken) if taken else None,
         disputed=capture is not None and capture.reason in _DISPUTED_REASONS,
         created_at=read_time(order, "create_time"),
@@ -334,6 +337,7 @@ def _capture(capture: Reply) -> Capture:
         status=status,
         amount=amount,
         fee=read_money(breakdown, "paypal_fee") if breakdown and breakdown.get("paypal_fee") is not None else None,
+        is_broken_down=bool(breakdown),
         references=_references(capture),
         reason=_reason(capture),
         created_at=read_time(capture, "create_time"),

@@ -313,6 +313,7 @@ def _snapshot(attempt: Attempt, *, checkout_id: str, topup_id: str | None, dispu
         method=attempt.method,
         failure=attempt.failure,
         fee=attempt.fee,
+        fee_follows=captured and attempt.fee is None,
         refunded=attempt.refunded if captured else None,
         disputed=disputed,
         created_at=attempt.created_at,

@@ -83,6 +83,7 @@ class Taken:
     captured: Money | None = None
     refunded: Money | None = None
     fee: Money | None = None
+    fee_follows: bool = False
     disputed: bool = False
     method: str = ""
 
@@ -243,15 +244,17 @@ def _charged(intent: Reply) -> Taken:
         "payment and charge differ in amount",
     )
     demand(received > 0 and refunded <= received, "nothing was captured, or more refunded than captured")
+    fee = _fee(charge)
     return Taken(
         captured=from_wire(received, currency),
         refunded=from_wire(refunded, currency),
-        fee=_fee(charge),
+        fee=fee,
+        fee_follows=fee is None,
         disputed=require_bool(charge, "disputed"),
         method=optional_str(optional_object(charge, "payment_method_details") or {}, "type") or "",
     )
 
 
 def _fee(charge: Reply) -> Money | None:
-    settled = optional_object(charge, "balance_transaction")  # none before the funds are on their way
+    settled = optional_object(charge, "balance_transaction")  # made some seconds after the capture, or later
     return from_wire(require_int(settled, "fee"), require_str(settled, "currency")) if settled else None

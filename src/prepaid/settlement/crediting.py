@@ -90,8 +90,8 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> Posted:
 
 
 def _look_at(payment: PaymentSnapshot, now: datetime) -> datetime | None:
-    """Say when a job looks at what stands beside a payment, should we not come to it now."""
-    return None if payment.is_alone else now + LOOKS[0]
+    """Say when a job looks at what stands beside a payment, should we not come to it now, and at a fee that follows."""
+    return None if payment.is_final else now + LOOKS[0]
 
 
 def _profile(context: Context, topup: Topup) -> int | None:

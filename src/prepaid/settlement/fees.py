@@ -1,4 +1,4 @@
-"""What a gateway keeps of a payment: posted beside it, in the fee's own currency."""
+"""What a gateway keeps of a payment: posted beside it, or once it is told, in the fee's own currency."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from ..core import keys
 from ..core.topups import Topup
 from ..core.transfers import FEES, clearing, moving_lines
 from ..ports import PaymentSnapshot
-from ..store import Tx, accounts
+from ..store import Tx, accounts, payments
 from ..store.ledger import Header
+from .checkouts import load
 
 
 @frozen
@@ -48,3 +49,21 @@ def fee_of(context: Context, topup: Topup, payment: PaymentSnapshot) -> Fee:
         return Fee(payment, {})
     refs = (FEES, clearing(topup.gateway))
     return Fee(payment, accounts.system_accounts(context.database, refs, payment.fee.currency, context.now()))
+
+
+def post_late_fee(context: Context, gateway: str, payment: PaymentSnapshot) -> None:
+    """Post the fee of a payment that was posted before its gateway told the fee; once, whoever is told of it."""
+    fee, payment_id = payment.fee, payment.payment_id
+    if not fee or payment_id is None:
+        return
+    topup_id = context.database.read(lambda tx: payments.without_fee(tx, gateway, payment_id))
+    if topup_id is None:
+        return
+    topup = load(context, topup_id).topup
+    late = fee_of(context, topup, payment)
+
+    def work(tx: Tx) -> None:
+        if payments.add_fee(tx, topup.id, fee):
+            late.post(tx, context, topup)
+
+    context.database.write(work)

@@ -13,7 +13,7 @@ from ..config import Context
 from ..core.errors import GatewayError, IntegrityFault
 from ..core.instants import from_micros
 from ..core.money import Money
-from ..core.schedule import LOOKS
+from ..core.schedule import HOURLY_LOOKS, LOOKS
 from ..core.settlement import Expected, Verdict, judge
 from ..core.states import PAID_STATES, TopupState
 from ..core.topups import NO_GATEWAY, Topup
@@ -24,9 +24,13 @@ from . import free
 from .checkouts import gateway_of, is_forgotten, load, open_checkout
 from .crediting import credit, keep_further, review
 from .endings import end_unpaid, refuse
+from .fees import post_late_fee
 from .values import Close, Settled, UnpaidState
 
 log = logging.getLogger("prepaid.settlement")
+
+LOOKS_FOR_A_FEE: Final = len(LOOKS) + HOURLY_LOOKS + 7
+"""How often a job looks for a fee that follows: for about a week."""
 
 ODD_FOR: Final = timedelta(days=4)
 """How long after its time a top-up stays open whose payment a check refused, for an operator to look at."""
@@ -96,19 +100,23 @@ def _look_again(context: Context, stored: StoredTopup, payment_id: str | None) -
     if told and not context.database.read(lambda tx: payments.owner(tx, topup.gateway, payment_id or "")):
         _look_for_others(context, stored)
     elif stored.next_look_at is not None:
-        _look_around(context, gateway_of(context, topup), stored)
-        context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, None, 0))
+        follows = _look_around(context, gateway_of(context, topup), stored)
+        if not follows or stored.polls >= LOOKS_FOR_A_FEE:
+            context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, None, 0))
     return Settled(topup, "duplicate")
 
 
-def _look_around(context: Context, gateway: Gateway, stored: StoredTopup) -> None:
-    """Look for everything beside the payment that settled a top-up, told of or not."""
-    refunded = None
+def _look_around(context: Context, gateway: Gateway, stored: StoredTopup) -> bool:
+    """Look for everything beside the payment that settled a top-up, told of or not; tell whether a fee follows."""
+    refunded, follows = None, False
     if stored.checkout_id is not None:  # a second payment has the checkout of the first, and is found there
         payment = _ask(context, gateway, stored, close=None)
         _keep_others(context, stored.topup, payment, expected=_expected(context, gateway, stored, close=None))
-        refunded = _refunded_of(stored, payment)
+        for each in (payment, *payment.further):
+            post_late_fee(context, stored.topup.gateway, each)
+        refunded, follows = _refunded_of(stored, payment), payment.fees_follow
     gateway_facts.record(context, gateway, stored.topup, refunded=refunded)
+    return follows
 
 
 def _look_for_others(context: Context, stored: StoredTopup) -> None:
@@ -133,7 +141,8 @@ def _look_beside(
             context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, soon, 0))
             return
     if not payment.is_alone:
-        context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, None, 0))
+        fees_at = context.now() + LOOKS[0] if payment.fees_follow else None
+        context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, fees_at, 0))
 
 
 def _refunded_of(stored: StoredTopup, payment: PaymentSnapshot) -> Money | None:

@@ -1,4 +1,4 @@
-"""Payments that settled top-ups: one row each, written once."""
+"""Payments that settled top-ups: one row each, written once; but for a fee that is told later."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from attrs import frozen
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from ..core.money import Money
 from ..core.payments import PaymentSnapshot
@@ -66,6 +66,20 @@ def find(tx: Tx, gateway: str, payment_id: str) -> StoredPayment | None:
     """Read a payment by the gateway's id of it."""
     row = tx.execute(_select(tx, gateway).where(_payment.c.payment_id == payment_id)).first()
     return None if row is None else _from_row(row)
+
+
+def without_fee(tx: Tx, gateway: str, payment_id: str) -> str | None:
+    """Name the top-up that a payment settled whose fee is not known."""
+    row = tx.execute(_select(tx, gateway).where(_payment.c.payment_id == payment_id, _payment.c.fee.is_(None))).first()
+    return None if row is None else str(row.topup_id)
+
+
+def add_fee(tx: Tx, topup_id: str, fee: Money) -> bool:
+    """Add the fee to the payment of a top-up; False if it has one."""
+    statement = update(_payment).where(
+        _payment.c.book_id == tx.book_id, _payment.c.topup_id == topup_id, _payment.c.fee.is_(None)
+    )
+    return bool(tx.execute(statement.values(fee=fee.units, fee_currency=fee.currency)).rowcount)
 
 
 def settled_between(

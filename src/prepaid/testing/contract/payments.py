@@ -167,7 +167,7 @@ _TYPES: dict[str, tuple[Callable[[object], bool], str]] = {
     ),
     **dict.fromkeys(("method", "failure"), (lambda value: isinstance(value, str), "a string, or empty")),
     "created_at": (lambda value: value is None or _is_instant(value), "an aware datetime or None"),
-    "disputed": (lambda value: isinstance(value, bool), "True or False"),
+    **dict.fromkeys(("disputed", "fee_follows"), (lambda value: isinstance(value, bool), "True or False")),
     "further": (lambda value: isinstance(value, tuple), "a tuple"),
     "mode": (lambda value: value in {None, "test", "live"}, "'test', 'live' or None"),
 }

@@ -163,6 +163,15 @@ class StripeSimulator(VerificationServer):
             self._account.complete(checkout)
             return str(intent["id"])
 
+    def book_later(self) -> None:
+        """Let what is captured from now on have no entry in our balance, and so no fee, before `book_charges`."""
+        self._account.books_later = True
+
+    def book_charges(self) -> None:
+        """Make the entries that are missing, and tell of each charge."""
+        with self.lock:
+            self._account.book_charges()
+
     def decline(self, checkout_id: str, *, code: str = "insufficient_funds") -> None:
         """Let the customer's card be declined; the checkout stays open for another."""
         with self.lock:

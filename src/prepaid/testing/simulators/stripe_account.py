@@ -54,12 +54,14 @@ class StripeAccount:
         objects: By id, in the order of their making.
         events: What Stripe tells of it, in the order of its happening.
         livemode: Whether the account's key is a live one.
+        books_later: What is captured has no entry in our balance, and no fee, at first.
     """
 
     def __init__(self, *, livemode: bool, clock: Clock, ids: IdSource) -> None:
         self.objects: dict[str, Object] = {}
         self.events: list[Object] = []
         self.livemode = livemode
+        self.books_later = False
         self._clock = clock
         self._ids = ids
         self._intent_metadata: dict[str, Object] = {}
@@ -202,13 +204,25 @@ class StripeAccount:
         """Take reserved money."""
         charge = self.objects[intent["latest_charge"]]
         charge |= {"captured": True, "amount_captured": number}
-        fee = min(number, number * 29 // 1000 + 30)  # 2.9 % and 30 units, at most all
-        charge["balance_transaction"] = self._book(charge, number, fee=fee)["id"]
+        if not self.books_later:
+            self._book_charge(charge)
         intent |= {"status": "succeeded", "amount_received": number, "amount_capturable": 0}
         session = self.session_of(intent)
         if session is not None:
             session["payment_status"] = "paid"
         self.tell("payment_intent.succeeded", intent)
+
+    def book_charges(self) -> None:
+        """Make the entries of charges that were captured without, and tell of each."""
+        for charge in self.all_of("charge"):
+            if charge["captured"] and charge["balance_transaction"] is None:
+                self._book_charge(charge)
+                self.tell("charge.updated", charge)
+
+    def _book_charge(self, charge: Object) -> None:
+        number: int = charge["amount_captured"]
+        fee = min(number, number * 29 // 1000 + 30)  # 2.9 % and 30 units, at most all
+        charge["balance_transaction"] = self._book(charge, number, fee=fee)["id"]
 
     def decline(self, intent: Object, code: str) -> None:
         """Let an attempt fail; another may follow."""
