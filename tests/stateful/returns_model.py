@@ -580,7 +580,7 @@ class Book:
         for dispute in sale.disputes:
             if dispute.booked == "lost":
                 self._take_what_came_back(sale, dispute, now)
-        self._hold_again(sale)
+        self._hold_again(sale, now)
 
     def _take_again(self, sale: Sale, seen: Seen, now: datetime) -> None:
         """Undo what a refund made at the provider took, and take it anew, if there is more of the payment now."""
@@ -648,7 +648,7 @@ class Book:
         if dispute.booked != before:
             self._rebalance(sale, now)
 
-    def _hold_again(self, sale: Sale) -> None:
+    def _hold_again(self, sale: Sale, now: datetime) -> None:
         """Hold what is left of a top-up that is disputed, as far as no dispute does and nothing else reserves it.
 
         All disputes hold no more than may still be taken: what was bought less what went back.
@@ -661,6 +661,7 @@ class Book:
             most = sale.credit + int(sale.beta * sale.credit) - gone
             if dispute.withdrawn and dispute.reserve is not None and held > most:
                 dispute.reserve.amount -= min(dispute.reserve.amount, held - most)
+                wallet.sweep(now)
                 continue
             more = min(sale.own_left - held, wallet.free)
             if dispute.withdrawn and more > 0:
@@ -675,7 +676,7 @@ class Book:
         self.move(dispute.gross, "disputes", "clearing")
         self.figures["disputed"] += dispute.gross * CENT
         dispute.booked = "withdrawn"
-        self._hold_again(sale)
+        self._hold_again(sale, now)
 
     def _release(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
         wallet = self.wallets[sale.who]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from attrs import evolve
 
@@ -516,6 +518,24 @@ def test_what_goes_back_at_the_gateway_is_held_no_more(billing, ada, simulated):
     assert (ada.balance().held, ada.balance().available) == (eur("60"), eur("50"))
     charge(billing, "30")
     assert (ada.balance().held, ada.balance().available) == (eur("60"), eur("20"))
+    proven(billing)
+
+
+@pytest.mark.parametrize(("share", "back"), [("1", "99"), ("1", "40"), ("60", "40")])
+@pytest.mark.parametrize("percent", ["20", "150"])
+def test_a_bonus_that_only_a_dispute_kept_lapses_when_it_is_held_no_more(
+    billing, ada, simulated, clock, percent, share, back
+):
+    topup = sell_with_bonus(billing, simulated, percent=percent, bonus_expires_after=timedelta(days=1))
+    disputed(billing, simulated, topup, share)
+    clock.advance(days=1)
+    billing.run_due("credit")
+    assert kept(ada.balance())[2] == "0.00"
+    proven(billing)
+    simulated.refund_at_provider(checkout_id(billing, topup), eur(back))
+    look(billing, topup)
+    left = str((eur("100") - eur(back)).amount)
+    assert kept(ada.balance()) == (left, left, "0.00")
     proven(billing)
 
 

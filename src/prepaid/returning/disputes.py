@@ -99,6 +99,7 @@ def hold_again(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopup,
     after = _keep(tx, context, act, before)
     if after != before:
         _remember(tx, context, act, after)
+        due.sweep(tx, context, _wallet(tx, act))  # credit past its date that only the hold kept
 
 
 def _remember(tx: Tx, context: Context, act: _Act, after: _State) -> None:
