@@ -177,14 +177,25 @@ def _look(context: Context, stored: StoredTopup) -> bool:
     # The next look is written first: a top-up that makes its gateway fail must not be first for ever.
     _look_next(context, stored, now + next_look(stored.polls), stored.polls + 1)
     try:
-        settlement.settle(context, topup.id, close="lapse" if now >= topup.expires_at else None)
+        settlement.settle(context, topup.id, close="lapse" if now >= topup.expires_at else None, due=True)
     except GatewayError as error:
         log.warning("top-up %s cannot be looked at now: %s", topup.id, error)
         if not (error.retryable or error.outcome_unknown):
-            reason = (error.code or "gateway-error")[:32]
-            context.database.write(lambda tx: topups.mark(tx, topup.id, reason))
+            _give_up(context, stored, error)
         return not error.retryable
     return True
+
+
+def _give_up(context: Context, stored: StoredTopup, error: GatewayError) -> None:
+    """Mark an unpaid top-up that cannot be looked at, and end the looks at a paid one after many of them."""
+    topup_id, reason = stored.topup.id, (error.code or "gateway-error")[:32]
+
+    def work(tx: Tx) -> None:
+        topups.mark(tx, topup_id, reason)
+        if stored.polls >= settlement.MANY_LOOKS:
+            topups.schedule_facts(tx, topup_id, None, 0)
+
+    context.database.write(work)
 
 
 def _handle_webhooks(context: Context, until: datetime | None) -> int:

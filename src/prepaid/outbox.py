@@ -29,9 +29,6 @@ RETRY_AFTER: Final = tuple(
 )
 """Waits between attempts: about 27 hours in all."""
 
-CLAIM_FOR: Final = timedelta(minutes=5)
-"""How long one attempt may take before another worker takes the effect over."""
-
 Handler = Callable[[Context, outbox.Effect], None]
 
 
@@ -152,7 +149,7 @@ def _due(context: Context, topics: tuple[str, ...], now: datetime, batch: int) -
 
 
 def _claim(context: Context, effect: outbox.Effect) -> outbox.Effect | None:
-    return context.database.write(lambda tx: outbox.claim(tx, effect, CLAIM_FOR))
+    return context.database.write(lambda tx: outbox.claim(tx, effect))
 
 
 def _park(context: Context, effect: outbox.Effect) -> None:

@@ -137,7 +137,8 @@ def test_a_fee_that_stripe_tells_after_the_payment_is_posted_when_it_is_told(bil
     assert flow(billing, "fees", "clearing") == "0.00"
 
     provider.simulator.book_charges()
-    tell(billing, provider)
+    clock.advance(minutes=1)
+    billing.run_due("topups")
 
     assert flow(billing, "fees", "clearing") == "3.78"  # 2.9 % of 120.00 and 0.30
     clock.advance(days=1)

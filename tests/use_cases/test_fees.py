@@ -11,8 +11,9 @@ from prepaid import Money
 from prepaid.core.instants import from_micros
 from prepaid.ports import PaymentRef
 from prepaid.settlement import fees
+from prepaid.store import topups
 from tests.use_cases.refund_steps import checkout_id, hear, look, proven
-from tests.use_cases.steps import ADA, SQLITE, checkout_of, eur, flow, rows, start, value
+from tests.use_cases.steps import ADA, SQLITE, checkout_of, database, eur, flow, rows, start, value
 
 FEE = eur("1.75")
 
@@ -88,11 +89,17 @@ def test_a_fee_that_follows_is_posted_when_it_is_told_and_nobody_looks_any_more(
     assert flow(shop, "fees", "clearing") == "1.75"
 
 
-def test_a_webhook_brings_it_at_once(shop, gateway):
+def test_until_a_look_is_due_nobody_asks_and_then_whoever_comes_first(shop, gateway, clock):
     topup = paid_without_fee(shop, gateway)
     told_by_now(gateway, Money.of("2.03", "USD"))
+    asked = len(gateway.asked)
+    for _ in range(3):
+        shop.customer(ADA).topups.confirm(topup.id)
+        assert set(hear(shop, gateway, topup)) == {200}
+    assert len(gateway.asked) == asked
+    clock.advance(minutes=1)
 
-    assert set(hear(shop, gateway, topup)) == {200}
+    shop.customer(ADA).topups.confirm(topup.id)
 
     [posted] = rows(shop, "SELECT currency, amount FROM prepaid_transfer WHERE book_id = :book AND kind = 'fee'")
     assert tuple(posted) == ("USD", 2_030_000)
@@ -131,6 +138,106 @@ def test_both_payments_of_a_checkout_have_their_fee(shop, gateway, clock):
 
     assert flow(shop, "fees", "clearing") == "2.00"
     proven(shop)
+
+
+def test_a_second_payment_that_is_told_of_brings_the_fee_of_the_first(shop, gateway):
+    topup = paid_without_fee(shop, gateway)
+    told_by_now(gateway)
+    gateway.pay_again(checkout_id(shop, topup))
+
+    assert set(hear(shop, gateway, topup)) == {200}
+
+    assert flow(shop, "fees", "clearing") == "1.75"
+    assert next_look(shop, topup) is None
+    proven(shop)
+
+
+def test_the_first_payment_is_looked_at_for_the_fee_of_the_second(shop, gateway, clock):
+    topup = paid_without_fee(shop, gateway)
+    told_by_now(gateway)
+    clock.advance(minutes=1)
+    shop.run_due("topups")
+    assert next_look(shop, topup) is None
+    gateway.pay_again(checkout_id(shop, topup))
+    first = gateway.fetch_payment(PaymentRef(topup_id=topup.id, checkout_id=checkout_id(shop, topup)))
+    gateway.lies["further"] = tuple(evolve(each, fee_follows=True) for each in first.further)
+    hear(shop, gateway, topup)
+    gateway.lies["further"] = tuple(evolve(each, fee=eur("0.25")) for each in first.further)
+    clock.advance(minutes=1)
+
+    shop.run_due("topups")
+
+    assert flow(shop, "fees", "clearing") == "2.00"
+    assert next_look(shop, topup) is None
+    proven(shop)
+
+
+def test_of_two_workers_the_one_who_is_told_the_fee_need_not_be_the_one_who_credits(shop, gateway):
+    """The other one's answer was given before: it has no fee, and the refund is not in it either."""
+    topup = start(shop)
+    checkout = checkout_of(topup)
+    gateway.pay(checkout)
+    gateway.refund_at_provider(checkout, eur("10"))
+    gateway.lies["fee"] = FEE
+
+    def credited_by_another():
+        gateway.lies.update(fee=None, fee_follows=True, refunded=None)
+        shop.customer(ADA).topups.confirm(topup.id)
+
+    gateway.on_fetch.append(credited_by_another)
+    shop.customer(ADA).topups.confirm(topup.id)
+
+    assert flow(shop, "fees", "clearing") == "1.75"
+    assert flow(shop, "refunds_in_transit", "clearing") == "10.00"
+    proven(shop)
+
+
+def test_looks_for_a_payment_that_took_its_time_do_not_count(shop, gateway, clock):
+    topup = start(shop)
+    gateway.pay(checkout_of(topup), later=True)
+    for _ in range(60):
+        clock.set(from_micros(next_look(shop, topup)))
+        shop.run_due("topups")
+    gateway.finish(checkout_of(topup))
+    gateway.lies["fee_follows"] = True
+    assert shop.customer(ADA).topups.confirm(topup.id).state == "credited"
+    clock.advance(minutes=1)
+    shop.run_due("topups")
+    told_by_now(gateway)
+    clock.advance(minutes=5)
+
+    shop.run_due("topups")
+
+    assert flow(shop, "fees", "clearing") == "1.75"
+
+
+def test_a_look_that_ends_keeps_the_one_that_another_worker_asks_for_meanwhile(shop, gateway, clock):
+    topup = paid_without_fee(shop, gateway)
+    told_by_now(gateway)
+    clock.advance(minutes=1)
+    soon = clock.now() + timedelta(minutes=2)
+
+    def asked_by_another():
+        database(shop).write(lambda tx: topups.schedule_facts(tx, topup.id, soon, 0))
+
+    gateway.on_fetch.append(asked_by_another)
+    shop.run_due("topups")
+
+    assert from_micros(next_look(shop, topup)) == soon
+    assert flow(shop, "fees", "clearing") == "1.75"
+
+
+@SQLITE
+def test_a_gateway_that_refuses_for_good_is_asked_no_more_after_a_week(shop, gateway, clock):
+    topup = paid_without_fee(shop, gateway)
+    gateway.fault_next("fetch_payment", "garbage", times=1_000)
+    began = clock.now()
+    while (due := next_look(shop, topup)) is not None and clock.now() - began < timedelta(days=30):
+        clock.set(from_micros(due))
+        shop.run_due("topups")
+
+    assert timedelta(days=7) < clock.now() - began < timedelta(days=10)
+    assert shop.customer(ADA).topups.get(topup.id).failure == ""
 
 
 @SQLITE

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from functools import partial
-from time import monotonic
 from typing import Any, Final, Literal
 
 from .. import audit, outbox, settings_store
@@ -43,8 +42,8 @@ from .digest_letter import DigestLetter, letter_of
 
 log = logging.getLogger("prepaid.digest")
 
-LONGEST_DELIVERY: Final = timedelta(minutes=2)
-"""After this no further address is begun with: an attempt must end before another worker takes it over."""
+FOR_ONE_ADDRESS: Final = timedelta(minutes=3)
+"""No address is begun with unless the attempt has so much time: it must end before another worker takes it over."""
 
 _DAY: Final = timedelta(days=1)
 _FIRST_DAY: Final = date(1970, 1, 9)
@@ -289,7 +288,7 @@ def mail(context: Context, effect: Effect) -> None:
         log.info("the digest of %s is not sent: digests are switched off", day)
         return
     letter = letter_of(digest.facts, written_at=digest.created_at, book=context.book, mode=context.mode)
-    had = _send(context, letter, to=settings.email, had=effect.progress, key=f"digest/{digest.id}")
+    had = _send(context, letter, effect, to=settings.email, key=f"digest/{digest.id}")
     missing = len(set(settings.email) - set(had))
     if missing:
         raise outbox.PartlyDelivered(had, f"{missing} of {len(settings.email)} addresses failed")
@@ -297,15 +296,15 @@ def mail(context: Context, effect: Effect) -> None:
         context.database.write(lambda tx: _tell(tx, context, digest))
 
 
-def _send(
-    context: Context, letter: DigestLetter, *, to: tuple[str, ...], had: tuple[str, ...], key: str
-) -> tuple[str, ...]:
-    """Hand the mail to each address that has not had it, and give all that have."""
+def _send(context: Context, letter: DigestLetter, effect: Effect, *, to: tuple[str, ...], key: str) -> tuple[str, ...]:
+    """Hand the mail to each address that has not had it, while the attempt is ours, and give all that have."""
     assert context.mailer is not None  # noqa: S101 - the caller has looked
-    done, stop_at = list(had), monotonic() + LONGEST_DELIVERY.total_seconds()
+    done = list(effect.progress)
     for address in to:
-        if address in done or monotonic() >= stop_at:
+        if address in done:
             continue
+        if not context.database.read(lambda tx: outbox_rows.has_left(tx, effect, FOR_ONE_ADDRESS)):
+            break
         message = MailMessage(to=address, subject=letter.subject, text=letter.text, html=letter.html, message_key=key)
         try:
             context.mailer.send(message)

@@ -9,10 +9,11 @@ grants, issues the invoice and writes what is to be told.
 from .checkouts import gateway_of, load, open_checkout
 from .endings import refuse
 from .releasing import release_held
-from .settling import settle, try_settle
+from .settling import MANY_LOOKS, settle, try_settle
 from .values import Close, Settled, SettlementOutcome
 
 __all__ = [
+    "MANY_LOOKS",
     "Close",
     "Settled",
     "SettlementOutcome",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from .. import audit, identity, outbox, wallets
 from ..config import Context
@@ -76,7 +76,7 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> Posted:
         customer_rows.hold(tx, topup.customer)
         if identity.is_unmet(tx, context, topup, asked=asked):
             return _parked(tx, context, topup, fee, system=suspense, reason=HELD)
-        settled = {"settled_at": now, "next_poll_at": _look_at(payment, now), "invoice_id": prepared.invoice_id}
+        settled = {"settled_at": now, "invoice_id": prepared.invoice_id, **_next_look(payment, now)}
         if not topups.step(tx, topup.id, "credited", failure="", **settled):
             return None
         release(tx, context, topup, paid=True)
@@ -87,6 +87,11 @@ def _credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> Posted:
         return "credited"
 
     return context.database.write(work)
+
+
+def _next_look(payment: PaymentSnapshot, now: datetime) -> dict[str, Any]:
+    """Begin to count looks anew: those until now were for the payment."""
+    return {"next_poll_at": _look_at(payment, now), "polls": 0}
 
 
 def _look_at(payment: PaymentSnapshot, now: datetime) -> datetime | None:
@@ -110,7 +115,7 @@ def _park(context: Context, topup: Topup, payment: PaymentSnapshot, reason: str)
 
 def _parked(tx: Tx, context: Context, topup: Topup, paid: Fee, *, system: wallets.Accounts, reason: str) -> Posted:
     now = context.now()
-    settled = {"settled_at": now, "next_poll_at": _look_at(paid.payment, now)}
+    settled = {"settled_at": now, **_next_look(paid.payment, now)}
     if not topups.step(tx, topup.id, "review", failure=reason, **settled):
         return None
     release(tx, context, topup, paid=True)

@@ -29,14 +29,16 @@ from .values import Close, Settled, UnpaidState
 
 log = logging.getLogger("prepaid.settlement")
 
-LOOKS_FOR_A_FEE: Final = len(LOOKS) + HOURLY_LOOKS + 7
-"""How often a job looks for a fee that follows: for about a week."""
+MANY_LOOKS: Final = len(LOOKS) + HOURLY_LOOKS + 7
+"""How often a job looks at what stands beside a payment, and for a fee that follows: for about a week."""
 
 ODD_FOR: Final = timedelta(days=4)
 """How long after its time a top-up stays open whose payment a check refused, for an operator to look at."""
 
 
-def settle(context: Context, topup_id: str, *, close: Close | None = None, payment_id: str | None = None) -> Settled:
+def settle(
+    context: Context, topup_id: str, *, close: Close | None = None, payment_id: str | None = None, due: bool = False
+) -> Settled:
     """Bring a top-up to where its payment is; safe to call at any time, any number of times.
 
     Args:
@@ -45,6 +47,7 @@ def settle(context: Context, topup_id: str, *, close: Close | None = None, payme
         close: Make an unpaid checkout unpayable first.
         payment_id: A payment that was told of; if the top-up is settled by
             another one, it is looked for, because a checkout may be paid twice.
+        due: The look at what stands beside a payment is due, though the next one is scheduled already.
 
     Raises:
         NotFound: The book has no such top-up.
@@ -55,7 +58,7 @@ def settle(context: Context, topup_id: str, *, close: Close | None = None, payme
     if topup.gateway == NO_GATEWAY:
         return free.complete(context, stored, close=close)
     if topup.state in PAID_STATES:
-        return _look_again(context, stored, payment_id)
+        return _look_again(context, stored, payment_id, due=due)
     gateway = gateway_of(context, topup)
     if stored.checkout_id is None and topup.state != "starting":
         # It ended before a checkout was known; asking now would open one that nobody sees.
@@ -71,6 +74,8 @@ def settle(context: Context, topup_id: str, *, close: Close | None = None, payme
         payment = gateway.capture(_ref(stored), expected.total, key=key)
         verdict = judge(payment, evolve(expected, captures=False))
     settled = _apply(context, stored.topup, payment, _closed(verdict, payment, close), close=close)
+    if settled.outcome == "duplicate":  # posted by another worker, who may not have been told the fee
+        _post_late_fees(context, topup.gateway, payment)
     _look_beside(context, gateway, settled.topup, payment, expected=expected)
     return settled
 
@@ -93,17 +98,25 @@ def try_settle(context: Context, topup_id: str, *, payment_id: str | None = None
         return Settled(load(context, topup_id).topup, "unreachable")
 
 
-def _look_again(context: Context, stored: StoredTopup, payment_id: str | None) -> Settled:
+def _look_again(context: Context, stored: StoredTopup, payment_id: str | None, *, due: bool) -> Settled:
     """Look at what may have happened beside the payment that settled a top-up: a second one, a refund, a dispute."""
     topup = stored.topup
     told = payment_id is not None and payment_id != stored.payment_id
     if told and not context.database.read(lambda tx: payments.owner(tx, topup.gateway, payment_id or "")):
         _look_for_others(context, stored)
-    elif stored.next_look_at is not None:
-        follows = _look_around(context, gateway_of(context, topup), stored)
-        if not follows or stored.polls >= LOOKS_FOR_A_FEE:
-            context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, None, 0))
+    elif stored.next_look_at is not None and (due or stored.next_look_at <= context.now()):
+        _end_looks(context, stored, follows=_look_around(context, gateway_of(context, topup), stored))
     return Settled(topup, "duplicate")
+
+
+def _end_looks(context: Context, stored: StoredTopup, *, follows: bool) -> None:
+    """Look no more at a paid top-up, but for a fee that follows, or if another worker asked for a look meanwhile."""
+    topup_id, seen = stored.topup.id, stored.next_look_at
+    if not follows or stored.polls >= MANY_LOOKS:
+        context.database.write(lambda tx: topups.end_looks(tx, topup_id, seen))
+    elif seen is None:
+        soon = context.now() + LOOKS[0]
+        context.database.write(lambda tx: topups.schedule_facts(tx, topup_id, soon, 0))
 
 
 def _look_around(context: Context, gateway: Gateway, stored: StoredTopup) -> bool:
@@ -112,8 +125,7 @@ def _look_around(context: Context, gateway: Gateway, stored: StoredTopup) -> boo
     if stored.checkout_id is not None:  # a second payment has the checkout of the first, and is found there
         payment = _ask(context, gateway, stored, close=None)
         _keep_others(context, stored.topup, payment, expected=_expected(context, gateway, stored, close=None))
-        for each in (payment, *payment.further):
-            post_late_fee(context, stored.topup.gateway, each)
+        _post_late_fees(context, stored.topup.gateway, payment)
         refunded, follows = _refunded_of(stored, payment), payment.fees_follow
     gateway_facts.record(context, gateway, stored.topup, refunded=refunded)
     return follows
@@ -122,7 +134,13 @@ def _look_around(context: Context, gateway: Gateway, stored: StoredTopup) -> boo
 def _look_for_others(context: Context, stored: StoredTopup) -> None:
     gateway = gateway_of(context, stored.topup)
     payment = _ask(context, gateway, stored, close=None)
+    _post_late_fees(context, stored.topup.gateway, payment)
     _look_beside(context, gateway, stored.topup, payment, expected=_expected(context, gateway, stored, close=None))
+
+
+def _post_late_fees(context: Context, gateway: str, payment: PaymentSnapshot) -> None:
+    for each in (payment, *payment.further):
+        post_late_fee(context, gateway, each)
 
 
 def _look_beside(
@@ -132,17 +150,18 @@ def _look_beside(
     if topup.state not in PAID_STATES:
         return
     _keep_others(context, topup, payment, expected=expected)
+    if payment.is_alone:
+        return
+    stored = load(context, topup.id)
     if payment.disputed or payment.refunded:
         try:
-            gateway_facts.record(context, gateway, topup, refunded=_refunded_of(load(context, topup.id), payment))
+            gateway_facts.record(context, gateway, topup, refunded=_refunded_of(stored, payment))
         except GatewayError as error:
             log.warning("refunds and disputes of top-up %s wait for its gateway: %s", topup.id, error)
             soon = context.now() + LOOKS[0]
             context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, soon, 0))
             return
-    if not payment.is_alone:
-        fees_at = context.now() + LOOKS[0] if payment.fees_follow else None
-        context.database.write(lambda tx: topups.schedule_facts(tx, topup.id, fees_at, 0))
+    _end_looks(context, stored, follows=payment.fees_follow)
 
 
 def _refunded_of(stored: StoredTopup, payment: PaymentSnapshot) -> Money | None:

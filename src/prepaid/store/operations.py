@@ -34,14 +34,10 @@ def write_setting(tx: Tx, name: str, value: dict[str, Any], now: datetime) -> No
 
 
 def take_lease(tx: Tx, name: str, holder: str, lasts: timedelta) -> int | None:
-    """Take a job's lease if it is free or lapsed, and give its fencing token; None if it is held.
-
-    A lease that ends later than twice the time of ours was written by a server
-    whose clock ran ahead; it counts as lapsed, or the job would stand still until then.
-    """
+    """Take a job's lease if it is free or lapsed, and give its fencing token; None if it is held."""
     scope, ends_at = (_lease.c.book_id == tx.book_id, _lease.c.name == name), server_clock.in_(lasts)
-    lapsed = or_(server_clock.has_passed(_lease.c.expires_at), _lease.c.expires_at > server_clock.in_(2 * lasts))
-    statement = update(_lease).where(*scope, or_(lapsed, _lease.c.holder == holder))
+    free = or_(server_clock.is_over(_lease.c.expires_at, lasts), _lease.c.holder == holder)
+    statement = update(_lease).where(*scope, free)
     if tx.execute(statement.values(holder=holder, expires_at=ends_at, token=_lease.c.token + 1)).rowcount:
         return int(tx.execute(select(_lease.c.token).where(*scope)).scalar_one())
     if tx.execute(select(_lease.c.token).where(*scope)).first() is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from attrs import evolve, frozen
 from sqlalchemy import Update, insert, select, update
@@ -16,6 +16,11 @@ from . import schema, server_clock
 from .database import Tx
 
 _outbox = schema.outbox
+
+CLAIM_FOR: Final = timedelta(minutes=5)
+"""How long one attempt may take before another worker takes the effect over."""
+
+_IS_FREE: Final = server_clock.is_over(_outbox.c.claimed_until, CLAIM_FOR)
 
 
 @frozen(kw_only=True)
@@ -85,13 +90,13 @@ def revive(tx: Tx, topic: str, dedupe_key: str, now: datetime) -> bool:
 
 
 def find_due(tx: Tx, topic: str, dedupe_key: str, now: datetime) -> Effect | None:
-    """Read an effect whose time has come."""
+    """Read an effect whose time has come and that nobody has claimed."""
     row = tx.execute(_due(tx, now).where(_outbox.c.topic == topic, _outbox.c.dedupe_key == dedupe_key)).first()
     return None if row is None else _from_row(row)
 
 
 def due(tx: Tx, topics: Sequence[str], now: datetime, *, limit: int) -> list[Effect]:
-    """Read effects of some topics whose time has come, oldest first."""
+    """Read effects of some topics whose time has come and that nobody has claimed, oldest first."""
     wanted = _due(tx, now).where(_outbox.c.topic.in_(topics)).order_by(_outbox.c.next_at, _outbox.c.id).limit(limit)
     return [_from_row(row) for row in tx.execute(wanted)]
 
@@ -101,7 +106,7 @@ def _due(tx: Tx, now: datetime) -> Any:
         _outbox.c.book_id == tx.book_id,
         _outbox.c.state == "pending",
         _outbox.c.next_at <= now,
-        server_clock.has_passed(_outbox.c.claimed_until),
+        _IS_FREE,
     )
 
 
@@ -115,8 +120,8 @@ def _from_row(row: Any) -> Effect:
     )
 
 
-def claim(tx: Tx, effect: Effect, lasts: timedelta) -> Effect | None:
-    """Take an effect for one attempt that may last so long; None if another worker has it.
+def claim(tx: Tx, effect: Effect) -> Effect | None:
+    """Take an effect for one attempt; None if another worker has it.
 
     The attempt is counted before it is made, so that a crash in the middle
     cannot repeat it for ever without anybody seeing.
@@ -126,9 +131,9 @@ def claim(tx: Tx, effect: Effect, lasts: timedelta) -> Effect | None:
         _outbox.c.id == effect.id,
         _outbox.c.state == "pending",
         _outbox.c.attempts == effect.attempts,
-        server_clock.has_passed(_outbox.c.claimed_until),
+        _IS_FREE,
     )
-    values = {"attempts": effect.attempts + 1, "claimed_until": server_clock.in_(lasts)}
+    values = {"attempts": effect.attempts + 1, "claimed_until": server_clock.in_(CLAIM_FOR)}
     taken = tx.execute(statement.values(**values)).rowcount
     return evolve(effect, attempts=effect.attempts + 1) if taken else None
 
@@ -141,6 +146,18 @@ def _mine(tx: Tx, effect: Effect) -> Update:
         _outbox.c.state == "pending",
         _outbox.c.attempts == effect.attempts,
     )
+
+
+def has_left(tx: Tx, effect: Effect, span: timedelta) -> bool:
+    """Tell whether an effect is claimed by this attempt for at least so long from now on."""
+    wanted = select(_outbox.c.id).where(
+        _outbox.c.book_id == tx.book_id,
+        _outbox.c.id == effect.id,
+        _outbox.c.state == "pending",
+        _outbox.c.attempts == effect.attempts,
+        _outbox.c.claimed_until >= server_clock.in_(span),
+    )
+    return tx.execute(wanted).first() is not None
 
 
 def finish(tx: Tx, effect: Effect, now: datetime) -> None:

@@ -150,6 +150,7 @@ refund_request = table(
     UniqueConstraint("book_id", "id"),
     UniqueConstraint("book_id", "key_hash"),
     UniqueConstraint("book_id", "open_subject"),
+    Index(None, "book_id", "subject_id"),
     Index(None, "book_id", "customer", "id"),
     Index(None, "book_id", "state", "id"),
     Index(None, "book_id", "refund_id"),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement
+from sqlalchemy import BigInteger, ColumnElement, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -46,6 +46,10 @@ def in_(span: timedelta) -> ColumnElement[int]:
     return _Now() + span // _MICROSECOND
 
 
-def has_passed(column: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Tell whether the instant in a column has come."""
-    return column <= _Now()
+def is_over(column: ColumnElement[Any], lasts: timedelta) -> ColumnElement[bool]:
+    """Tell whether what is held until the instant in a column is free.
+
+    An instant that lies further ahead than twice the time that it is taken for was
+    written by a server whose clock ran ahead; otherwise nobody could take it until then.
+    """
+    return or_(column <= _Now(), column > in_(2 * lasts))

@@ -372,6 +372,17 @@ def schedule_facts(tx: Tx, topup_id: str, at: datetime | None, polls: int) -> No
     tx.execute(statement.values(next_poll_at=at, polls=polls))
 
 
+def end_looks(tx: Tx, topup_id: str, seen: datetime | None) -> None:
+    """Let no job look at a paid top-up any more, unless a look was scheduled since ``seen`` was the next one."""
+    statement = update(_topup).where(
+        _topup.c.book_id == tx.book_id,
+        _topup.c.id == topup_id,
+        _topup.c.state.in_(PAID_STATES),
+        _topup.c.next_poll_at == seen,
+    )
+    tx.execute(statement.values(next_poll_at=None, polls=0))
+
+
 def stop_looking(tx: Tx, topup_id: str) -> None:
     """Let no job look at a top-up that ended unpaid."""
     statement = update(_topup).where(

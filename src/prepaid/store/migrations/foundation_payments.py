@@ -187,6 +187,7 @@ def refund_request() -> None:
     )
     index("refund_request", "book_id", "customer", "id")
     index("refund_request", "book_id", "refund_id")
+    index("refund_request", "book_id", "subject_id")
     index("refund_request", "book_id", "state", "id")
 
 
