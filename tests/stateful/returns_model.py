@@ -557,14 +557,15 @@ class Book:
 
     def _undo(self, sale: Sale, back: Back, now: datetime) -> None:
         wallet = self.wallets[sale.who]
-        wallet.look(now)
         if back.state == "settled":
             self._money_leaves(back, -1)
             self._write(sale, "invoice", back)
         back.state = "undone"
-        wallet.put(back.clawed, "promotion")
-        wallet.put(back.taken, "refunds_in_transit")
-        wallet.sweep(now)
+        if back.taken or back.clawed:  # nobody touches a wallet to which nothing comes back
+            wallet.look(now)
+            wallet.put(back.clawed, "promotion")
+            wallet.put(back.taken, "refunds_in_transit")
+            wallet.sweep(now)
         self.figures["clawback"] -= back.clawback
         if back.request is not None:
             back.request.state = "failed"
