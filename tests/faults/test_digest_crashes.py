@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from prepaid.ports import MailMessage
 from prepaid.reporting import digest
 
 from . import planted
@@ -63,17 +64,18 @@ def test_the_harness_sees_statements_that_commit_by_themselves(operation, tmp_pa
 
 
 def _mailed_inside_the_transaction() -> None:
-    keep, send = digest._keep, digest._send
+    keep, address = digest._keep, "cfo@nimbus.example"
 
     def keep_and_send(tx, *, context, facts, **options):
         kept = keep(tx, context=context, facts=facts, **options)
         if kept:
             letter = digest.letter_of(facts, written_at=context.now(), book=context.book, mode=context.mode)
-            send(context, letter, to=("cfo@nimbus.example",), had=(), key=f"digest/{facts.day}")
+            parts = {"subject": letter.subject, "text": letter.text, "html": letter.html}
+            context.mailer.send(MailMessage(to=address, message_key=f"digest/{facts.day}", **parts))
         return kept
 
     digest._keep = keep_and_send
-    digest._send = lambda context, letter, *, to, had, key: to
+    digest._send = lambda context, letter, effect, *, to, key: to
 
 
 def test_the_harness_sees_a_mail_that_is_sent_inside_the_transaction(tmp_path):
