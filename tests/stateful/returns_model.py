@@ -649,13 +649,13 @@ class Book:
         if dispute.booked != before:
             self._rebalance(sale, now)
 
-    def _hold_again(self, sale: Sale, now: datetime) -> None:
+    def _hold_again(self, sale: Sale, now: datetime, which: list[Dispute] | None = None) -> None:
         """Hold what is left of a top-up that is disputed, as far as no dispute does and nothing else reserves it.
 
         All disputes hold no more than may still be taken: what was bought less what went back.
         """
         wallet = self.wallets[sale.who]
-        for dispute in sale.disputes:
+        for dispute in sale.disputes if which is None else which:
             reserves = [each.reserve for each in sale.disputes if each.reserve is not None]
             held = sum(reserve.amount for reserve in reserves if reserve.state == "open")
             gone = sum(back.credit + back.clawback for back in sale.counted)
@@ -677,7 +677,7 @@ class Book:
         self.move(dispute.gross, "disputes", "clearing")
         self.figures["disputed"] += dispute.gross * CENT
         dispute.booked = "withdrawn"
-        self._hold_again(sale, now)
+        self._hold_again(sale, now, [dispute])  # what nothing holds yet is its own, then the others'
 
     def _release(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
         wallet = self.wallets[sale.who]
