@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+from functools import lru_cache
 from typing import Final
 
 from attrs import frozen
@@ -97,6 +98,15 @@ def _plain_digits(value: object, field: str) -> str:
     return written[0]
 
 
+@lru_cache(maxsize=1024)
+def _written(units: int, currency: str) -> str:
+    """Write ledger units in plain digits; the keys of thousands of charges are made of the same few amounts."""
+    scale = _SCALES[currency]
+    digits = f"{abs(units):0{scale + 1}d}"
+    part = digits[-scale:].rstrip("0").ljust(MINOR_DIGITS[currency], "0")
+    return f"{'-' if units < 0 else ''}{digits[:-scale]}{'.' if part else ''}{part}"
+
+
 @frozen(repr=False, order=False)
 class Money:
     """An amount of one currency, exact to the ledger unit.
@@ -128,12 +138,8 @@ class Money:
             InvalidAmount: Not a plain decimal, more digits than the ledger
                 keeps, out of range, or an unknown currency.
         """
-        scale = scale_of(currency)
-        whole, _, part = _plain_digits(amount, "amount").partition(".")
-        kept, beyond = part[:scale].ljust(scale, "0"), part[scale:]
-        if beyond.strip("0"):
-            raise InvalidAmount(f"An amount of {currency} has at most {scale} decimal digits.", field="amount")
-        return cls(int(whole + kept), currency)
+        check_currency(currency)
+        return _read(amount if type(amount) is str else _plain_digits(amount, "amount"), currency)
 
     @classmethod
     def zero(cls, currency: str) -> Money:
@@ -231,10 +237,18 @@ class Money:
 
     def plain(self) -> str:
         """Write `amount` in plain digits and a point, exactly; without making a Decimal, as keys are made of it."""
-        scale = _SCALES[self.currency]
-        digits = f"{abs(self.units):0{scale + 1}d}"
-        part = digits[-scale:].rstrip("0").ljust(MINOR_DIGITS[self.currency], "0")
-        return f"{'-' if self.units < 0 else ''}{digits[:-scale]}{'.' if part else ''}{part}"
+        return _written(self.units, self.currency)
+
+
+@lru_cache(maxsize=1024)
+def _read(written: str, currency: str) -> Money:
+    """Read an amount, once: a host prices thousands of charges by the same few texts."""
+    scale = _SCALES[currency]
+    whole, _, part = _plain_digits(written, "amount").partition(".")
+    kept, beyond = part[:scale].ljust(scale, "0"), part[scale:]
+    if beyond.strip("0"):
+        raise InvalidAmount(f"An amount of {currency} has at most {scale} decimal digits.", field="amount")
+    return Money(int(whole + kept), currency)
 
 
 def minor_unit(currency: str) -> int:

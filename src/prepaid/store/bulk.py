@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from functools import partial
 from importlib import import_module
-from operator import is_, itemgetter
+from itertools import repeat
+from operator import add
 from typing import Any, Final, NamedTuple
 
 from attrs import frozen
@@ -57,22 +57,15 @@ TRANSFER: Final = tuple(fast.COLUMNS.split(", "))
 """Columns of a transfer, in the order of a row."""
 
 
-_MAY_BE_EMPTY: Final = tuple(
-    place for place, name in enumerate(TRANSFER) if _transfer.c[name].nullable and not name.startswith("wallet")
-)
-
 TransferRow = tuple[Any, ...]
 """Values of a transfer as the driver takes them, in the order of `TRANSFER`."""
 
 
-def filled(rows: Sequence[TransferRow]) -> tuple[list[int], Iterable[TransferRow]]:
-    """Leave out of rows what is empty in all of them: give the places that are left, and the rows cut down to those."""
-    empty = {place for place in _MAY_BE_EMPTY if all(map(_is_empty, map(itemgetter(place), rows)))}
-    left = [place for place in range(len(TRANSFER)) if place not in empty]
-    return left, map(itemgetter(*left), rows)
+class TransferRows(NamedTuple):
+    """Transfers to write: the names of what their rows give, and the rows."""
 
-
-_is_empty = partial(is_, None)
+    columns: Sequence[str]
+    rows: Iterable[TransferRow]
 
 
 class HeldWallet(NamedTuple):
@@ -122,7 +115,7 @@ class MeterChange(NamedTuple):
 class Writers:
     """How an engine writes many rows; each gives how many that were."""
 
-    add_transfers: Callable[[Tx, Sequence[TransferRow]], int]
+    add_transfers: Callable[[Tx, TransferRows], int]
     lower_wallets: Callable[[Tx, Sequence[WalletChange]], int]
     lower_grants: Callable[[Tx, Sequence[GrantChange]], int]
     move_meters: Callable[[Tx, Sequence[MeterChange]], int]
@@ -319,22 +312,39 @@ Debited = tuple[Header, Label, str, int, int, Sequence[Part]]
 """A debit to write: header, label, currency, row ids of its wallet and of the account it is posted to, parts."""
 
 
-def rows_of(book_id: int, debits: Iterable[Debited]) -> list[TransferRow]:
-    """Give the transfers of debits, one for each part; the first carries the label, as `ledger.add_transfers` does."""
-    rows, micros = list[TransferRow](), _Micros()
+def rows_of(book_id: int, debits: Sequence[Debited]) -> TransferRows:
+    """Give the transfers of debits, one for each part; the first carries the label, as `ledger.add_transfers` does.
+
+    What only usage of a resource has is left out if no debit has it.
+    """
+    if all(label[1:] == _OF_NO_RESOURCE for _, label, *_ in debits):
+        return TransferRows(TRANSFER[: -len(_OF_NO_RESOURCE)], _rows(book_id, debits))
+    return TransferRows(TRANSFER, map(add, _rows(book_id, debits), _resources(debits)))
+
+
+_OF_NO_RESOURCE: Final[TransferRow] = tuple(Label()[1:])
+
+
+def _rows(book_id: int, debits: Iterable[Debited]) -> Iterator[TransferRow]:
+    micros = _Micros()
     for header, label, currency, wallet, to, parts in debits:
         transaction, kind, cause_type, cause, key, content, actor, effective, posted, _ = header
-        text, resource, sort, project, start, end, period = label
-        shown: TransferRow = (text or None, resource, sort, project, micros[start], micros[end], period)
+        begun, made, text = micros[effective], micros[posted], label[0] or None
         for number, (grant, amount, seq, after) in enumerate(parts):
-            rows.append(
-                (
-                    *(book_id, transaction, number, currency, wallet, to, amount, wallet, seq, after, grant),
-                    *(kind, cause_type, cause, key, content, actor, micros[effective], micros[posted]),
-                    *(shown if number == 0 else _UNSHOWN),
-                )
+            # fmt: off
+            yield (
+                book_id, transaction, number, currency, wallet, to, amount, wallet, seq, after, grant,
+                kind, cause_type, cause, key, content, actor, begun, made, None if number else text,
             )
-    return rows
+            # fmt: on
+
+
+def _resources(debits: Iterable[Debited]) -> Iterator[TransferRow]:
+    """Give what follows in the rows of debits for usage of a resource."""
+    micros = _Micros()
+    for _, (_, resource, sort, project, start, end, period), *_, parts in debits:
+        yield resource, sort, project, micros[start], micros[end], period
+        yield from repeat(_OF_NO_RESOURCE, len(parts) - 1)
 
 
 class _Micros(dict[datetime | None, int | None]):
@@ -345,13 +355,10 @@ class _Micros(dict[datetime | None, int | None]):
         return found
 
 
-_UNSHOWN: Final = (None,) * 7
-
-
-def _add_transfers(tx: Tx, rows: Iterable[TransferRow]) -> int:
+def _add_transfers(tx: Tx, new: TransferRows) -> int:
     # Without types: the values are as the driver takes them.
-    plain = insert(table(_transfer.name, *map(column, TRANSFER)))
-    return tx.execute(plain, [dict(zip(TRANSFER, row, strict=True)) for row in rows]).rowcount
+    plain = insert(table(_transfer.name, *map(column, new.columns)))
+    return tx.execute(plain, [dict(zip(new.columns, row, strict=True)) for row in new.rows]).rowcount
 
 
 _LOWER_WALLET = (

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from . import schema
-from .bulk import TRANSFER, GrantChange, MeterChange, TransferRow, WalletChange, Writers
+from .bulk import TRANSFER, GrantChange, MeterChange, TransferRows, WalletChange, Writers
 from .database import Tx
 
 _ROWS: Final = 2_000
@@ -65,17 +65,17 @@ WHERE counted.book_id = %s
 _KEY: Final = TRANSFER.index("key_hash")
 
 
-def _add_transfers(tx: Tx, rows: Sequence[TransferRow]) -> int:
+def _add_transfers(tx: Tx, new: TransferRows) -> int:
     # What is the same in every row, or empty, is sent once, and of equal columns one; the key always, so that there
     # are as many rows as rows.
-    columns = list(zip(*rows, strict=True))
-    same = {place for place, values in enumerate(columns) if values.count(values[0]) == len(rows)} - {_KEY}
+    columns = list(zip(*new.rows, strict=True))
+    same = {place for place, values in enumerate(columns) if values.count(values[0]) == len(values)} - {_KEY}
     first = {values: place for place, values in reversed(list(enumerate(columns))) if place not in same}
     # Short values first: the server counts its way through a row for each of its columns.
     sent = sorted(first.values(), key=lambda place: len(str(columns[place][0])))
     chosen = ["%s" if place in same else f"new.{TRANSFER[first[values]]}" for place, values in enumerate(columns)]
     source = _table((TRANSFER[place], _sql_type(TRANSFER[place])) for place in sent)
-    statement = f"INSERT INTO prepaid_transfer ({', '.join(TRANSFER)}) SELECT {', '.join(chosen)} FROM {source}"  # noqa: S608
+    statement = f"INSERT INTO prepaid_transfer ({', '.join(new.columns)}) SELECT {', '.join(chosen)} FROM {source}"  # noqa: S608
     shared = [columns[place][0] for place in sorted(same)]
     varying = list(zip(*(columns[place] for place in sent), strict=True))
     return sum(tx.connection.exec_driver_sql(statement, (*shared, text)).rowcount for text in _texts(varying))

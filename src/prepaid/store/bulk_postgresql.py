@@ -5,11 +5,11 @@ Sources: PostgreSQL manual, COPY; chapter 9.19 (unnest).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from . import arrays, raw, schema
-from .bulk import TRANSFER, GrantChange, MeterChange, TransferRow, WalletChange, Writers, filled
+from .bulk import GrantChange, MeterChange, TransferRows, WalletChange, Writers
 from .database import Tx
 
 _COPY: Final = "COPY prepaid_transfer ({}) FROM STDIN (FORMAT binary)"
@@ -44,13 +44,9 @@ def _type(name: str) -> str:
     return _TYPES.get(str(getattr(kind, "impl", kind)), "text")
 
 
-_COLUMN_TYPES: Final = tuple(map(_type, TRANSFER))
-
-
-def _add_transfers(tx: Tx, rows: Sequence[TransferRow]) -> int:
-    sent, cut = filled(rows)
-    statement = _COPY.format(", ".join(TRANSFER[place] for place in sent))
-    return raw.copy(tx.connection, statement, cut, types=[_COLUMN_TYPES[place] for place in sent])
+def _add_transfers(tx: Tx, new: TransferRows) -> int:
+    statement = _COPY.format(", ".join(new.columns))
+    return raw.copy(tx.connection, statement, new.rows, types=[_type(name) for name in new.columns])
 
 
 def _lower_wallets(tx: Tx, changes: Iterable[WalletChange]) -> int:

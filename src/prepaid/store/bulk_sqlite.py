@@ -6,10 +6,10 @@ database takes to write it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
-from .bulk import TRANSFER, GrantChange, MeterChange, TransferRow, WalletChange, Writers, filled
+from .bulk import GrantChange, MeterChange, TransferRows, WalletChange, Writers
 from .database import Tx
 
 _ADD: Final = "INSERT INTO prepaid_transfer ({}) VALUES ({})"
@@ -30,10 +30,9 @@ WHERE book_id = ? AND id = ? AND billed_until = ?
 """
 
 
-def _add_transfers(tx: Tx, rows: Sequence[TransferRow]) -> int:
-    sent, cut = filled(rows)
-    statement = _ADD.format(", ".join(TRANSFER[place] for place in sent), ", ".join("?" * len(sent)))
-    return tx.connection.exec_driver_sql(statement, list(cut)).rowcount
+def _add_transfers(tx: Tx, new: TransferRows) -> int:
+    statement = _ADD.format(", ".join(new.columns), ", ".join("?" * len(new.columns)))
+    return tx.connection.exec_driver_sql(statement, list(new.rows)).rowcount
 
 
 def _lower_wallets(tx: Tx, changes: Iterable[WalletChange]) -> int:

@@ -42,9 +42,10 @@ class Instant(TypeDecorator[datetime]):
 
 def exact_text(length: int) -> TypeEngine[str]:
     """Give a text column that compares byte by byte, also at its end."""
-    # Keys compare byte by byte on every engine; MariaDB would fold case and trailing blanks.
+    # Keys compare byte by byte on every engine; MariaDB would fold case and trailing blanks, and PostgreSQL would order
+    # by the rules of the database's language, each comparison in an index included.
     exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_nopad_bin")
-    return String(length).with_variant(exact, "mysql", "mariadb")
+    return String(length).with_variant(exact, "mysql", "mariadb").with_variant(String(length, "C"), "postgresql")
 
 
 MARIADB_TABLE: dict[str, Any] = {

@@ -228,15 +228,19 @@ transfer = table(
     Column("charge_period_key", HASH),
     UniqueConstraint("book_id", "key_hash", "part"),
     UniqueConstraint("wallet_id", "wallet_seq"),
-    UniqueConstraint("book_id", "charge_period_key"),
     Index(None, "book_id", "posted_at"),
     Index(None, "book_id", "transaction_id"),
-    Index(
-        None,
-        "book_id",
-        "reverses",
-        postgresql_where=text("reverses IS NOT NULL"),
-        sqlite_where=text("reverses IS NOT NULL"),
+    # Most rows have neither: what an index does not hold it need not write.
+    *(
+        Index(
+            None,
+            "book_id",
+            name,
+            unique=unique,
+            postgresql_where=text(f"{name} IS NOT NULL"),
+            sqlite_where=text(f"{name} IS NOT NULL"),
+        )
+        for name, unique in (("reverses", False), ("charge_period_key", True))
     ),
     CheckConstraint("amount > 0", name="amount_positive"),
     CheckConstraint("debit_id <> credit_id", name="two_accounts"),

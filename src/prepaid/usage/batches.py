@@ -127,11 +127,11 @@ def _answered(
 ) -> ChargeOutcome:
     currency, key = charge.amount.currency, charge.key
     match answer:
-        case wallets.Done(after):
+        case wallets.Taken(parts):
             return ChargeOutcome(
                 status="posted",
                 transaction_id=debit.header.transaction_id,
-                balance_after=Money(after, currency),
+                balance_after=Money(parts[-1].after, currency),
                 key=key,
             )
         case wallets.Replayed(transaction, after):

@@ -330,7 +330,7 @@ def _post_debits(tx: Tx, run: _Run, debits: list[tuple[DueMeter, wallets.Debit]]
     outcomes = wallets.post_debits(tx, run.context, [debit for _, debit in pairs], run.accounts, look_up=look_up)
     stuck: dict[str, tuple[DueMeter, str]] = {}
     for (meter, _), outcome in zip(pairs, outcomes, strict=True):
-        if not isinstance(outcome, wallets.Done):
+        if not isinstance(outcome, wallets.Taken):
             stuck[meter.id] = meter, OUT_OF_RANGE if isinstance(outcome, wallets.Short) else KEY_CONFLICT
     if stuck:
         raise _Stuck(stuck)

@@ -127,12 +127,7 @@ def described(
     context: Context, wanted: Charge, *, transaction_id: str, now: datetime, operation: str = "charge"
 ) -> wallets.Debit:
     """Describe the posting of a charge, or of an adjustment, that is given its id and instant."""
-    book = context.database.book_id
-    start = end = None
-    period = ("", "")
-    if wanted.period is not None:
-        start, end = wanted.period
-        period = str(to_micros(start)), str(to_micros(end))
+    book, (start, end) = context.database.book_id, wanted.period or (None, None)
     identity = usage(
         book,
         operation,
@@ -141,36 +136,19 @@ def described(
         amount=str(wanted.amount),
         resource=wanted.resource,
         kind=wanted.kind,
-        period=period,
+        period=("", "") if start is None or end is None else (str(to_micros(start)), str(to_micros(end))),
     )
-    header = Header(
-        transaction_id=transaction_id,
-        kind=operation,
-        cause_type="usage",
-        cause_id=wanted.key,
-        key_hash=identity.key_hash,
-        fingerprint=identity.fingerprint,
-        actor="host",
-        effective_at=end or now,
-        posted_at=now,
+    # In order, not by name, here and below: a batch makes thousands.
+    header = Header(transaction_id, operation, "usage", wanted.key, *identity, "host", end or now, now)
+    once = operation == "charge" and wanted.resource
+    label = Label(
+        wanted.description,
+        wanted.resource or None,
+        wanted.kind or None,
+        wanted.project or None,
+        start,
+        end,
+        period_key(book, wanted.resource, str(to_micros(start))) if once and start else None,
     )
-    return wallets.Debit(
-        customer=wanted.customer,
-        amount=wanted.amount,
-        performed=wanted.allow_negative or operation == "adjustment",
-        header=header,
-        label=_label(book, wanted, start=start, end=end, once=operation == "charge"),
-    )
-
-
-def _label(book: int, wanted: Charge, *, start: datetime | None, end: datetime | None, once: bool) -> Label:
-    period = period_key(book, wanted.resource, str(to_micros(start))) if once and wanted.resource and start else None
-    return Label(
-        description=wanted.description,
-        resource=wanted.resource or None,
-        resource_kind=wanted.kind or None,
-        project=wanted.project or None,
-        period_start=start,
-        period_end=end,
-        charge_period_key=period,
-    )
+    performed = wanted.allow_negative or operation == "adjustment"
+    return wallets.Debit(wanted.customer, wanted.amount, performed, header, label)

@@ -1,7 +1,7 @@
 """Wallets: posting, what is due on them, levels that are told, balances."""
 
 from .balances import balance, balance_at, balances, grants_of
-from .batches import MOST, Answer, optimistic, post_debits
+from .batches import MOST, Answer, Taken, optimistic, post_debits
 from .dates import run_due
 from .due import hold_swept, sweep
 from .posting import (
@@ -27,6 +27,7 @@ __all__ = [
     "GrantSpec",
     "Replayed",
     "Short",
+    "Taken",
     "balance",
     "balance_at",
     "balances",

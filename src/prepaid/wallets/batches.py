@@ -7,7 +7,7 @@ which `optimistic` then runs again with the look-up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 from attrs import frozen
@@ -19,11 +19,11 @@ from ..core.grants import OpenGrant
 from ..core.instants import to_micros
 from ..core.transfers import REVENUE
 from ..store import Duplicate, Tx, bulk
-from ..store.bulk import GrantChange, HeldWallet, WalletChange
+from ..store.bulk import Debited, GrantChange, HeldWallet, WalletChange
 from ..store.ledger import Posted
 from . import due, levels
 from .levels import Moved
-from .values import Accounts, Conflict, Debit, Done, Replayed, Short
+from .values import Accounts, Conflict, Debit, Replayed, Short
 
 T = TypeVar("T")
 
@@ -32,7 +32,8 @@ MOST: Final = 10_000
 
 _ATTEMPTS: Final = 5
 
-Answer = Done | Replayed | Conflict | Short
+Answer = Taken | Replayed | Conflict | Short
+"""What becomes of a debit of a batch; one that is posted answers by its parts."""
 
 Wallets = Mapping[tuple[str, str], HeldWallet]
 """Held wallets by customer and currency."""
@@ -85,9 +86,7 @@ def post_debits(
     if again := {wallet for _, wallet, verdict in batch.each(decided) if wallet and type(verdict) is Repeated}:
         bulk.mark_replayed(tx, again, context.now())
     return [
-        Done(verdict.parts[-1].after)
-        if type(verdict) is Taken
-        else _answer(batch, decided, verdict, posted.get(debit.header.key_hash))
+        verdict if type(verdict) is Taken else _answer(batch, decided, verdict, posted.get(debit.header.key_hash))
         for debit, _, verdict in batch.each(decided)
     ]
 
@@ -177,15 +176,6 @@ def _known(posted: Mapping[str, Posted], periods: Collection[str] = ()) -> Known
 
 def _write(tx: Tx, batch: _Batch, decided: Allocation, system: Mapping[str, Accounts]) -> None:
     """Write what was decided, each change guarded by what it was decided on."""
-    revenue = {currency: accounts[REVENUE] for currency, accounts in system.items()}
-    rows = bulk.rows_of(
-        tx.book_id,
-        (
-            (header, label, amount.currency, wallet, revenue[amount.currency], verdict.parts)
-            for (_, amount, _, header, label), wallet, verdict in batch.each(decided)
-            if type(verdict) is Taken and wallet is not None
-        ),
-    )
     writers = bulk.writers_of(tx)
     wallets = [
         WalletChange(id, batch.purses[id].balance - balance, seq - batch.purses[id].seq, batch.purses[id].seq)
@@ -194,14 +184,24 @@ def _write(tx: Tx, batch: _Batch, decided: Allocation, system: Mapping[str, Acco
     before = {grant.id: grant.remaining for purse in batch.purses.values() for grant in purse.grants}
     grants = [GrantChange(id, before[id] - left, before[id]) for id, left in decided.grants.items()]
     # Wallets first, as every posting does; a count that is not met rolls the whole back.
-    _all(writers.lower_wallets(tx, wallets), wallets)
+    _all(writers.lower_wallets(tx, wallets), len(wallets))
     if grants:
-        _all(writers.lower_grants(tx, grants), grants)
-    _all(writers.add_transfers(tx, rows), rows)
+        _all(writers.lower_grants(tx, grants), len(grants))
+    rows = bulk.rows_of(tx.book_id, _debited(batch, decided, system))
+    _all(writers.add_transfers(tx, rows), sum(wallet.rows for wallet in wallets))
 
 
-def _all(written: int, wanted: Sized) -> None:
-    if written != len(wanted):
+def _debited(batch: _Batch, decided: Allocation, system: Mapping[str, Accounts]) -> list[Debited]:
+    revenue = {currency: accounts[REVENUE] for currency, accounts in system.items()}
+    return [
+        (header, label, amount.currency, wallet, revenue[amount.currency], verdict.parts)
+        for (_, amount, _, header, label), wallet, verdict in batch.each(decided)
+        if type(verdict) is Taken and wallet is not None
+    ]
+
+
+def _all(written: int, wanted: int) -> None:
+    if written != wanted:
         raise IntegrityFault("A batch did not write what it decided: its wallets or grants changed under it.")
 
 

@@ -15,7 +15,8 @@ from sqlalchemy.dialects import mysql
 
 def _text(length: int) -> sa.types.TypeEngine[str]:
     exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_nopad_bin")
-    return sa.String(length).with_variant(exact, "mysql", "mariadb")
+    by_bytes = sa.String(length, "C")
+    return sa.String(length).with_variant(exact, "mysql", "mariadb").with_variant(by_bytes, "postgresql")
 
 
 MARIADB_TABLE: dict[str, Any] = {
@@ -56,11 +57,11 @@ def refers(table: str, column: str | None = None, remote: str | None = None) -> 
     return sa.ForeignKeyConstraint(["book_id", column], [f"prepaid_{table}.book_id", f"prepaid_{table}.{remote}"])
 
 
-def index(table: str, *columns: str, where: str | None = None) -> None:
+def index(table: str, *columns: str, where: str | None = None, unique: bool = False) -> None:
     """Make an index named after its table and columns, of the rows ``where`` holds if the engine can."""
     only: dict[str, Any] = {} if where is None else {"postgresql_where": sa.text(where), "sqlite_where": sa.text(where)}
     name = f"ix_prepaid_{table}_{'_'.join(columns)}"
-    op.create_index(name, f"prepaid_{table}", list(columns), if_not_exists=_restarts(), **only)
+    op.create_index(name, f"prepaid_{table}", list(columns), unique=unique, if_not_exists=_restarts(), **only)
 
 
 def keep_history(table: str) -> None:

@@ -149,7 +149,6 @@ def transfer() -> None:
         sa.Column("period_end", INSTANT),
         sa.Column("charge_period_key", HASH),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("book_id", "charge_period_key"),
         sa.UniqueConstraint("book_id", "key_hash", "part"),
         sa.UniqueConstraint("wallet_id", "wallet_seq"),
         sa.CheckConstraint("amount > 0", name="amount_positive"),
@@ -163,3 +162,4 @@ def transfer() -> None:
     index("transfer", "book_id", "posted_at")
     index("transfer", "book_id", "transaction_id")
     index("transfer", "book_id", "reverses", where="reverses IS NOT NULL")
+    index("transfer", "book_id", "charge_period_key", where="charge_period_key IS NOT NULL", unique=True)
