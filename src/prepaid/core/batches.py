@@ -174,8 +174,7 @@ class _Run:
     def __init__(self, purse: Purse) -> None:
         self.balance, self.held, self.floor, self.seq, self._grants = purse
         self._place = -1
-        self._grant: str | None = None
-        self._remaining = 0
+        self._open_next()
 
     def covers(self, amount: int, *, performed: bool) -> bool:
         if performed:
@@ -185,7 +184,8 @@ class _Run:
     def take(self, amount: int) -> tuple[Part, ...]:
         if amount <= self._remaining:  # nearly always: no loop for it
             self._remaining -= amount
-            return (self._part(amount),)
+            self.seq, self.balance = seq, after = self.seq + 1, self.balance - amount
+            return (Part(self._grant, amount, seq, after),)
         parts = []
         while amount:
             if not self._remaining:
@@ -205,8 +205,11 @@ class _Run:
 
     def _open_next(self) -> None:
         self._place += 1
-        grant = self._grants[self._place] if self._place < len(self._grants) else None
-        self._grant, self._remaining = (None, 0) if grant is None else (grant.id, grant.remaining)
+        self._grant: str | None
+        if self._place < len(self._grants):
+            self._grant, self._remaining = self._grants[self._place]
+        else:
+            self._grant, self._remaining = None, 0
 
     def _part(self, amount: int) -> Part:
         self.balance -= amount

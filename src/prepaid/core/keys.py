@@ -8,6 +8,7 @@ instants as their microseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from .hashing import fingerprint, key_hash
@@ -37,9 +38,15 @@ def usage(
     period: tuple[str, str] = ("", ""),
 ) -> Identity:
     """Identify a charge or an adjustment: by the host's key, for an amount, a resource and a period."""
-    return Identity(
-        key_hash(book_id, operation, customer, key), fingerprint(operation, amount, resource, kind, *period)
-    )
+    of_nothing = not (resource or kind or period[0])
+    used = _usage_of_nothing(operation, amount) if of_nothing else fingerprint(operation, amount, resource, kind, *period)
+    return Identity(key_hash(book_id, operation, customer, key), used)
+
+
+@lru_cache(maxsize=1024)
+def _usage_of_nothing(operation: str, amount: str) -> str:
+    """Give the fingerprint of usage that names no resource: the same for all that cost the same."""
+    return fingerprint(operation, amount, "", "", "", "")
 
 
 def metered_hour(book_id: int, *, customer: str, resource: str, start: str, amount: str) -> Identity:

@@ -82,6 +82,10 @@ class HeldWallet(NamedTuple):
     alert_at: int | None
 
 
+FirstGrant = tuple[int, str, int]
+"""Row id of a wallet, the grant of it that burns first, and what is left of that."""
+
+
 class WalletChange(NamedTuple):
     """What a batch takes from a wallet: ledger units and numbers, and the number before."""
 
@@ -112,9 +116,14 @@ class MeterChange(NamedTuple):
 
 
 @frozen
-class Writers:
-    """How an engine writes many rows; each gives how many that were."""
+class Ways:
+    """How an engine reads and writes many rows; what writes gives how many that were.
 
+    Wallets are held by the names of their owners and of currencies, first grants read by row ids of held wallets.
+    """
+
+    hold_wallets: Callable[[Tx, Collection[str], Collection[str]], list[HeldWallet]]
+    first_grants: Callable[[Tx, Collection[int]], Iterable[FirstGrant]]
     add_transfers: Callable[[Tx, TransferRows], int]
     lower_wallets: Callable[[Tx, Sequence[WalletChange]], int]
     lower_grants: Callable[[Tx, Sequence[GrantChange]], int]
@@ -127,14 +136,14 @@ MODULES: Final[dict[tuple[str, str], str]] = {
     ("mysql", "pymysql"): "bulk_mariadb",
     ("mariadb", "pymysql"): "bulk_mariadb",
 }
-"""Who knows how to write best by a dialect and driver; without an entry rows are written one by one."""
+"""Who knows the best ways of a dialect and driver; without an entry rows are written one by one."""
 
 
-def writers_of(tx: Tx) -> Writers:
-    """Give how many rows are written through the transaction's driver."""
+def ways_of(tx: Tx) -> Ways:
+    """Give how many rows are read and written through the transaction's driver."""
     dialect = tx.connection.dialect
     name = MODULES.get((dialect.name, dialect.driver))
-    found: Writers = BY_ROWS if name is None else import_module(f".{name}", __package__).WRITERS
+    found: Ways = BY_ROWS if name is None else import_module(f".{name}", __package__).WAYS
     return found
 
 
@@ -171,14 +180,18 @@ def hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -
 
     Always in one order: two batches that lock in different orders would wait for each other.
     """
-    scope = (_account.c.book_id == tx.book_id, _account.c.kind == "wallet")
-    by_name = (*scope, among(tx, _account.c.owner, owners), _account.c.currency.in_(sorted(currencies)))
-    if is_mariadb(tx.dialect):
-        # MariaDB locks in the order in which it finds: by name first without a lock, then by id.
-        ids = sorted(tx.execute(select(_account.c.id).where(*by_name)).scalars())
-        return read_wallets(tx, ids)
-    wanted = select(*_HELD).where(*by_name).order_by(_account.c.id).with_for_update()
-    return [HeldWallet._make(row) for row in tx.execute(wanted)]
+    return ways_of(tx).hold_wallets(tx, owners, sorted(currencies))
+
+
+def _hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -> list[HeldWallet]:
+    # Some engines lock in the order in which they find: by name first without a lock, then by id.
+    by_name = select(_account.c.id).where(
+        _account.c.book_id == tx.book_id,
+        _account.c.kind == "wallet",
+        among(tx, _account.c.owner, owners),
+        _account.c.currency.in_(currencies),
+    )
+    return read_wallets(tx, sorted(tx.execute(by_name).scalars()))
 
 
 def read_wallets(tx: Tx, ids: Collection[int]) -> list[HeldWallet]:
@@ -197,20 +210,12 @@ def whole_wallets(tx: Tx, ids: Collection[int]) -> list[Wallet]:
 
 def first_grants(tx: Tx, wallet_ids: Collection[int]) -> dict[int, tuple[OpenGrant, ...]]:
     """Read of each held wallet the grant that burns first; nothing of a wallet without credit."""
-    other = _grant.alias()
-    first = (
-        select(other.c.id)
-        .where(other.c.wallet_id == _account.c.id, other.c.open == OPEN)
-        .order_by(other.c.priority, other.c.expires_at, other.c.id)
-        .limit(1)
-        .scalar_subquery()
-    )
-    wanted = (
-        select(_account.c.id, _grant.c.id, _grant.c.remaining)
-        .join_from(_account, _grant, _grant.c.id == first)
-        .where(_account.c.book_id == tx.book_id, among(tx, _account.c.id, wallet_ids))
-    )
-    return {wallet: (OpenGrant(grant, left),) for wallet, grant, left in tx.execute(_latest(tx, wanted))}
+    found = ways_of(tx).first_grants(tx, wallet_ids)
+    return {wallet: (OpenGrant(grant, left),) for wallet, grant, left in found}
+
+
+def _first_grants(tx: Tx, wallet_ids: Collection[int]) -> Iterable[FirstGrant]:
+    return [(wallet, grants[0].id, grants[0].remaining) for wallet, grants in open_grants(tx, wallet_ids).items()]
 
 
 def open_grants(tx: Tx, wallet_ids: Collection[int]) -> dict[int, tuple[OpenGrant, ...]]:
@@ -420,4 +425,4 @@ def _named(tx: Tx, names: Sequence[str], changes: Iterable[tuple[Any, ...]]) -> 
     return [{"in_book": tx.book_id, **dict(zip(names, change, strict=True))} for change in changes]
 
 
-BY_ROWS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants, _move_meters)
+BY_ROWS: Final = Ways(_hold_wallets, _first_grants, _add_transfers, _lower_wallets, _lower_grants, _move_meters)

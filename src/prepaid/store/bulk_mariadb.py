@@ -9,11 +9,11 @@ Sources: MariaDB documentation, JSON_TABLE, max_allowed_packet.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from . import schema
-from .bulk import TRANSFER, GrantChange, MeterChange, TransferRows, WalletChange, Writers
+from . import raw, schema
+from .bulk import TRANSFER, FirstGrant, GrantChange, HeldWallet, MeterChange, TransferRows, WalletChange, Ways
 from .database import Tx
 
 _ROWS: Final = 2_000
@@ -30,6 +30,24 @@ def _table(columns: Iterable[tuple[str, str]]) -> str:
     listed = ", ".join(f"{name} {kind} PATH '$[{place}]'" for place, (name, kind) in enumerate(columns))
     return f"JSON_TABLE(%s, '$[*]' COLUMNS ({listed})) AS new"
 
+
+_NAMED: Final = """
+SELECT id FROM prepaid_account WHERE book_id = %s AND kind = 'wallet' AND owner IN %s AND currency IN %s
+"""
+
+_HOLD: Final = """
+SELECT id, owner, currency, balance, held, floor, seq, next_due_at, alert_at FROM prepaid_account
+WHERE book_id = %s AND id IN %s ORDER BY id FOR UPDATE
+"""
+
+_FIRST: Final = """
+SELECT wallet.id, first.id, first.remaining FROM prepaid_account AS wallet JOIN prepaid_grant AS first ON first.id = (
+    SELECT other.id FROM prepaid_grant AS other WHERE other.wallet_id = wallet.id AND other.open = 1
+    ORDER BY other.priority, other.expires_at, other.id LIMIT 1
+)
+WHERE wallet.book_id = %s AND wallet.id IN %s FOR UPDATE
+"""
+"""With locks: at other isolation levels than ours plain reads are older than the locks of the wallets."""
 
 _ID: Final = "VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
 
@@ -63,6 +81,16 @@ WHERE counted.book_id = %s
 """  # noqa: S608 - names of ours; values are bound
 
 _KEY: Final = TRANSFER.index("key_hash")
+
+
+def _hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -> list[HeldWallet]:
+    # It locks in the order in which it finds: by name first without a lock, then by id.
+    ids = sorted(id for (id,) in raw.rows(tx.connection, _NAMED, (tx.book_id, list(owners), list(currencies))))
+    return list(map(HeldWallet._make, raw.rows(tx.connection, _HOLD, (tx.book_id, ids)))) if ids else []
+
+
+def _first_grants(tx: Tx, wallet_ids: Collection[int]) -> list[FirstGrant]:
+    return raw.rows(tx.connection, _FIRST, (tx.book_id, list(wallet_ids)))
 
 
 def _add_transfers(tx: Tx, new: TransferRows) -> int:
@@ -102,4 +130,4 @@ def _texts(rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
         yield json.dumps(rows[start : start + _ROWS], ensure_ascii=False, separators=(",", ":"))
 
 
-WRITERS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants, _move_meters)
+WAYS: Final = Ways(_hold_wallets, _first_grants, _add_transfers, _lower_wallets, _lower_grants, _move_meters)

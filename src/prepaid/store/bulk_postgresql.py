@@ -5,12 +5,25 @@ Sources: PostgreSQL manual, COPY; chapter 9.19 (unnest).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from . import arrays, raw, schema
-from .bulk import GrantChange, MeterChange, TransferRows, WalletChange, Writers
+from .bulk import FirstGrant, GrantChange, HeldWallet, MeterChange, TransferRows, WalletChange, Ways
 from .database import Tx
+
+_HOLD: Final = """
+SELECT id, owner, currency, balance, held, floor, seq, next_due_at, alert_at FROM prepaid_account
+WHERE book_id = %s AND kind = 'wallet' AND owner = ANY(%s::varchar[]) AND currency = ANY(%s::varchar[])
+ORDER BY id FOR UPDATE
+"""
+
+_FIRST: Final = """
+SELECT wallet.id, first.id, first.remaining FROM unnest(%s::bigint[]) AS wallet (id) CROSS JOIN LATERAL (
+    SELECT id, remaining FROM prepaid_grant WHERE wallet_id = wallet.id AND open = 1
+    ORDER BY priority, expires_at, id LIMIT 1
+) AS first
+"""
 
 _COPY: Final = "COPY prepaid_transfer ({}) FROM STDIN (FORMAT binary)"
 
@@ -44,6 +57,15 @@ def _type(name: str) -> str:
     return _TYPES.get(str(getattr(kind, "impl", kind)), "text")
 
 
+def _hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -> list[HeldWallet]:
+    names = (arrays.literal(owners), arrays.literal(currencies))
+    return list(map(HeldWallet._make, raw.rows(tx.connection, _HOLD, (tx.book_id, *names))))
+
+
+def _first_grants(tx: Tx, wallet_ids: Collection[int]) -> list[FirstGrant]:
+    return raw.rows(tx.connection, _FIRST, (arrays.literal(wallet_ids),))
+
+
 def _add_transfers(tx: Tx, new: TransferRows) -> int:
     statement = _COPY.format(", ".join(new.columns))
     return raw.copy(tx.connection, statement, new.rows, types=[_type(name) for name in new.columns])
@@ -65,4 +87,4 @@ def _arrays(changes: Iterable[tuple[Any, ...]]) -> list[str]:
     return [arrays.literal(values) for values in zip(*changes, strict=True)]
 
 
-WRITERS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants, _move_meters)
+WAYS: Final = Ways(_hold_wallets, _first_grants, _add_transfers, _lower_wallets, _lower_grants, _move_meters)

@@ -1,4 +1,4 @@
-"""Many rows on SQLite: the driver's own loop over one prepared statement, in the transaction that is open.
+"""Many rows on SQLite: read as the driver gives them, written by its own loop over one prepared statement.
 
 Building and typing each row's parameters anew would take longer than the
 database takes to write it.
@@ -6,11 +6,27 @@ database takes to write it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Collection, Iterable
 from typing import Final
 
-from .bulk import GrantChange, MeterChange, TransferRows, WalletChange, Writers
+from . import raw
+from .bulk import FirstGrant, GrantChange, HeldWallet, MeterChange, TransferRows, WalletChange, Ways
 from .database import Tx
+
+_HOLD: Final = """
+SELECT id, owner, currency, balance, held, floor, seq, next_due_at, alert_at FROM prepaid_account
+WHERE book_id = ? AND kind = 'wallet' AND owner IN (SELECT value FROM json_each(?))
+AND currency IN (SELECT value FROM json_each(?)) ORDER BY id
+"""
+
+_FIRST: Final = """
+SELECT wallet.value, first.id, first.remaining FROM json_each(?) AS wallet
+JOIN prepaid_grant AS first ON first.id = (
+    SELECT other.id FROM prepaid_grant AS other WHERE other.wallet_id = wallet.value AND other.open = 1
+    ORDER BY other.priority, other.expires_at, other.id LIMIT 1
+)
+"""
 
 _ADD: Final = "INSERT INTO prepaid_transfer ({}) VALUES ({})"
 
@@ -28,6 +44,20 @@ _METER: Final = """
 UPDATE prepaid_meter SET billed_until = ?, residue = ?, month = ?, month_cost = ?, due_at = ?
 WHERE book_id = ? AND id = ? AND billed_until = ?
 """
+
+
+def _hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -> list[HeldWallet]:
+    # The one writer of the file holds them all.
+    found = raw.rows(tx.connection, _HOLD, (tx.book_id, _json(owners), _json(currencies)))
+    return list(map(HeldWallet._make, found))
+
+
+def _first_grants(tx: Tx, wallet_ids: Collection[int]) -> list[FirstGrant]:
+    return raw.rows(tx.connection, _FIRST, (_json(wallet_ids),))
+
+
+def _json(values: Collection[int | str]) -> str:
+    return json.dumps(list(values))
 
 
 def _add_transfers(tx: Tx, new: TransferRows) -> int:
@@ -52,4 +82,4 @@ def _move_meters(tx: Tx, changes: Iterable[MeterChange]) -> int:
     return tx.connection.exec_driver_sql(_METER, values).rowcount
 
 
-WRITERS: Final = Writers(_add_transfers, _lower_wallets, _lower_grants, _move_meters)
+WAYS: Final = Ways(_hold_wallets, _first_grants, _add_transfers, _lower_wallets, _lower_grants, _move_meters)

@@ -98,7 +98,7 @@ MONEY_COLUMNS: dict[str, tuple[str, ...]] = {
 """Columns that must be integers even on an engine that takes anything."""
 
 
-ROOM = {"fillfactor": "70"}
+ROOM = {"fillfactor": "45"}
 """Room on the pages of rows that change often: PostgreSQL then updates them in place."""
 
 

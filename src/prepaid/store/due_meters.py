@@ -206,7 +206,7 @@ def _terms(currency: str, stored: StoredRate) -> Terms:
 
 def move(tx: Tx, changes: Sequence[MeterChange]) -> bool:
     """Record how far held meters are counted; False if one of them was moved by somebody else."""
-    return not changes or bulk.writers_of(tx).move_meters(tx, changes) == len(changes)
+    return not changes or bulk.ways_of(tx).move_meters(tx, changes) == len(changes)
 
 
 def charged_periods(tx: Tx, keys: Sequence[str]) -> set[str]:

@@ -84,6 +84,21 @@ def copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]], 
         raise _translated(connection.engine, pooled, error) from error
 
 
+def rows(connection: Connection, statement: str, parameters: Any) -> list[Any]:
+    """Read rows as the driver gives them, inside the transaction that is open.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: Whatever the driver refused, as SQLAlchemy says it.
+    """
+    pooled = connection.connection
+    try:
+        with closing(pooled.cursor()) as cursor:
+            execute(cursor, statement, parameters)
+            return list(cursor.fetchall())
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _translated(connection.engine, pooled, error) from error
+
+
 def send(cursor: Any, statement: str, rows: Iterable[Sequence[Any]], *, types: Sequence[str]) -> None:
     """Run one COPY; every one goes through here."""
     with cursor.copy(statement) as copied:

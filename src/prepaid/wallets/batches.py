@@ -161,13 +161,12 @@ def _decide(tx: Tx, batch: _Batch, *, look_up: bool) -> tuple[Allocation, dict[s
         periods = bulk.charged_periods(tx, {item.period for item in batch.items() if item.period is not None})
         return allocate(batch.items(), batch.purses, _known(posted, periods)), posted
     decided = allocate(batch.items(), batch.purses)
-    if refused := {
-        debit.header.key_hash for debit, _, verdict in batch.each(decided) if type(verdict) in (Uncovered, Clash)
-    }:
-        # Who is refused may have been posted before, and have emptied the wallet by that.
-        posted = bulk.find_posted(tx, refused)
-        decided = allocate(batch.items(), batch.purses, _known(posted)) if posted else decided
-    return decided, posted
+    if set(map(type, decided.verdicts)) <= {Taken, Repeated}:
+        return decided, posted
+    # Who is refused may have been posted before, and have emptied the wallet by that.
+    refused = {debit.header.key_hash for debit, _, verdict in batch.each(decided) if type(verdict) in (Uncovered, Clash)}
+    posted = bulk.find_posted(tx, refused)
+    return allocate(batch.items(), batch.purses, _known(posted)) if posted else decided, posted
 
 
 def _known(posted: Mapping[str, Posted], periods: Collection[str] = ()) -> Known:
@@ -176,7 +175,7 @@ def _known(posted: Mapping[str, Posted], periods: Collection[str] = ()) -> Known
 
 def _write(tx: Tx, batch: _Batch, decided: Allocation, system: Mapping[str, Accounts]) -> None:
     """Write what was decided, each change guarded by what it was decided on."""
-    writers = bulk.writers_of(tx)
+    ways = bulk.ways_of(tx)
     wallets = [
         WalletChange(id, batch.purses[id].balance - balance, seq - batch.purses[id].seq, batch.purses[id].seq)
         for id, (balance, seq) in decided.wallets.items()
@@ -184,11 +183,11 @@ def _write(tx: Tx, batch: _Batch, decided: Allocation, system: Mapping[str, Acco
     before = {grant.id: grant.remaining for purse in batch.purses.values() for grant in purse.grants}
     grants = [GrantChange(id, before[id] - left, before[id]) for id, left in decided.grants.items()]
     # Wallets first, as every posting does; a count that is not met rolls the whole back.
-    _all(writers.lower_wallets(tx, wallets), len(wallets))
+    _all(ways.lower_wallets(tx, wallets), len(wallets))
     if grants:
-        _all(writers.lower_grants(tx, grants), len(grants))
+        _all(ways.lower_grants(tx, grants), len(grants))
     rows = bulk.rows_of(tx.book_id, _debited(batch, decided, system))
-    _all(writers.add_transfers(tx, rows), sum(wallet.rows for wallet in wallets))
+    _all(ways.add_transfers(tx, rows), sum(wallet.rows for wallet in wallets))
 
 
 def _debited(batch: _Batch, decided: Allocation, system: Mapping[str, Accounts]) -> list[Debited]:

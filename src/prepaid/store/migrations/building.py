@@ -46,7 +46,7 @@ def table(name: str, *parts: sa.schema.SchemaItem, integers: Sequence[str] = (),
     checks = []
     if op.get_bind().dialect.name == "sqlite":
         checks = [sa.CheckConstraint(f"typeof({column}) = 'integer'", name=f"{column}_integer") for column in integers]
-    options = MARIADB_TABLE | ({"postgresql_with": {"fillfactor": "70"}} if roomy else {})
+    options = MARIADB_TABLE | ({"postgresql_with": {"fillfactor": "45"}} if roomy else {})
     op.create_table(f"prepaid_{name}", *parts, *checks, if_not_exists=_restarts(), **options)
 
 
