@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from .errors import InvalidRequest
@@ -28,7 +29,6 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 # Two characters, ten bits at a time: a batch makes thousands of ids.
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 _TIME_SHIFTS = (40, 30, 20, 10, 0)
-_ENTROPY_SHIFTS = (70, 60, 50, 40, 30, 20, 10, 0)
 # Blanks of every width, and the joiner and non-joiner.
 _UNSEEN = " \u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\u200c\u200d"
 _WITHOUT_UNSEEN = dict.fromkeys(map(ord, _UNSEEN))
@@ -43,8 +43,17 @@ def make_id(kind: str, at: datetime, entropy: bytes) -> str:
 def make_ids(kind: str, at: datetime, entropies: Iterable[int]) -> list[str]:
     """Build ids of ``kind`` from one instant and numbers of 80 bits, one for each."""
     pairs, millis = _PAIRS, to_micros(at) // 1000
-    start = f"{kind}_" + "".join([pairs[(millis >> shift) & 1023] for shift in _TIME_SHIFTS])
-    return [start + "".join([pairs[(entropy >> shift) & 1023] for shift in _ENTROPY_SHIFTS]) for entropy in entropies]
+
+    @lru_cache(maxsize=1)  # numbers that follow each other begin alike
+    def start(upper: int) -> str:
+        shifts = [(millis, shift) for shift in _TIME_SHIFTS] + [(upper, shift) for shift in (20, 10, 0)]
+        return f"{kind}_" + "".join([pairs[(number >> shift) & 1023] for number, shift in shifts])
+
+    return [
+        f"{start(n >> 50)}{pairs[n >> 40 & 1023]}{pairs[n >> 30 & 1023]}{pairs[n >> 20 & 1023]}"
+        f"{pairs[n >> 10 & 1023]}{pairs[n & 1023]}"
+        for n in entropies
+    ]
 
 
 def looks_like_id(value: object) -> bool:

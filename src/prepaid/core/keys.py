@@ -38,8 +38,10 @@ def usage(
     period: tuple[str, str] = ("", ""),
 ) -> Identity:
     """Identify a charge or an adjustment: by the host's key, for an amount, a resource and a period."""
-    of_nothing = not (resource or kind or period[0])
-    used = _usage_of_nothing(operation, amount) if of_nothing else fingerprint(operation, amount, resource, kind, *period)
+    if resource or kind or period[0]:
+        used = fingerprint(operation, amount, resource, kind, *period)
+    else:
+        used = _usage_of_nothing(operation, amount)
     return Identity(key_hash(book_id, operation, customer, key), used)
 
 

@@ -199,7 +199,7 @@ def read_wallets(tx: Tx, ids: Collection[int]) -> list[HeldWallet]:
     if not ids:
         return []
     wanted = select(*_HELD).where(_account.c.book_id == tx.book_id, among(tx, _account.c.id, ids))
-    return [HeldWallet._make(row) for row in tx.execute(wanted.order_by(_account.c.id).with_for_update())]
+    return [HeldWallet._make(row) for row in tx.execute(wanted.order_by(_account.c.id).with_for_update()).all()]
 
 
 def whole_wallets(tx: Tx, ids: Collection[int]) -> list[Wallet]:
@@ -228,7 +228,7 @@ def open_grants(tx: Tx, wallet_ids: Collection[int]) -> dict[int, tuple[OpenGran
         .order_by(_grant.c.wallet_id, *BURN_ORDER)
     )
     found: dict[int, tuple[OpenGrant, ...]] = {}
-    for wallet, grant, left in tx.execute(_latest(tx, wanted)):
+    for wallet, grant, left in tx.execute(_latest(tx, wanted)).all():
         found[wallet] = (*found.get(wallet, ()), OpenGrant(grant, left))
     return found
 

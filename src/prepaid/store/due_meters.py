@@ -117,7 +117,7 @@ def due(tx: Tx, until: datetime, *, after: Place | None, limit: int) -> list[Pla
         at = from_micros(after.due_at)
         wanted = wanted.where(_meter.c.due_at >= at, or_(_meter.c.due_at > at, _meter.c.id > after.id))
     wanted = wanted.order_by(_meter.c.due_at, _meter.c.id).limit(limit)
-    return [Place._make(row) for row in tx.execute(wanted)]
+    return [Place._make(row) for row in tx.execute(wanted).all()]
 
 
 def hold(tx: Tx, until: datetime, *, ids: Sequence[str]) -> list[DueMeter]:
@@ -178,7 +178,8 @@ def _each(tx: Tx, wanted: Any, column: ColumnElement[str], values: Sequence[str]
     """Read the rows in which a column has one of many values."""
     at_once = AT_ONCE if is_mariadb(tx.dialect) else len(values)
     for begin in range(0, len(values), at_once or 1):
-        yield from tx.execute(wanted.where(bulk.among(tx, column, values[begin : begin + at_once])))
+        # All at once: one by one the driver is asked for each.
+        yield from tx.execute(wanted.where(bulk.among(tx, column, values[begin : begin + at_once]))).all()
 
 
 def _due_meter(row: Any, before: Sequence[Any], segments: Iterable[Any]) -> DueMeter:

@@ -99,7 +99,9 @@ def _post(context: Context, charged: Sequence[Charge]) -> list[ChargeOutcome]:
     )
     unknown = _unknown(context, debits, answers)
     return [
-        _answered(charge, debit, answer, unknown=unknown)
+        _posted(charge, debit, answer)
+        if type(answer) is wallets.Taken
+        else _not_posted(charge, answer, unknown=unknown)
         for charge, debit, answer in zip(charged, debits, answers, strict=True)
     ]
 
@@ -122,18 +124,16 @@ def _unknown(context: Context, debits: Sequence[wallets.Debit], answers: Sequenc
     return short - context.database.read(lambda tx: bulk.registered(tx, short)) if short else short
 
 
-def _answered(
-    charge: Charge, debit: wallets.Debit, answer: wallets.Answer, *, unknown: Collection[str]
-) -> ChargeOutcome:
+def _posted(charge: Charge, debit: wallets.Debit, answer: wallets.Taken) -> ChargeOutcome:
+    after = Money(answer.parts[-1].after, charge.amount.currency)
+    return ChargeOutcome(
+        status="posted", transaction_id=debit.header.transaction_id, balance_after=after, key=charge.key
+    )
+
+
+def _not_posted(charge: Charge, answer: wallets.Answer, *, unknown: Collection[str]) -> ChargeOutcome:
     currency, key = charge.amount.currency, charge.key
     match answer:
-        case wallets.Taken(parts):
-            return ChargeOutcome(
-                status="posted",
-                transaction_id=debit.header.transaction_id,
-                balance_after=Money(parts[-1].after, currency),
-                key=key,
-            )
         case wallets.Replayed(transaction, after):
             return _outcome("duplicate", key, balance=Money(after, currency), transaction=transaction)
         case wallets.Conflict(balance, about):

@@ -1,7 +1,8 @@
 """Wallets: posting, what is due on them, levels that are told, balances."""
 
+from ..core.batches import Taken
 from .balances import balance, balance_at, balances, grants_of
-from .batches import MOST, Answer, Taken, optimistic, post_debits
+from .batches import MOST, Answer, optimistic, post_debits
 from .dates import run_due
 from .due import hold_swept, sweep
 from .posting import (

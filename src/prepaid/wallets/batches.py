@@ -164,8 +164,8 @@ def _decide(tx: Tx, batch: _Batch, *, look_up: bool) -> tuple[Allocation, dict[s
     if set(map(type, decided.verdicts)) <= {Taken, Repeated}:
         return decided, posted
     # Who is refused may have been posted before, and have emptied the wallet by that.
-    refused = {debit.header.key_hash for debit, _, verdict in batch.each(decided) if type(verdict) in (Uncovered, Clash)}
-    posted = bulk.find_posted(tx, refused)
+    refused = (debit for debit, _, verdict in batch.each(decided) if type(verdict) in (Uncovered, Clash))
+    posted = bulk.find_posted(tx, {debit.header.key_hash for debit in refused})
     return allocate(batch.items(), batch.purses, _known(posted)) if posted else decided, posted
 
 
