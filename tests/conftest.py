@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from zlib import crc32
@@ -46,6 +47,12 @@ where it is.
 SAMPLED = {f"tests/faults/test_{name}_crashes.py": 3 for name in ("credit", "identity", "promotion")}
 """Of how many tests one belongs to every run, by the folder or file, whatever the engine."""
 
+SHORT = {f"tests/{name}/": 5 for name in ("examples", "faults", "gateways", "store", "use_cases")} | {
+    "tests/browser/": 3,
+    "tests/stateful/": 2,
+}
+"""Of how many of those tests one belongs to a short run, by the folder: what ``tox`` does unless it is asked for all."""
+
 ALWAYS = (
     *("test_promotion_races", "test_identity_race", "test_voucher_races", "test_credit_races", "test_charge_race"),
     *("test_of_a_charge_and_a_refund_of_the_same_credit", "test_eight_operators_who_approve_one_request"),
@@ -56,9 +63,11 @@ ALWAYS = (
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let a server run a slice of the stories; and the tests of the cluster come first, so that one cluster runs."""
+    is_short = os.environ.get("PREPAID_TESTS") == "short"
     for item in items:
         on_server = any(item.get_closest_marker(name) for name in ("postgresql", "mariadb"))
-        if not _is_in_sample(item.nodeid) or (on_server and not _is_in_slice(item.nodeid)):
+        is_taken = _is_in_sample(item.nodeid) and (not on_server or _is_in_slice(item.nodeid))
+        if not is_taken or (is_short and not _is_drawn(item.nodeid, SHORT)):
             item.add_marker(pytest.mark.full)
     items.sort(key=lambda item: item.get_closest_marker("galera") is None)
 
