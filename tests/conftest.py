@@ -51,7 +51,7 @@ SHORT = {f"tests/{name}/": 5 for name in ("examples", "faults", "gateways", "sto
     "tests/browser/": 3,
     "tests/stateful/": 2,
 }
-"""Of how many of those tests one belongs to a short run, by the folder: what ``tox`` does unless it is asked for all."""
+"""Of how many tests one belongs to a short run, by the folder: what ``tox`` does unless it is asked for all."""
 
 ALWAYS = (
     *("test_promotion_races", "test_identity_race", "test_voucher_races", "test_credit_races", "test_charge_race"),

@@ -85,12 +85,12 @@ _KEY: Final = TRANSFER.index("key_hash")
 
 def _hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -> list[HeldWallet]:
     # It locks in the order in which it finds: by name first without a lock, then by id.
-    ids = sorted(id for (id,) in raw.rows(tx.connection, _NAMED, (tx.book_id, list(owners), list(currencies))))
-    return list(map(HeldWallet._make, raw.rows(tx.connection, _HOLD, (tx.book_id, ids)))) if ids else []
+    ids = sorted(id for (id,) in raw.read(tx.connection, _NAMED, (tx.book_id, list(owners), list(currencies))))
+    return list(map(HeldWallet._make, raw.read(tx.connection, _HOLD, (tx.book_id, ids)))) if ids else []
 
 
 def _first_grants(tx: Tx, wallet_ids: Collection[int]) -> list[FirstGrant]:
-    return raw.rows(tx.connection, _FIRST, (tx.book_id, list(wallet_ids)))
+    return raw.read(tx.connection, _FIRST, (tx.book_id, list(wallet_ids)))
 
 
 def _add_transfers(tx: Tx, new: TransferRows) -> int:

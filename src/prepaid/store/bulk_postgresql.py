@@ -1,5 +1,7 @@
 """Many rows on PostgreSQL: COPY for transfers, and one update each of wallets and grants by arrays.
 
+Nothing is prepared: a plan that is made once for arrays of every length takes them for short.
+
 Sources: PostgreSQL manual, COPY; chapter 9.19 (unnest).
 """
 
@@ -59,11 +61,11 @@ def _type(name: str) -> str:
 
 def _hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -> list[HeldWallet]:
     names = (arrays.literal(owners), arrays.literal(currencies))
-    return list(map(HeldWallet._make, raw.rows(tx.connection, _HOLD, (tx.book_id, *names))))
+    return list(map(HeldWallet._make, raw.read(tx.connection, _HOLD, (tx.book_id, *names), prepare=False)))
 
 
 def _first_grants(tx: Tx, wallet_ids: Collection[int]) -> list[FirstGrant]:
-    return raw.rows(tx.connection, _FIRST, (arrays.literal(wallet_ids),))
+    return raw.read(tx.connection, _FIRST, (arrays.literal(wallet_ids),), prepare=False)
 
 
 def _add_transfers(tx: Tx, new: TransferRows) -> int:
@@ -72,19 +74,20 @@ def _add_transfers(tx: Tx, new: TransferRows) -> int:
 
 
 def _lower_wallets(tx: Tx, changes: Iterable[WalletChange]) -> int:
-    return tx.connection.exec_driver_sql(_WALLETS, (*_arrays(changes), tx.book_id)).rowcount
+    return _changed(tx, _WALLETS, changes)
 
 
 def _lower_grants(tx: Tx, changes: Iterable[GrantChange]) -> int:
-    return tx.connection.exec_driver_sql(_GRANTS, (*_arrays(changes), tx.book_id)).rowcount
+    return _changed(tx, _GRANTS, changes)
 
 
 def _move_meters(tx: Tx, changes: Iterable[MeterChange]) -> int:
-    return tx.connection.exec_driver_sql(_METERS, (*_arrays(changes), tx.book_id)).rowcount
+    return _changed(tx, _METERS, changes)
 
 
-def _arrays(changes: Iterable[tuple[Any, ...]]) -> list[str]:
-    return [arrays.literal(values) for values in zip(*changes, strict=True)]
+def _changed(tx: Tx, statement: str, changes: Iterable[tuple[Any, ...]]) -> int:
+    columns = [arrays.literal(values) for values in zip(*changes, strict=True)]
+    return raw.change(tx.connection, statement, (*columns, tx.book_id), prepare=False)
 
 
 WAYS: Final = Ways(_hold_wallets, _first_grants, _add_transfers, _lower_wallets, _lower_grants, _move_meters)

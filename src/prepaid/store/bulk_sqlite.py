@@ -48,12 +48,12 @@ WHERE book_id = ? AND id = ? AND billed_until = ?
 
 def _hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -> list[HeldWallet]:
     # The one writer of the file holds them all.
-    found = raw.rows(tx.connection, _HOLD, (tx.book_id, _json(owners), _json(currencies)))
+    found = raw.read(tx.connection, _HOLD, (tx.book_id, _json(owners), _json(currencies)))
     return list(map(HeldWallet._make, found))
 
 
 def _first_grants(tx: Tx, wallet_ids: Collection[int]) -> list[FirstGrant]:
-    return raw.rows(tx.connection, _FIRST, (_json(wallet_ids),))
+    return raw.read(tx.connection, _FIRST, (_json(wallet_ids),))
 
 
 def _json(values: Collection[int | str]) -> str:

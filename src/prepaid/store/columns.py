@@ -99,7 +99,7 @@ MONEY_COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 ROOM = {"fillfactor": "45"}
-"""Room on the pages of rows that change often: PostgreSQL then updates them in place."""
+"""Room for a new version of every row of a page, as a batch may change them all: PostgreSQL then updates in place."""
 
 
 def table(name: str, *parts: Any, postgresql_with: dict[str, str] | None = None) -> Table:

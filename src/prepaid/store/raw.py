@@ -7,8 +7,8 @@ have raised: whoever retries or translates needs to know nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, PoolProxiedConnection
@@ -63,6 +63,17 @@ def execute(cursor: Any, statement: str, parameters: Any = (), *, commits: bool 
     cursor.execute(statement, parameters, **options)
 
 
+@contextmanager
+def _cursor_within(connection: Connection) -> Iterator[Any]:
+    """Give a cursor of the driver's inside the transaction that is open."""
+    pooled = connection.connection
+    try:
+        with closing(pooled.cursor()) as cursor:
+            yield cursor
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _translated(connection.engine, pooled, error) from error
+
+
 def copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]], *, types: Sequence[str]) -> int:
     """Send rows by PostgreSQL's COPY in its binary form, inside the transaction that is open; give how many.
 
@@ -75,28 +86,31 @@ def copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]], 
     Raises:
         sqlalchemy.exc.DBAPIError: Whatever the driver refused, as SQLAlchemy says it.
     """
-    pooled = connection.connection
-    try:
-        with closing(pooled.cursor()) as cursor:
-            send(cursor, statement, rows, types=types)
-            return int(cursor.rowcount)
-    except connection.dialect.loaded_dbapi.Error as error:
-        raise _translated(connection.engine, pooled, error) from error
+    with _cursor_within(connection) as cursor:
+        send(cursor, statement, rows, types=types)
+        return int(cursor.rowcount)
 
 
-def rows(connection: Connection, statement: str, parameters: Any) -> list[Any]:
+def read(connection: Connection, statement: str, parameters: Any, **options: Any) -> list[Any]:
     """Read rows as the driver gives them, inside the transaction that is open.
 
     Raises:
         sqlalchemy.exc.DBAPIError: Whatever the driver refused, as SQLAlchemy says it.
     """
-    pooled = connection.connection
-    try:
-        with closing(pooled.cursor()) as cursor:
-            execute(cursor, statement, parameters)
-            return list(cursor.fetchall())
-    except connection.dialect.loaded_dbapi.Error as error:
-        raise _translated(connection.engine, pooled, error) from error
+    with _cursor_within(connection) as cursor:
+        execute(cursor, statement, parameters, **options)
+        return list(cursor.fetchall())
+
+
+def change(connection: Connection, statement: str, parameters: Any, **options: Any) -> int:
+    """Change rows inside the transaction that is open; give how many.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: Whatever the driver refused, as SQLAlchemy says it.
+    """
+    with _cursor_within(connection) as cursor:
+        execute(cursor, statement, parameters, **options)
+        return int(cursor.rowcount)
 
 
 def send(cursor: Any, statement: str, rows: Iterable[Sequence[Any]], *, types: Sequence[str]) -> None:
