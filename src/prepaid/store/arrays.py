@@ -18,7 +18,14 @@ from sqlalchemy.types import UserDefinedType
 
 def literal(values: Collection[str | int | None]) -> str:
     """Write an array of texts or of whole numbers, NULLs among them."""
-    return "{" + ",".join([_element(value) for value in values]) + "}"
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return f"{{{','.join(map(str, values))}}}"
+    if kinds == {str}:
+        joined = '","'.join(values)  # type: ignore[arg-type]
+        if "\\" not in joined and joined.count('"') == 2 * (len(values) - 1):
+            return f'{{"{joined}"}}'
+    return f"{{{','.join(map(_element, values))}}}"
 
 
 def _element(value: str | int | None) -> str:
