@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from prepaid import Money, repayment
+from prepaid import Money, documents, repayment
 from prepaid.core import clawback, refund_requests
 from prepaid.core.clawback import NOTHING
 from prepaid.core.taking import Own
@@ -61,21 +61,21 @@ def a_refund_that_came_back_stays_booked(patch):
     give_back = refunds.give_back_refund
 
     def forgetful(tx, context, refund, **named):
-        give_back(tx, context, evolve(refund, settled_at=None), **named)
+        return give_back(tx, context, evolve(refund, settled_at=None), **named)
 
     patch.setattr(repayment.returning, "give_back_refund", forgetful)
 
 
 def nothing_is_taken_of_what_comes_back(patch):
-    patch.setattr(repayment.returning, "rebalance", lambda tx, context, topup, *, prepared: None)
+    patch.setattr(repayment.returning, "rebalance", lambda tx, context, topup, *, prepared: ())
 
 
 def a_refund_at_the_gateway_takes_nothing_of_what_comes_back(patch):
-    patch.setattr(again, "rebook_refund", lambda tx, context, refund, **named: None)
+    patch.setattr(again, "rebook_refund", lambda tx, context, refund, **named: ())
 
 
 def a_lost_dispute_takes_nothing_of_what_comes_back(patch):
-    patch.setattr(again, "rebook_dispute", lambda tx, context, dispute_id, **named: None)
+    patch.setattr(again, "rebook_dispute", lambda tx, context, dispute_id, **named: ())
 
 
 def what_comes_back_to_a_disputed_payment_is_free(patch):
@@ -115,7 +115,7 @@ def parts_get_around_the_limit(patch):
 
 
 def a_credit_note_is_forgotten(patch):
-    patch.setattr(refunds.documents, "issue_credit_note", lambda tx, context, change, *, series: None)
+    patch.setattr(documents, "issue_credit_note", lambda tx, context, change, *, series: None)
 
 
 DEFECTS = [
