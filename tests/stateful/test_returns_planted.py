@@ -13,6 +13,7 @@ from prepaid.core.taking import take as take_parts
 from prepaid.refund_desk import decisions, recording
 from prepaid.returning import again, disputes, refunds, steps
 from prepaid.store import standings
+from prepaid.wallets import freed
 
 from .planting import params, require_seen
 from .returns_machine import Returns
@@ -82,6 +83,10 @@ def what_comes_back_to_a_disputed_payment_is_free(patch):
     patch.setattr(again, "hold_again", lambda tx, context, dispute_id, **named: None)
 
 
+def credit_that_comes_free_stays_free(patch):
+    patch.setattr(freed, "tell", lambda tx, context, customer, *, about: False)
+
+
 def an_open_dispute_holds_nothing(patch):
     patch.setattr(disputes, "_keep", lambda tx, context, act, after: after)
 
@@ -131,6 +136,7 @@ DEFECTS = [
     a_refund_at_the_gateway_takes_nothing_of_what_comes_back,
     a_lost_dispute_takes_nothing_of_what_comes_back,
     what_comes_back_to_a_disputed_payment_is_free,
+    credit_that_comes_free_stays_free,
     an_open_dispute_holds_nothing,
     a_dispute_keeps_its_hold,
     a_lost_dispute_takes_no_credit,
