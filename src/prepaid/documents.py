@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
@@ -122,6 +123,7 @@ class Change:
     """What a later document says of a part of a top-up: that it went back, or came again.
 
     Attributes:
+        kind: A credit note over what went back, or an invoice over what came again.
         topup_id: The top-up.
         cause_id: The refund or dispute.
         turn: Which turn of it.
@@ -131,6 +133,7 @@ class Change:
         customer: Who is told, as they are now.
     """
 
+    kind: DocumentKind
     topup_id: str
     cause_id: str
     turn: int = 0
@@ -140,11 +143,31 @@ class Change:
     customer: Customer
 
 
-def issue_credit_note(tx: Tx, context: Context, change: Change, *, series: Series) -> Invoice:
-    """Freeze a credit note over what went back: the invoice's tax decision and buyer, what is left of each tax.
+SeriesByKind = Mapping[DocumentKind, Series]
+"""Where documents of each kind go."""
 
-    Its number is taken by the last statements but those that write it and its taxes.
+Changes = tuple[Change, ...]
+"""What a transaction has posted and still has to document, in order: its steps give it, its end issues it."""
+
+
+def issue_changes(tx: Tx, context: Context, changes: Changes, *, series: SeriesByKind) -> None:
+    """Issue what a transaction has to document, in order, by its last statements.
+
+    The counters stay locked until the commit, so whoever waits for one must not hold
+    what this transaction still needs. Several are locked in one order, whichever
+    document comes first.
     """
+    kinds = {change.kind for change in changes}
+    if len(kinds) > 1:
+        for kind in sorted(kinds):
+            documents.hold_series(tx, kind, series[kind].year)
+    for change in changes:
+        issue_change = issue_credit_note if change.kind == CREDIT_NOTE else issue_again
+        issue_change(tx, context, change, series=series[change.kind])
+
+
+def issue_credit_note(tx: Tx, context: Context, change: Change, *, series: Series) -> Invoice:
+    """Freeze a credit note over what went back: the invoice's tax decision and buyer, what is left of each tax."""
     known = documents.of_topup(tx, change.topup_id)
     sold = _invoice_of(known, change.topup_id)
     again = {(each.cause_id, turn) for each, turn in known if each.kind == INVOICE}

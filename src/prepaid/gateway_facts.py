@@ -13,13 +13,14 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from . import audit, outbox, repayment, returning
+from . import audit, documents, outbox, repayment, returning
 from .config import Context
 from .core.clawback import by_gross
 from .core.errors import GatewayError, NotFound
 from .core.money import Money
 from .core.refunds import LOST_REFUNDS, Dispute, Refund, dispute_steps, money_of
 from .core.topups import Topup
+from .documents import Changes
 from .ports import DisputeSnapshot, Gateway, PaymentRef, RefundSnapshot
 from .store import Duplicate, Tx, disputes, refunds, topups
 from .store.topups import StoredTopup
@@ -180,22 +181,25 @@ def _add_refund(tx: Tx, context: Context, topup: Topup, told: RefundSnapshot, *,
     refunds.add(tx, refund, gateway_key="", next_look_at=None)
     _audit(tx, context, refund, "refund-at-gateway", customer=topup.customer)
     if held is not None:
-        _book_refund(tx, context, refund, held=held, prepared=prepared)
-        returning.rebalance(tx, context, stored, prepared=prepared)
+        changes = _book_refund(tx, context, refund, held=held, prepared=prepared)
+        changes += returning.rebalance(tx, context, stored, prepared=prepared)
+        documents.issue_changes(tx, context, changes, series=prepared.series)
     elif told.state not in LOST_REFUNDS and stored.topup.state == "credited":
         _look_into(tx, context, refund, "refund-currency")
 
 
 def _book_refund(
     tx: Tx, context: Context, refund: Refund, *, held: returning.Held, prepared: returning.Prepared
-) -> None:
+) -> Changes:
     returning.take_for_refund(tx, context, refund, held=held, prepared=prepared, own_only=False)
+    changes: Changes = ()
     if refund.settled_at is not None:
         customer = held.stored.topup.customer
-        returning.settle_refund(tx, context, refund, customer=customer, prepared=prepared)
+        changes = returning.settle_refund(tx, context, refund, customer=customer, prepared=prepared)
         repayment.tell(tx, context, refund, "refund-settled")
     if refund.net + refund.tax != refund.amount:
         _look_into(tx, context, refund, "refund-exceeds-payment")
+    return changes
 
 
 def _look_into(tx: Tx, context: Context, refund: Refund, reason: str) -> None:
@@ -293,8 +297,10 @@ def _book_dispute(
     tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopup, prepared: returning.Prepared
 ) -> None:
     """Post what is still to be posted of a dispute, and share anew what that leaves of its payment."""
-    if returning.book_dispute(tx, context, dispute_id, topup=topup, prepared=prepared):
-        returning.rebalance(tx, context, topup, prepared=prepared)
+    changes = returning.book_dispute(tx, context, dispute_id, topup=topup, prepared=prepared)
+    if changes is not None:
+        changes += returning.rebalance(tx, context, topup, prepared=prepared)
+        documents.issue_changes(tx, context, changes, series=prepared.series)
 
 
 def _tell(tx: Tx, context: Context, dispute: Dispute, event: str, *, customer: str) -> None:

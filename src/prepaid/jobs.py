@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 
 from attrs import frozen
 
-from . import outbox, promotions, repayment, settlement, verification, waking, wallets
+from . import outbox, promotions, repayment, returning, settlement, verification, waking, wallets
 from .config import Context
 from .core.errors import GatewayError, InvalidRequest
 from .core.schedule import next_look
@@ -39,6 +39,7 @@ HANDLERS: Final[dict[str, outbox.Handler]] = {
     outbox.EVENT: outbox.deliver_event,
     outbox.INVOICE_MAIL: delivery.mail,
     outbox.DIGEST_MAIL: digest.mail,
+    outbox.FREED_CREDIT: returning.hold_freed,
 }
 
 

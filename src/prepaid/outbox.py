@@ -23,6 +23,7 @@ log = logging.getLogger("prepaid.outbox")
 EVENT: Final = "event"
 INVOICE_MAIL: Final = "invoice-mail"
 DIGEST_MAIL: Final = "digest-mail"
+FREED_CREDIT: Final = "freed-credit"
 
 RETRY_AFTER: Final = tuple(
     timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 43200)

@@ -17,7 +17,7 @@ from typing import Final
 
 from attrs import frozen
 
-from . import audit, outbox, returning, wallets
+from . import audit, documents, outbox, returning, wallets
 from .config import Context
 from .core import keys
 from .core.errors import GatewayError, NotFound
@@ -26,6 +26,7 @@ from .core.refunds import OPEN_REFUNDS, Refund, RefundStep
 from .core.schedule import next_look
 from .core.topups import Topup
 from .core.transfers import IN_TRANSIT, SUSPENSE, AccountRef, clearing, refund_lines
+from .documents import Changes
 from .ports import Gateway, PaymentRef, RefundRef, RefundRequest, RefundSnapshot
 from .store import Tx, accounts, refunds, topups
 from .store.ledger import Header
@@ -239,8 +240,9 @@ def _succeed(context: Context, refund: Refund, gateway_refund_id: str) -> None:
             tx, refund.id, "succeeded", gateway_refund_id=gateway_refund_id, settled_at=now, next_poll_at=None
         ):
             return
-        books.settle(tx, context, refund)
+        changes = books.settle(tx, context, refund)
         tell(tx, context, refund, "refund-settled")
+        documents.issue_changes(tx, context, changes, series=books.series)
 
     context.database.write(work)
 
@@ -251,17 +253,24 @@ class _OfSuspense:
 
     system: wallets.Accounts
 
-    def settle(self, tx: Tx, context: Context, refund: Refund) -> None:
+    def settle(self, tx: Tx, context: Context, refund: Refund) -> Changes:
         """Let the money leave, and end the review if that was all."""
         _move(tx, context, refund, "settled", way=(IN_TRANSIT, clearing(refund.gateway)), system=self.system)
         end_review(tx, refund.topup_id)
+        return ()
 
-    def lose(self, tx: Tx, context: Context, refund: Refund) -> None:
+    def lose(self, tx: Tx, context: Context, refund: Refund) -> Changes:
         """Take the money back into suspense, and ask for an operator."""
         if refund.settled_at is not None:
             _move(tx, context, refund, "returned", way=(clearing(refund.gateway), IN_TRANSIT), system=self.system)
         _move(tx, context, refund, "lost", way=(IN_TRANSIT, SUSPENSE), system=self.system)
         topups.mark_paid(tx, refund.topup_id, "refund-failed")
+        return ()
+
+    @property
+    def series(self) -> documents.SeriesByKind:
+        """Nowhere: what is in suspense was not sold, and no document is about it."""
+        return {}
 
 
 @frozen
@@ -271,18 +280,23 @@ class _OfCredit:
     customer: str
     prepared: returning.Prepared
 
-    def settle(self, tx: Tx, context: Context, refund: Refund) -> None:
-        """Book what went back, with its credit note."""
-        returning.settle_refund(tx, context, refund, customer=self.customer, prepared=self.prepared)
+    def settle(self, tx: Tx, context: Context, refund: Refund) -> Changes:
+        """Book what went back."""
         returning.follow(tx, refund, "refunded")
+        return returning.settle_refund(tx, context, refund, customer=self.customer, prepared=self.prepared)
 
-    def lose(self, tx: Tx, context: Context, refund: Refund) -> None:
+    def lose(self, tx: Tx, context: Context, refund: Refund) -> Changes:
         """Give the credit back, but for what found too little of the payment meanwhile."""
-        returning.give_back_refund(tx, context, refund, customer=self.customer, prepared=self.prepared)
+        changes = returning.give_back_refund(tx, context, refund, customer=self.customer, prepared=self.prepared)
         topup = topups.find(tx, refund.topup_id)
         assert topup is not None  # noqa: S101 - a refund is of a top-up
-        returning.rebalance(tx, context, topup, prepared=self.prepared)
         returning.follow(tx, refund, "failed")
+        return changes + returning.rebalance(tx, context, topup, prepared=self.prepared)
+
+    @property
+    def series(self) -> documents.SeriesByKind:
+        """Where the documents go of what it posts."""
+        return self.prepared.series
 
 
 def _books_of(context: Context, refund: Refund) -> _OfSuspense | _OfCredit:
@@ -332,7 +346,7 @@ def _lose(
             return
         # Read now that its row is held: another worker may just have settled it.
         held = refunds.find(tx, refund.id)
-        books.lose(tx, context, refund if held is None else held.refund)
+        changes = books.lose(tx, context, refund if held is None else held.refund)
         audit.record(
             tx,
             context,
@@ -343,6 +357,7 @@ def _lose(
             reason=failure,
         )
         tell(tx, context, refund, "refund-failed", failure=failure[:32])
+        documents.issue_changes(tx, context, changes, series=books.series)
 
     context.database.write(work)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from . import audit, gateway_facts, identity, promotions, repayment, settlement
+from . import audit, gateway_facts, identity, promotions, repayment, settlement, wallets
 from .config import Context, object_id, page_limit
 from .core.errors import InvalidRequest, KeyConflict, WrongState
 from .core.hashing import fingerprint, key_hash
@@ -334,10 +334,6 @@ def _end(
             promotions.redeem_as_quoted(tx, context, topup)
         else:
             promotions.release(tx, context, topup, action)
-        if prepared is not None:
-            became = topup.promotion and ("redeemed" if action == "credit_quoted" else "released")
-            said = evolve(sold, promotion=became)
-            selling.post(tx, context, said, prepared, actor=actor, payment_id=stored.payment_id or "")
         audit.record(
             tx,
             context,
@@ -348,25 +344,47 @@ def _end(
             reason=reason,
             after=record,
         )
-        if not all(repayment.adopt(tx, context, refund, system=back) for refund in made):
-            raise WrongState("A refund at the gateway changed just now; look again.", field="topup")
-        if not resolution.refund:
-            if made:
-                repayment.end_review(tx, topup.id)
-            return []
-        refund = repayment.intend(
-            tx,
-            context,
-            topup,
-            payment_id=stored.payment_id or "",
-            amount=resolution.refund,
-            actor=actor,
-            reason=reason,
-            system=back,
-        )
-        return [refund]
+        amount = resolution.refund
+        intended = _give_back(tx, context, stored, amount, made=made, actor=actor, reason=reason, system=back)
+        if prepared is not None:
+            became = topup.promotion and ("redeemed" if action == "credit_quoted" else "released")
+            said = evolve(sold, promotion=became)
+            selling.post(tx, context, said, prepared, actor=actor, payment_id=stored.payment_id or "")
+        return intended
 
     return context.database.write(work)
+
+
+def _give_back(
+    tx: Tx,
+    context: Context,
+    stored: StoredTopup,
+    amount: Money,
+    *,
+    made: list[Refund],
+    actor: str,
+    reason: str,
+    system: wallets.Accounts,
+) -> list[Refund]:
+    """Take out of suspense what was given back at the gateway, and what is to be given back now."""
+    topup = stored.topup
+    if not all(repayment.adopt(tx, context, refund, system=system) for refund in made):
+        raise WrongState("A refund at the gateway changed just now; look again.", field="topup")
+    if not amount:
+        if made:
+            repayment.end_review(tx, topup.id)
+        return []
+    refund = repayment.intend(
+        tx,
+        context,
+        topup,
+        payment_id=stored.payment_id or "",
+        amount=amount,
+        actor=actor,
+        reason=reason,
+        system=system,
+    )
+    return [refund]
 
 
 def _sold(topup: Topup, resolution: Resolution) -> Topup:

@@ -210,7 +210,8 @@ class Told:
     def of(cls, world: World) -> Told:
         """Look at a world."""
         kinds = {"event": "event", "invoice-mail": "mail", "digest-mail": "mail"}
-        rows = [(kinds[topic], state) for topic, state in world.rows("SELECT topic, state FROM prepaid_outbox")]
+        effects = world.rows("SELECT topic, state FROM prepaid_outbox")
+        rows = [(kinds[topic], state) for topic, state in effects if topic in kinds]  # others tell nobody
         written = Counter(kind for kind, _ in rows)
         return cls(world.diary.told(), written, Counter(kind for kind, state in rows if state == "done"))
 

@@ -275,6 +275,17 @@ LOST = Operation(name="dispute lost", **_told(_lost), after=MINUTE)
 RESTORED = Operation(name="dispute restored", **_told(_appealed), after=MINUTE)
 """An appeal is won, and all that the loss had taken comes back."""
 
+
+def _reverse(host: Host) -> object:
+    [used] = host.billing.customer(CUSTOMER).transactions(kind="charge").items
+    host.billing.usage.reverse(used.id, key="ticket-9", reason="outage")
+    host.billing.run_due("outbox")
+    return _stand(host)
+
+
+FREED = Operation(name="disputed charge back", prepare=_heard, run=and_tell(_reverse), again=_reverse, after=MINUTE)
+"""A charge goes back to a payment that is disputed, and what comes back is held with the rest."""
+
 OPERATIONS: Final = (
     REQUEST,
     WITHDRAW,
@@ -293,4 +304,5 @@ OPERATIONS: Final = (
     WON,
     LOST,
     RESTORED,
+    FREED,
 )

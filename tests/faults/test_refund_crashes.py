@@ -6,7 +6,7 @@ from collections import Counter
 
 from . import planted
 from .crashes import Crashes
-from .refund_operations import APPROVE, LOST, OPERATIONS, RESTORED, SETTLE_REFUND
+from .refund_operations import APPROVE, FREED, LOST, OPERATIONS, RESTORED, SETTLE_REFUND
 
 UNTOUCHED, GIVEN, NOT_SENT = 54, 30, []
 SENT, UNSENT = [("succeeded", 2380, True)], [("failed", 2380, True)]
@@ -28,6 +28,7 @@ LEFT = {
     "dispute withdrawn": (UNTOUCHED, UNTOUCHED, None, {}, NOT_SENT),
     "dispute won": (UNTOUCHED, 0, None, {}, NOT_SENT),
     "dispute lost": (-6, 0, None, {"TCN": 1}, NOT_SENT),
+    "disputed charge back": (60, 60, None, {}, NOT_SENT),
     "dispute restored": (UNTOUCHED, 0, None, {"TCN": 1, "TINV": 1}, NOT_SENT),
 }
 """Balance and what is held, in euros; the request; documents beside the invoice of the sale; refunds at the gateway."""
@@ -43,6 +44,7 @@ class TestRefunds(Crashes):
         (SETTLE_REFUND, planted.the_credit_note_of_a_refund_comes_after_the_commit),
         (LOST, planted.every_statement_commits_by_itself),
         (RESTORED, planted.every_statement_commits_by_itself),
+        (FREED, planted.an_effect_is_done_before_it_is_had),
     )
 
     def unharmed(self, operation, census):

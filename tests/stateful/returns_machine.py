@@ -106,6 +106,13 @@ class Returns(Life):
         self.counted["refused" if refusal else "done"] += 1
         return answer, expected
 
+    def settle_due(self) -> None:
+        """Let the calendar be up to date, and what it set free be held by disputes."""
+        super().settle_due()
+        self.billing.run_due(only="outbox")
+        for wallet in self.book.wallets.values():
+            wallet.effects_are_had(self.clock.now())
+
     def desk(self, actor: str) -> Any:
         """Give the desk as another operator sees it."""
         return self.billing.operator(actor, permissions=permissions.ALL).refunds
@@ -463,6 +470,32 @@ class Returns(Life):
         decide = self.gateway.win if won else self.gateway.lose
         assert decide(dispute_id), sale
         dispute.state = "won" if won else "lost"
+
+    @precondition(lambda self: self.bought)
+    @rule(number=PICKS, share=SHARES, way=st.sampled_from(["reverse", "reverse", "release", "capture", "lapse"]))
+    def what_was_used_of_a_disputed_payment_comes_back(self, number: int, share: int, way: str) -> None:
+        """Use or reserve all that a customer has, dispute a payment of theirs, and set that credit free again."""
+        sale, _ = self.pick(self.bought, number)
+        self.settle_due()
+        room = self.billing.customer(sale.who).balance().available.units
+        if not sale.total or len(sale.disputes) > 2 or room <= 0 or self.purses[sale.who].frozen:
+            return
+        if way == "reverse":
+            Life.charge(self, sale.who, room, performed=False, resource="vm-1")
+        else:
+            Life.hold(self, sale.who, room, 2, "vm-1")
+        self.dispute_at_bank(sale, share, inquiry=False)
+        self.tell(sale, "look")
+        newest = 4 * (len(self.spent if way == "reverse" else self.holds) - 1)
+        if way == "reverse":
+            Life.reverse(self, newest, share, None)
+        elif way == "capture":
+            Life.capture(self, newest, share)
+        elif way == "release":
+            Life.release(self, newest)
+        else:
+            Life.time_passes(self, 3)
+            self.settle_due()
 
     # What the library hears
 

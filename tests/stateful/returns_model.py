@@ -252,6 +252,7 @@ class Wallet(Purse):
 
     sales: list[Sale] = field(factory=list)
     requests: list[Request] = field(factory=list)
+    freed: bool = False  # a hold lapsed while something was disputed
 
     @property
     def free(self) -> int:
@@ -335,6 +336,74 @@ class Wallet(Purse):
             else:
                 self._return(part.lot, part.amount)
             self._move(part.amount, account)
+
+    # What comes free while it is disputed
+
+    def sweep(self, now: datetime) -> None:
+        """See whether a hold lapses: what that sets free is held by disputes later."""
+        lapses = any(reserve.state == "open" and reserve.lapses <= now for reserve in self.reserves)
+        super().sweep(now)
+        self.freed = self.freed or (lapses and self.is_disputed)
+
+    def reverse(self, spent: Spent, amount: int | None, now: datetime, *, lapses: datetime | None = None) -> int:
+        """Give usage back, and let disputes hold what is theirs of it."""
+        after = super().reverse(spent, amount, now, lapses=lapses)
+        self.hold_all_again(now)
+        return after
+
+    def capture(self, reserve: Reserve, amount: int, now: datetime, *, resource: str) -> int:
+        """Charge a hold, and let disputes hold what is theirs of its rest."""
+        after = super().capture(reserve, amount, now, resource=resource)
+        if amount < reserve.amount:
+            self.hold_all_again(now)
+        return after
+
+    def release(self, reserve: Reserve, now: datetime) -> None:
+        """Free what a hold reserves, and let disputes hold what is theirs of it."""
+        self.look(now)
+        was_open = reserve.state == "open"
+        super().release(reserve, now)
+        if was_open:
+            self.hold_all_again(now)
+
+    def effects_are_had(self, now: datetime) -> None:
+        """Let disputes hold what lapsed holds set free."""
+        if self.freed:
+            self.hold_all_again(now)
+        self.freed = False
+
+    @property
+    def is_disputed(self) -> bool:
+        """Money of some top-up left for a dispute that is open."""
+        return any(sale.is_disputed for sale in self.sales)
+
+    def hold_all_again(self, now: datetime) -> None:
+        """Hold what is left of every top-up that is disputed, as far as it is not held, the oldest first."""
+        for sale in self.sales:
+            if sale.is_disputed:
+                self.look(now)
+                self.hold_again(sale, now)
+
+    def hold_again(self, sale: Sale, now: datetime, which: list[Dispute] | None = None) -> None:
+        """Hold what is left of a top-up that is disputed, as far as no dispute does and nothing else reserves it.
+
+        All disputes hold no more than may still be taken: what was bought less what went back.
+        """
+        for dispute in sale.disputes if which is None else which:
+            reserves = [each.reserve for each in sale.disputes if each.reserve is not None]
+            held = sum(reserve.amount for reserve in reserves if reserve.state == "open")
+            gone = sum(back.credit + back.clawback for back in sale.counted)
+            most = sale.credit + int(sale.beta * sale.credit) - gone
+            if dispute.withdrawn and dispute.reserve is not None and held > most:
+                dispute.reserve.amount -= min(dispute.reserve.amount, held - most)
+                self.sweep(now)
+                continue
+            more = min(sale.own_left - held, self.free)
+            if dispute.withdrawn and more > 0:
+                if dispute.reserve is None:
+                    dispute.reserve = Reserve(0, FOREVER)
+                    self.reserves.append(dispute.reserve)
+                dispute.reserve.amount += more
 
 
 @define(eq=False)
@@ -581,7 +650,7 @@ class Book:
         for dispute in sale.disputes:
             if dispute.booked == "lost":
                 self._take_what_came_back(sale, dispute, now)
-        self._hold_again(sale, now)
+        self.wallets[sale.who].hold_again(sale, now)
 
     def _take_again(self, sale: Sale, seen: Seen, now: datetime) -> None:
         """Undo what a refund made at the provider took, and take it anew, if there is more of the payment now."""
@@ -649,40 +718,20 @@ class Book:
         if dispute.booked != before:
             self._rebalance(sale, now)
 
-    def _hold_again(self, sale: Sale, now: datetime, which: list[Dispute] | None = None) -> None:
-        """Hold what is left of a top-up that is disputed, as far as no dispute does and nothing else reserves it.
-
-        All disputes hold no more than may still be taken: what was bought less what went back.
-        """
-        wallet = self.wallets[sale.who]
-        for dispute in sale.disputes if which is None else which:
-            reserves = [each.reserve for each in sale.disputes if each.reserve is not None]
-            held = sum(reserve.amount for reserve in reserves if reserve.state == "open")
-            gone = sum(back.credit + back.clawback for back in sale.counted)
-            most = sale.credit + int(sale.beta * sale.credit) - gone
-            if dispute.withdrawn and dispute.reserve is not None and held > most:
-                dispute.reserve.amount -= min(dispute.reserve.amount, held - most)
-                wallet.sweep(now)
-                continue
-            more = min(sale.own_left - held, wallet.free)
-            if dispute.withdrawn and more > 0:
-                if dispute.reserve is None:
-                    dispute.reserve = Reserve(0, FOREVER)
-                    wallet.reserves.append(dispute.reserve)
-                dispute.reserve.amount += more
-
     def _withdraw_funds(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
         wallet = self.wallets[sale.who]
         wallet.look(now)
         self.move(dispute.gross, "disputes", "clearing")
         self.figures["disputed"] += dispute.gross * CENT
         dispute.booked = "withdrawn"
-        self._hold_again(sale, now, [dispute])  # what nothing holds yet is its own, then the others'
+        wallet.hold_again(sale, now, [dispute])  # what nothing holds yet is its own, then the others'
 
     def _release(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
         wallet = self.wallets[sale.who]
         if dispute.reserve is not None:
-            wallet.release(dispute.reserve, now)
+            wallet.look(now)
+            dispute.reserve.state = "released"
+            wallet.sweep(now)
 
     def _lose(self, sale: Sale, dispute: Dispute, now: datetime) -> None:
         wallet = self.wallets[sale.who]

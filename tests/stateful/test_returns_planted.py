@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from prepaid import Money, repayment
+from prepaid import Money, documents, repayment
 from prepaid.core import clawback, refund_requests
 from prepaid.core.clawback import NOTHING
 from prepaid.core.taking import Own
@@ -13,6 +13,7 @@ from prepaid.core.taking import take as take_parts
 from prepaid.refund_desk import decisions, recording
 from prepaid.returning import again, disputes, refunds, steps
 from prepaid.store import standings
+from prepaid.wallets import freed
 
 from .planting import params, require_seen
 from .returns_machine import Returns
@@ -61,25 +62,29 @@ def a_refund_that_came_back_stays_booked(patch):
     give_back = refunds.give_back_refund
 
     def forgetful(tx, context, refund, **named):
-        give_back(tx, context, evolve(refund, settled_at=None), **named)
+        return give_back(tx, context, evolve(refund, settled_at=None), **named)
 
     patch.setattr(repayment.returning, "give_back_refund", forgetful)
 
 
 def nothing_is_taken_of_what_comes_back(patch):
-    patch.setattr(repayment.returning, "rebalance", lambda tx, context, topup, *, prepared: None)
+    patch.setattr(repayment.returning, "rebalance", lambda tx, context, topup, *, prepared: ())
 
 
 def a_refund_at_the_gateway_takes_nothing_of_what_comes_back(patch):
-    patch.setattr(again, "rebook_refund", lambda tx, context, refund, **named: None)
+    patch.setattr(again, "rebook_refund", lambda tx, context, refund, **named: ())
 
 
 def a_lost_dispute_takes_nothing_of_what_comes_back(patch):
-    patch.setattr(again, "rebook_dispute", lambda tx, context, dispute_id, **named: None)
+    patch.setattr(again, "rebook_dispute", lambda tx, context, dispute_id, **named: ())
 
 
 def what_comes_back_to_a_disputed_payment_is_free(patch):
     patch.setattr(again, "hold_again", lambda tx, context, dispute_id, **named: None)
+
+
+def credit_that_comes_free_stays_free(patch):
+    patch.setattr(freed, "tell", lambda tx, context, customer, *, about: False)
 
 
 def an_open_dispute_holds_nothing(patch):
@@ -115,7 +120,7 @@ def parts_get_around_the_limit(patch):
 
 
 def a_credit_note_is_forgotten(patch):
-    patch.setattr(refunds.documents, "issue_credit_note", lambda tx, context, change, *, series: None)
+    patch.setattr(documents, "issue_credit_note", lambda tx, context, change, *, series: None)
 
 
 DEFECTS = [
@@ -131,6 +136,7 @@ DEFECTS = [
     a_refund_at_the_gateway_takes_nothing_of_what_comes_back,
     a_lost_dispute_takes_nothing_of_what_comes_back,
     what_comes_back_to_a_disputed_payment_is_free,
+    credit_that_comes_free_stays_free,
     an_open_dispute_holds_nothing,
     a_dispute_keeps_its_hold,
     a_lost_dispute_takes_no_credit,

@@ -82,20 +82,22 @@ def _approve_charge(context: Context, act: Decision) -> None:
     header = reversing.reversal_header(context, charge, str(act.amount), key=key, actor=act.actor)
     system = reversing.reversal_accounts(context, charge.currency)
 
-    def work(tx: Tx) -> None:
+    def work(tx: Tx) -> bool:
         held = hold(tx, act)
         if isinstance(held, RequestedRefund) or waits_for_another(tx, context, held, act):
-            return
+            return False
         words = f"Refund. {act.note}".removesuffix(". ")[:200]
         try:
-            done = reversing.reverse(
+            done, told = reversing.reverse(
                 tx, context, charge, header=header, amount=act.amount, reason=words, expiry=None, system=system
             )
         except (AmountOutOfRange, WrongState) as less:
             raise RefundRefused(REASONS["refunded"], reason="refunded") from less
         decided(tx, context, act, "refunded", transaction_id=done.transaction_id or "")
+        return told
 
-    context.database.write(work)
+    if context.database.write(work):
+        returning.hold_freed_now(context, about=header.transaction_id)
 
 
 def _approve_topup(context: Context, act: Decision) -> str | None:

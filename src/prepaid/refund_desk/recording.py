@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from .. import audit, repayment, returning
+from .. import audit, documents, repayment, returning
 from ..config import Context, object_id
 from ..core.errors import CurrencyMismatch, KeyConflict, NotAllowed, WrongState
 from ..core.ids import check_text
@@ -106,8 +106,9 @@ class _Record:
         refunds.add(tx, refund, gateway_key="", next_look_at=None)
         take(tx, context, refund, held, prepared=self.prepared)
         self._answer(tx, refund)
-        returning.settle_refund(tx, context, refund, customer=self.customer, prepared=self.prepared)
+        changes = returning.settle_refund(tx, context, refund, customer=self.customer, prepared=self.prepared)
         repayment.tell(tx, context, refund, "refund-settled")
+        documents.issue_changes(tx, context, changes, series=self.prepared.series)
         return refund
 
     def _again(self, known: Refund) -> Refund:

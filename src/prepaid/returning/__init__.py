@@ -1,6 +1,6 @@
 """What goes back of a top-up, in the ledger: for refunds and for disputes, and back again if they fail or are won."""
 
-from .again import rebalance
+from .again import hold_freed, hold_freed_now, rebalance
 from .disputes import book_dispute
 from .eligibility import (
     charge_eligible,
@@ -24,6 +24,8 @@ __all__ = [
     "charges_eligible",
     "follow",
     "give_back_refund",
+    "hold_freed",
+    "hold_freed_now",
     "hold_sold",
     "hold_topup",
     "not_credited",

@@ -12,16 +12,18 @@ from collections.abc import Sequence
 
 from attrs import evolve, frozen
 
-from .. import audit, customers, documents, wallets
+from .. import audit, customers, wallets
 from ..config import Context
 from ..core import keys
-from ..core.clawback import NOTHING, by_gross
+from ..core.clawback import by_gross
+from ..core.documents import DocumentKind
 from ..core.grants import NEVER
 from ..core.holds import Hold
 from ..core.money import Money
 from ..core.refund_requests import DISPUTES_SETTING
 from ..core.refunds import Dispute, DisputeBooked, DisputeStep, dispute_steps, money_of
 from ..core.transfers import FEES, PROMOTION, TAX_PAYABLE, SystemKind, TransactionKind, clearing, disputed, moving_lines
+from ..documents import CREDIT_NOTE, INVOICE, Change, Changes
 from ..store import Tx, accounts, disputes, holds, ledger, operations, standings
 from ..store import customers as customer_rows
 from ..store.disputes import StoredDispute
@@ -35,8 +37,10 @@ from .steps import Held, Prepared, header, hold_sold
 Kind = TransactionKind | SystemKind
 
 
-def book_dispute(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopup, prepared: Prepared) -> bool:
-    """Post what is still to be posted of a dispute; False if that is nothing.
+def book_dispute(
+    tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopup, prepared: Prepared
+) -> Changes | None:
+    """Post what is still to be posted of a dispute, and give what is to be documented; None if it posts nothing.
 
     Nothing is posted while its top-up is not credited, or in another currency
     than that was paid in.
@@ -50,21 +54,21 @@ def book_dispute(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopu
     """
     stored = disputes.hold(tx, dispute_id)
     if stored is None or stored.dispute.amount.currency != topup.topup.total.currency:
-        return False
+        return None
     steps = dispute_steps(stored.dispute)
     if not steps and not stored.unbooked_fee:
-        return False
+        return None
     held = hold_sold(tx, context, topup)
     if held is None:
-        return False
-    _book(tx, context, _Act(stored, held, prepared, f"gateway:{stored.dispute.gateway}"), steps)
-    return True
+        return None
+    return _book(tx, context, _Act(stored, held, prepared, f"gateway:{stored.dispute.gateway}"), steps)
 
 
-def rebook_dispute(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopup, prepared: Prepared) -> None:
+def rebook_dispute(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopup, prepared: Prepared) -> Changes:
     """Let a dispute that is lost take more of its top-up, if there is more now.
 
-    What is posted of it is undone and posted anew, over all that there is.
+    What is posted of it is undone and posted anew, over all that there is. Gives what
+    is to be documented of that.
 
     Args:
         tx: The transaction that holds the top-up's row.
@@ -77,10 +81,11 @@ def rebook_dispute(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTo
     assert stored is not None and held is not None  # noqa: S101, PT018 - one that is lost is of a credited top-up
     dispute = stored.dispute
     part = by_gross(held.sold.bought, dispute.withdrawn.minor, held.sold.before - dispute.returned)
-    if part.gross_minor > dispute.returned.gross_minor:
-        # What was posted is what counts: one that is appealed may be about another amount by now.
-        stored = evolve(stored, dispute=evolve(dispute, amount=dispute.withdrawn))
-        _book(tx, context, _Act(stored, held, prepared, f"gateway:{dispute.gateway}"), ("restored", "lost"))
+    if part.gross_minor <= dispute.returned.gross_minor:
+        return ()
+    # What was posted is what counts: one that is appealed may be about another amount by now.
+    stored = evolve(stored, dispute=evolve(dispute, amount=dispute.withdrawn))
+    return _book(tx, context, _Act(stored, held, prepared, f"gateway:{dispute.gateway}"), ("restored", "lost"))
 
 
 def hold_again(tx: Tx, context: Context, dispute_id: str, *, topup: StoredTopup, prepared: Prepared) -> None:
@@ -110,8 +115,8 @@ def _remember(tx: Tx, context: Context, act: _Act, after: _State) -> None:
     assert recorded  # noqa: S101 - its row is held
 
 
-def _book(tx: Tx, context: Context, act: _Act, steps: Sequence[DisputeStep]) -> None:
-    """Post the steps of one turn."""
+def _book(tx: Tx, context: Context, act: _Act, steps: Sequence[DisputeStep]) -> Changes:
+    """Post the steps of one turn, and give what is to be documented of them."""
     after = _State.of(act.stored)
     for step in steps:
         after = _STEPS[step](tx, context, act, after)
@@ -119,6 +124,7 @@ def _book(tx: Tx, context: Context, act: _Act, steps: Sequence[DisputeStep]) -> 
         _freeze(tx, context, act)
         after = _keep(tx, context, act, after)
     _remember(tx, context, act, after)
+    return after.changes
 
 
 @frozen
@@ -149,6 +155,7 @@ class _State:
     hold_id: str | None
     lost_turn: int | None
     figures: dict[str, Money]
+    changes: Changes = ()
 
     @classmethod
     def of(cls, stored: StoredDispute) -> _State:
@@ -156,6 +163,10 @@ class _State:
         names = ("withdrawn", "credit", "clawback", "net", "tax")
         figures = {name: getattr(stored.dispute, name) for name in names}
         return cls(booked=stored.dispute.booked, hold_id=stored.hold_id, lost_turn=stored.lost_turn, figures=figures)
+
+    def documented(self, changes: Changes) -> _State:
+        """Add what is to be documented of a step to what is of the steps before it."""
+        return evolve(self, changes=self.changes + changes)
 
 
 def _withdraw(tx: Tx, context: Context, act: _Act, before: _State) -> _State:
@@ -204,11 +215,10 @@ def _lose(tx: Tx, context: Context, act: _Act, before: _State) -> _State:
         moving.take(tx, context, held.wallet, takings=asked, only_free=False, system=act.prepared.system)
     _post_tax(tx, context, act, figures, step="lost-tax", sign=1)
     due.sweep(tx, context, _wallet(tx, act))
-    if returned != NOTHING:
-        change = _change(tx, act, figures, turn=act.stored.turn, words="Disputed payment: account credit")
-        documents.issue_credit_note(tx, context, change, series=act.prepared.credit_notes)
-    after = figures | {"withdrawn": dispute.amount}
-    return evolve(before, booked="lost", hold_id=None, lost_turn=act.stored.turn, figures=after)
+    posted, turn = figures | {"withdrawn": dispute.amount}, act.stored.turn
+    after = evolve(before, booked="lost", hold_id=None, lost_turn=turn, figures=posted)
+    words = "Disputed payment: account credit"
+    return after.documented(_change(tx, act, figures, kind=CREDIT_NOTE, turn=turn, words=words))
 
 
 def _held_again(tx: Tx, context: Context, act: _Act) -> Held:
@@ -248,10 +258,10 @@ def _restore(tx: Tx, context: Context, act: _Act, before: _State) -> _State:
         after, _ = moving.give(tx, _wallet(tx, act), givings=givings, system=act.prepared.system)
         moving.settle(tx, context, after, about=givings[-1].header.transaction_id)
     _post_tax(tx, context, act, before.figures, step="restored-tax", sign=-1)
-    if before.figures["net"] or before.figures["tax"]:
-        change = _change(tx, act, before.figures, turn=turn, words="Account credit, dispute won")
-        documents.issue_again(tx, context, change, series=act.prepared.invoices)
-    return evolve(before, booked="withdrawn", lost_turn=None, figures={"withdrawn": before.figures["withdrawn"]})
+    left = {"withdrawn": before.figures["withdrawn"]}
+    restored = evolve(before, booked="withdrawn", lost_turn=None, figures=left)
+    words = "Account credit, dispute won"
+    return restored.documented(_change(tx, act, before.figures, kind=INVOICE, turn=turn, words=words))
 
 
 _STEPS = {"restored": _restore, "regained": _regain, "withdrawn": _withdraw, "lost": _lose}
@@ -266,8 +276,12 @@ def _post_tax(tx: Tx, context: Context, act: _Act, figures: dict[str, Money], *,
         wallets.post_system(tx, made, lines, currency=act.dispute.amount.currency, system=act.prepared.system)
 
 
-def _change(tx: Tx, act: _Act, figures: dict[str, Money], *, turn: int, words: str) -> documents.Change:
-    return documents.Change(
+def _change(tx: Tx, act: _Act, figures: dict[str, Money], *, kind: DocumentKind, turn: int, words: str) -> Changes:
+    """Give what a document says of what a dispute takes, or gives back; nothing if that is no money."""
+    if not figures["net"] + figures["tax"]:
+        return ()
+    change = Change(
+        kind=kind,
         topup_id=act.dispute.topup_id,
         cause_id=act.dispute.id,
         turn=turn,
@@ -276,6 +290,7 @@ def _change(tx: Tx, act: _Act, figures: dict[str, Money], *, turn: int, words: s
         lines=document_lines(words, credit=figures["credit"], clawback=figures["clawback"], net=figures["net"]),
         customer=customers.get(tx, act.held.stored.topup.customer),
     )
+    return (change,)
 
 
 def _keep(tx: Tx, context: Context, act: _Act, after: _State) -> _State:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from .. import audit, customers, documents, wallets
+from .. import audit, customers, wallets
 from ..config import Context
 from ..core import keys
 from ..core.clawback import by_gross
-from ..core.documents import InvoiceLine
+from ..core.documents import DocumentKind, InvoiceLine
 from ..core.money import Money
 from ..core.refund_requests import RequestState
 from ..core.refunds import Refund, money_of
 from ..core.taking import Taken
 from ..core.transfers import IN_TRANSIT, PROMOTION, TAX_PAYABLE, AccountRef, clearing, disputed, moving_lines
+from ..documents import CREDIT_NOTE, INVOICE, Change, Changes
 from ..store import Tx, ledger, refund_requests, refunds
 from ..store.ledger import Header, Label
 from ..store.topups import StoredTopup
@@ -82,10 +83,10 @@ def _header(context: Context, refund: Refund, kind: str, step: str, *, actor: st
     return header(context, kind, cause=("refund", refund.id), identity=identity, actor=actor or refund.actor)  # type: ignore[arg-type]
 
 
-def settle_refund(tx: Tx, context: Context, refund: Refund, *, customer: str, prepared: Prepared) -> None:
-    """Book the money that went back with what of it is discount and tax, and issue the credit note."""
+def settle_refund(tx: Tx, context: Context, refund: Refund, *, customer: str, prepared: Prepared) -> Changes:
+    """Book the money that went back with what of it is discount and tax, and give what a credit note has to say."""
     _post_settled(tx, context, refund, prepared)
-    _write_credit_note(tx, context, refund, customer, prepared=prepared)
+    return _to_credit(tx, refund, customer)
 
 
 def _post_settled(tx: Tx, context: Context, refund: Refund, prepared: Prepared) -> None:
@@ -93,14 +94,12 @@ def _post_settled(tx: Tx, context: Context, refund: Refund, prepared: Prepared) 
     _post_system(tx, refund, made, prepared, sign=1)
 
 
-def _write_credit_note(tx: Tx, context: Context, refund: Refund, customer: str, *, prepared: Prepared) -> None:
-    if refund.net + refund.tax:
-        change = _change(tx, refund, customer, words="Refund of account credit")
-        documents.issue_credit_note(tx, context, change, series=prepared.credit_notes)
+def _to_credit(tx: Tx, refund: Refund, customer: str) -> Changes:
+    return _change(tx, refund, customer, kind=CREDIT_NOTE, words="Refund of account credit")
 
 
-def give_back_refund(tx: Tx, context: Context, refund: Refund, *, customer: str, prepared: Prepared) -> None:
-    """Give the credit of a refund back that failed; and book back what was settled, with an invoice over it.
+def give_back_refund(tx: Tx, context: Context, refund: Refund, *, customer: str, prepared: Prepared) -> Changes:
+    """Give the credit of a refund back that failed; of what was settled, give what an invoice has to say again.
 
     Args:
         tx: The transaction that moved the refund to its last state.
@@ -110,7 +109,7 @@ def give_back_refund(tx: Tx, context: Context, refund: Refund, *, customer: str,
         prepared: Accounts and series.
     """
     _undo(tx, context, refund, customer=customer, prepared=prepared)
-    _bill_again(tx, context, refund, customer, prepared=prepared)
+    return _to_bill_again(tx, refund, customer)
 
 
 def _undo(tx: Tx, context: Context, refund: Refund, *, customer: str, prepared: Prepared) -> None:
@@ -125,16 +124,17 @@ def _undo(tx: Tx, context: Context, refund: Refund, *, customer: str, prepared: 
         moving.settle(tx, context, after, about=givings[-1].header.transaction_id)
 
 
-def _bill_again(tx: Tx, context: Context, refund: Refund, customer: str, *, prepared: Prepared) -> None:
-    if refund.settled_at is not None and refund.net + refund.tax:
-        change = _change(tx, refund, customer, words="Account credit, refund came back")
-        documents.issue_again(tx, context, change, series=prepared.invoices)
+def _to_bill_again(tx: Tx, refund: Refund, customer: str) -> Changes:
+    if refund.settled_at is None:
+        return ()
+    return _change(tx, refund, customer, kind=INVOICE, words="Account credit, refund came back")
 
 
-def rebook_refund(tx: Tx, context: Context, refund: Refund, *, topup: StoredTopup, prepared: Prepared) -> None:
+def rebook_refund(tx: Tx, context: Context, refund: Refund, *, topup: StoredTopup, prepared: Prepared) -> Changes:
     """Let a refund that is short take more of its top-up, if there is more now.
 
-    What is posted of it is undone and posted anew, over all that there is.
+    What is posted of it is undone and posted anew, over all that there is. Gives what
+    is to be documented of that.
 
     Args:
         tx: The transaction that holds the top-up's row.
@@ -147,15 +147,13 @@ def rebook_refund(tx: Tx, context: Context, refund: Refund, *, topup: StoredTopu
     assert held is not None  # noqa: S101 - a refund of credit is of a credited top-up
     part = by_gross(held.sold.bought, refund.amount.minor, held.sold.before - refund.returned)
     if part.gross_minor <= refund.returned.gross_minor:
-        return
+        return ()
     customer = topup.topup.customer
     _undo(tx, context, refund, customer=customer, prepared=prepared)
     again = evolve(refund, turn=refund.turn + 1, **money_of(part, refund.amount.currency))
     held, kept = hold_sold(tx, context, topup), refunds.rebook(tx, again)
     assert held is not None and kept  # noqa: S101, PT018 - its top-up's row is held
     take_for_refund(tx, context, again, held=held, prepared=prepared, own_only=False)
-    if again.settled_at is not None:
-        _post_settled(tx, context, again, prepared)
     figures = [{"credit": str(each.credit), "net": str(each.net), "tax": str(each.tax)} for each in (refund, again)]
     audit.record(
         tx,
@@ -167,10 +165,10 @@ def rebook_refund(tx: Tx, context: Context, refund: Refund, *, topup: StoredTopu
         before=figures[0],
         after=figures[1],
     )
-    # The numbers last: their counters stay locked until the commit.
-    _bill_again(tx, context, refund, customer, prepared=prepared)
-    if again.settled_at is not None:
-        _write_credit_note(tx, context, again, customer, prepared=prepared)
+    if again.settled_at is None:
+        return ()
+    before = _to_bill_again(tx, refund, customer)
+    return before + settle_refund(tx, context, again, customer=customer, prepared=prepared)
 
 
 def _givings(tx: Tx, context: Context, refund: Refund, *, actor: str) -> list[moving.Giving]:
@@ -213,8 +211,12 @@ def _post_system(tx: Tx, refund: Refund, made: Header, prepared: Prepared, *, si
     wallets.post_system(tx, made, lines, currency=refund.amount.currency, system=prepared.system)
 
 
-def _change(tx: Tx, refund: Refund, customer: str, *, words: str) -> documents.Change:
-    return documents.Change(
+def _change(tx: Tx, refund: Refund, customer: str, *, kind: DocumentKind, words: str) -> Changes:
+    """Give what a document says of a refund; nothing of one that found nothing of its payment."""
+    if not refund.net + refund.tax:
+        return ()
+    change = Change(
+        kind=kind,
         topup_id=refund.topup_id,
         cause_id=refund.id,
         turn=refund.turn,
@@ -223,6 +225,7 @@ def _change(tx: Tx, refund: Refund, customer: str, *, words: str) -> documents.C
         lines=document_lines(words, credit=refund.credit, clawback=refund.clawback, net=refund.net),
         customer=customers.get(tx, customer),
     )
+    return (change,)
 
 
 def document_lines(words: str, *, credit: Money, clawback: Money, net: Money) -> tuple[InvoiceLine, ...]:

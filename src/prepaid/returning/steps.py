@@ -18,7 +18,7 @@ from ..core.transfers import (
     clearing,
     disputed,
 )
-from ..documents import Series
+from ..documents import SeriesByKind
 from ..store import Tx, accounts, grants, standings, topups
 from ..store import customers as customer_rows
 from ..store.accounts import Wallet
@@ -37,14 +37,12 @@ class Prepared:
     Attributes:
         system: Row ids of the book's own accounts.
         fees: The accounts of fees, in the currency of a fee.
-        credit_notes: Where a credit note goes.
-        invoices: Where an invoice goes.
+        series: Where documents go that the transaction issues at its end, by their kind.
     """
 
     system: wallets.Accounts = field(repr=False)
     fees: wallets.Accounts = field(repr=False)
-    credit_notes: Series
-    invoices: Series
+    series: SeriesByKind
 
 
 def prepare(context: Context, gateway: str, currency: str, *, fee_currency: str | None = None) -> Prepared:
@@ -56,8 +54,7 @@ def prepare(context: Context, gateway: str, currency: str, *, fee_currency: str 
     return Prepared(
         fees=fees,
         system=wallets.credit_accounts(context, refs, currency, expires=True),
-        credit_notes=documents.open_series(context, documents.CREDIT_NOTE),
-        invoices=documents.open_series(context, documents.INVOICE),
+        series={kind: documents.open_series(context, kind) for kind in (documents.CREDIT_NOTE, documents.INVOICE)},
     )
 
 

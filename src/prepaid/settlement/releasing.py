@@ -50,8 +50,8 @@ def release_held(context: Context, topup_id: str) -> bool:
         if not identities.release(tx, topup.id, resolved=record, invoice_id=prepared.invoice_id):
             return False
         sold = selling.with_promotion(tx, context, topup)
-        selling.post(tx, context, sold, prepared, actor=ACTOR, payment_id=stored.payment_id or "")
         _note(tx, context, topup)
+        selling.post(tx, context, sold, prepared, actor=ACTOR, payment_id=stored.payment_id or "")
         return True
 
     try:

@@ -67,7 +67,7 @@ def with_promotion(tx: Tx, context: Context, topup: Topup) -> Topup:
 
 
 def post(tx: Tx, context: Context, topup: Topup, prepared: Prepared, *, actor: str, payment_id: str) -> None:
-    """Credit a top-up, tell of it and issue its invoice; its state has been moved before.
+    """Credit a top-up, tell of it and issue its invoice: the last that a transaction does, its state moved before.
 
     Raises:
         AmountOutOfRange: The balance would leave what the ledger can hold.

@@ -82,6 +82,11 @@ class BookDatabase(Protocol):
         """Ids of the book's own accounts that are known to be committed."""
         ...
 
+    @property
+    def commits(self) -> bool:
+        """What `write` did is committed when it returns."""
+        ...
+
     def write(self, work: Callable[[Tx], T]) -> T:
         """Run ``work`` and keep all of it, or nothing."""
         ...
@@ -122,6 +127,11 @@ class Database:
         """Close the pooled connections of an engine that was made here."""
         if self._own_engine:
             self.engine.dispose()
+
+    @property
+    def commits(self) -> bool:
+        """Always: each `write` is a transaction of its own."""
+        return True
 
     @property
     def book_id(self) -> int:

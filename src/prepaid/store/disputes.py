@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from attrs import frozen
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, insert, select, update
 
 from ..core.money import Money
 from ..core.payments import DisputeState
@@ -15,6 +15,7 @@ from . import schema
 from .database import Tx
 
 _dispute = schema.dispute
+_topup = schema.topup
 
 _PLAIN = "id topup_id gateway dispute_id payment_id reason opened_at created_at changed_at".split()
 _FIGURES = ("amount", "withdrawn", "credit", "clawback", "net", "tax")
@@ -79,6 +80,25 @@ def of_topup(tx: Tx, topup_id: str) -> list[Dispute]:
     """Read the disputes of a top-up, oldest first, as they are now."""
     wanted = select(_dispute).where(_dispute.c.book_id == tx.book_id, _dispute.c.topup_id == topup_id)
     return [_from_row(row).dispute for row in tx.execute(tx.current(wanted.order_by(_dispute.c.id)))]
+
+
+def is_any_withdrawn(tx: Tx, customer: str) -> bool:
+    """Tell whether the money of a payment of a customer's is withdrawn for a dispute, as it is now."""
+    return tx.execute(tx.current(_withdrawn(tx, customer).limit(1))).first() is not None
+
+
+def topups_withdrawn(tx: Tx, customer: str) -> list[str]:
+    """Name the top-ups of a customer whose money is withdrawn for disputes, the oldest first."""
+    rows = tx.execute(_withdrawn(tx, customer).distinct().order_by(_dispute.c.topup_id))
+    return [row.topup_id for row in rows]
+
+
+def _withdrawn(tx: Tx, customer: str) -> Select[tuple[str]]:
+    # Few disputes of a book are open, however many top-ups a customer has.
+    its = (_topup.c.book_id == _dispute.c.book_id) & (_topup.c.id == _dispute.c.topup_id)
+    wanted: Select[tuple[str]] = select(_dispute.c.topup_id).join_from(_dispute, _topup, its)
+    is_open = (_dispute.c.book_id == tx.book_id, _dispute.c.booked == "withdrawn")
+    return wanted.where(*is_open, _topup.c.customer == customer)
 
 
 def listed(tx: Tx, *, states: tuple[str, ...], before: str | None, limit: int) -> list[Dispute]:

@@ -44,6 +44,12 @@ def take_number(tx: Tx, kind: str, year: int, today: date) -> Place:
     return Place(int(last), issued_on)
 
 
+def hold_series(tx: Tx, kind: str, year: int) -> None:
+    """Lock the counter row of a series, before one of its numbers is taken."""
+    scope = (_series.c.book_id == tx.book_id, _series.c.kind == kind, _series.c.year == year)
+    tx.execute(select(_series.c.last).where(*scope).with_for_update())
+
+
 def ensure_series(database: BookDatabase, kind: str, year: int, today: date) -> None:
     """Begin a series at 0 unless it exists; in a transaction of its own, before the first document."""
 

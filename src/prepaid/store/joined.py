@@ -96,6 +96,11 @@ class JoinedDatabase:
         return f"<JoinedDatabase of {self._database!r}>"
 
     @property
+    def commits(self) -> bool:
+        """Never: whoever began the transaction commits it."""
+        return False
+
+    @property
     def account_ids(self) -> dict[tuple[AccountRef, str], int]:
         """A copy, made anew each time: what is opened here is gone if the host rolls back, be it to a savepoint."""
         return dict(self._database.account_ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from .. import customers, wallets
+from .. import customers, returning, wallets
 from ..config import Context, object_id
 from ..core import keys
 from ..core.errors import (
@@ -25,7 +25,7 @@ from ..store import Duplicate, Tx, accounts, holds, ledger, resources
 from ..store import customers as customer_rows
 from ..store.accounts import Wallet
 from ..store.ledger import Header, Label
-from ..wallets import due, levels
+from ..wallets import due, freed, levels
 
 
 def hold(
@@ -143,12 +143,14 @@ def capture(context: Context, hold_id: str, amount: Money) -> ChargeOutcome:
     system = wallets.revenue_accounts(context, amount.currency)
     header = _header(context, found, amount)
 
-    def work(tx: Tx) -> ChargeOutcome | Hold:
+    def work(tx: Tx) -> tuple[ChargeOutcome | Hold, bool]:
         return _capture(tx, context, found, header=header, amount=amount, system=system)
 
-    done = due.write(context, found.customer, amount.currency, work)
+    done, told = due.write(context, found.customer, amount.currency, work)
     if isinstance(done, Hold):
         raise WrongState(f"The hold is {done.state}.", field="hold", state=done.state)
+    if told:
+        returning.hold_freed_now(context, about=found.id)
     return done
 
 
@@ -178,13 +180,16 @@ def _header(context: Context, found: Hold, amount: Money) -> Header:
 
 def _capture(
     tx: Tx, context: Context, found: Hold, *, header: Header, amount: Money, system: wallets.Accounts
-) -> ChargeOutcome | Hold:
-    """Post the capture; or give the hold as it is, if it cannot be captured any more."""
+) -> tuple[ChargeOutcome | Hold, bool]:
+    """Post the capture; or give the hold as it is, if it cannot be captured any more.
+
+    Tells beside it whether open disputes are to look at what came free.
+    """
     wallet, current = _held(tx, context, found)
     if current.state == "captured":
-        return _again(tx, context, header, amount)
+        return _again(tx, context, header, amount), False
     if current.state != "open":
-        return current
+        return current, False
     if not ledger.take(tx, wallet.id, amount.units, unhold=current.amount.units):
         raise IntegrityFault("A wallet holds less than its holds reserve.")
     after = accounts.hold_wallet_by_id(tx, wallet.id) or wallet
@@ -199,8 +204,10 @@ def _capture(
     holds.close(tx, current.id, state="captured", now=now, captured=amount.units, transaction_id=transaction_id)
     levels.after_debit(tx, context, after, about=transaction_id)
     _settle(tx, context, wallet.id)
+    told = amount < current.amount and freed.tell(tx, context, wallet.owner, about=current.id)
     balance = Money(after.balance, amount.currency)
-    return ChargeOutcome(status="posted", transaction_id=transaction_id, balance_after=balance, key=current.id)
+    done = ChargeOutcome(status="posted", transaction_id=transaction_id, balance_after=balance, key=current.id)
+    return done, told
 
 
 def _held(tx: Tx, context: Context, found: Hold) -> tuple[Wallet, Hold]:
@@ -239,20 +246,25 @@ def release(context: Context, hold_id: str) -> Hold:
     """
     found = _find(context, hold_id)
 
-    def work(tx: Tx) -> Hold:
-        wallet, current = _held(tx, context, found)
-        if current.state == "open":
-            ledger.take(tx, wallet.id, 0, rows=0, unhold=current.amount.units)
-            holds.close(tx, current.id, state="released", now=context.now())
-            _settle(tx, context, wallet.id)
-            return holds.read_held(tx, current.id) or current
-        ledger.mark_replayed(tx, wallet.id, context.now())
-        return current
-
-    done = context.database.write(work)
+    done, told = context.database.write(lambda tx: _release(tx, context, found))
     if done.state == "captured":
         raise WrongState("The hold was captured.", field="hold", state=done.state)
+    if told:
+        returning.hold_freed_now(context, about=done.id)
     return done
+
+
+def _release(tx: Tx, context: Context, found: Hold) -> tuple[Hold, bool]:
+    """End a hold and give it; tells beside it whether open disputes are to look at what came free."""
+    wallet, current = _held(tx, context, found)
+    if current.state != "open":
+        ledger.mark_replayed(tx, wallet.id, context.now())
+        return current, False
+    ledger.take(tx, wallet.id, 0, rows=0, unhold=current.amount.units)
+    holds.close(tx, current.id, state="released", now=context.now())
+    _settle(tx, context, wallet.id)
+    told = freed.tell(tx, context, wallet.owner, about=current.id)
+    return holds.read_held(tx, current.id) or current, told
 
 
 def holds_of(context: Context, customer_id: str) -> tuple[Hold, ...]:

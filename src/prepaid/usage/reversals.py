@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from .. import returning
 from ..config import Context, object_id
 from ..core.errors import InvalidRequest
 from ..core.ids import check_key, check_text
@@ -60,15 +61,18 @@ def reverse(
         return context.database.write(lambda tx: _known(tx, context, charge, header))
     system = reversing.reversal_accounts(context, charge.currency)
 
-    def work(tx: Tx) -> ChargeOutcome:
+    def work(tx: Tx) -> tuple[ChargeOutcome, bool]:
         return reversing.reverse(
             tx, context, charge, header=header, amount=amount, reason=reason, expiry=expires_at, system=system
         )
 
     try:
-        return due.write(context, charge.owner, charge.currency, work)
+        done, told = due.write(context, charge.owner, charge.currency, work)
     except Duplicate:
         return context.database.write(lambda tx: reversing.reversed_again(tx, context, charge, header))
+    if told:
+        returning.hold_freed_now(context, about=header.transaction_id)
+    return done
 
 
 def _known(tx: Tx, context: Context, charge: PostedCharge, header: Header) -> ChargeOutcome:

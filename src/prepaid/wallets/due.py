@@ -18,7 +18,7 @@ from ..store import Tx, accounts, grants, holds, ledger
 from ..store.accounts import Wallet
 from ..store.grants import StoredGrant
 from ..store.ledger import Header, Label
-from . import levels
+from . import freed, levels
 from .chain import Chain
 
 T = TypeVar("T")
@@ -59,10 +59,12 @@ def sweep(tx: Tx, context: Context, wallet: Wallet, *, now: datetime | None = No
         now: What is due by then; by now if None.
     """
     now, before = context.now() if now is None else now, wallet
-    for hold_id, amount in holds.lapsed(tx, wallet.id, now):
-        if holds.close(tx, hold_id, state="expired", now=now):
-            wallet = _after(wallet, 0, unhold=amount)
-            _must(ledger.take(tx, wallet.id, 0, rows=0, unhold=amount))
+    lapsed = [each for each in holds.lapsed(tx, wallet.id, now) if holds.close(tx, each[0], state="expired", now=now)]
+    for _, amount in lapsed:
+        wallet = _after(wallet, 0, unhold=amount)
+        _must(ledger.take(tx, wallet.id, 0, rows=0, unhold=amount))
+    if lapsed:
+        freed.tell(tx, context, wallet.owner, about=lapsed[0][0])
     for grant in grants.begun(tx, wallet.id, now):
         wallet = _begin(tx, context, wallet, grant)
     for part, open_grant in _lapsing(tx, wallet, now):

@@ -14,7 +14,7 @@ from ..core.transfers import REVENUE
 from ..core.usage import ChargeOutcome
 from ..store import Tx, accounts, grants, ledger
 from ..store.ledger import Header, PostedCharge
-from . import due, moving, posting
+from . import due, freed, moving, posting
 from .values import Accounts, Replayed
 
 REVERSIBLE = ("charge", "adjustment")
@@ -77,8 +77,10 @@ def reverse(
     reason: str,
     expiry: datetime | None,
     system: Accounts,
-) -> ChargeOutcome:
+) -> tuple[ChargeOutcome, bool]:
     """Give a charge back, all of what is left of it or an amount; a key that was used gives its first answer.
+
+    Tells beside it whether open disputes are to look at what came free.
 
     Raises:
         WrongState: All of it was given back.
@@ -89,7 +91,7 @@ def reverse(
     if held is None:
         raise IntegrityFault("A charge was posted without a wallet.")
     if ledger.find_posted(tx, header.key_hash) is not None:
-        return reversed_again(tx, context, charge, header)
+        return reversed_again(tx, context, charge, header), False
     wallet = due.swept(tx, context, held)
     parts = left_of(tx, charge)
     units = sum(part.amount for part in parts) if amount is None else amount.units
@@ -104,10 +106,12 @@ def reverse(
     if expiry is not None:
         _extend(tx, plan, expiry, now=context.now())
     moving.settle(tx, context, after, about=header.transaction_id)
+    told = freed.tell(tx, context, wallet.owner, about=header.transaction_id)
     balance = Money(wallet.balance + units, charge.currency)
-    return ChargeOutcome(
+    done = ChargeOutcome(
         status="posted", transaction_id=header.transaction_id, balance_after=balance, key=header.cause_id
     )
+    return done, told
 
 
 def left_of(tx: Tx, charge: PostedCharge) -> tuple[ChargedPart, ...]:
