@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from . import audit, gateway_facts, identity, promotions, repayment, settlement
+from . import audit, gateway_facts, identity, objections, promotions, repayment, settlement
 from .config import Context, object_id, page_limit
 from .core.errors import InvalidRequest, KeyConflict, WrongState
 from .core.hashing import fingerprint, key_hash
@@ -21,6 +21,7 @@ from .core.states import PAID_STATES
 from .core.topups import NO_GATEWAY, Topup
 from .core.transfers import SUSPENSE
 from .gateway_facts import TopupFacts, facts_of
+from .objection_ports import RefundQuestion
 from .ports import ConfirmedByOperator, Gateway, PaymentRef
 from .settlement import selling
 from .store import Tx, payments, refunds, topups
@@ -177,6 +178,7 @@ def resolve(context: Context, topup_id: object, *, action: object, reason: objec
             or it would be credited to a customer who has to be verified first.
         KeyConflict: The key ended this review in another way.
         AmountOutOfRange: The balance would be larger than the ledger can hold.
+        RefundRefused: Plugins object to what would go back.
     """
     wanted, why = check_action(action), audit.check_reason(reason)
     hashed = key_hash(context.database.book_id, "resolve", actor, check_key(key))
@@ -187,6 +189,7 @@ def resolve(context: Context, topup_id: object, *, action: object, reason: objec
     waiting, made = _require_waiting(context, stored, wanted)
     resolution = resolved_as(stored.topup, waiting, wanted, rounding=context.seller.rounding)
     _require_refunds(context, stored, resolution)
+    _require_unopposed(context, stored, resolution, act=act, actor=actor)
     record = act.record(stored) | _record(stored, resolution, wanted, actor=actor)
     try:
         done = _end(context, stored, resolution, record, action=wanted, actor=actor, reason=why, made=made)
@@ -278,6 +281,28 @@ def _require_refunds(context: Context, stored: StoredTopup, resolution: Resoluti
         raise WrongState(f"{gateway.label} cannot give money back by itself.", field="action")
     if resolution.refund != stored.captured and not claims.partial_refund:
         raise WrongState(f"{gateway.label} cannot give a part of a payment back.", field="action")
+
+
+def _require_unopposed(context: Context, stored: StoredTopup, resolution: Resolution, *, act: _Act, actor: str) -> None:
+    """Ask plugins about what would go back.
+
+    Raises:
+        RefundRefused: They object, and the act was not done while they were asked.
+    """
+    if not resolution.refund:
+        return
+    topup = stored.topup
+    question = RefundQuestion(
+        customer_id=topup.customer,
+        moment="review",
+        kind="topup",
+        subject_id=topup.id,
+        amount=resolution.refund,
+        actor=actor,
+    )
+    opposed = objections.to_refund(context, question)
+    if opposed is not None and not act.is_among(settlement.load(context, topup.id)):
+        raise opposed
 
 
 def _record(stored: StoredTopup, resolution: Resolution, action: ResolveAction, *, actor: str) -> dict[str, Any]:

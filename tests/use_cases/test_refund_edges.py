@@ -257,12 +257,11 @@ def test_what_another_worker_did_at_the_same_moment_is_the_first_answer(billing,
 
     place, name = {"request": (refund_requests, "find_by_key"), "record": (refunds, "find_outside")}[acts]
     look_up, looked_before = getattr(place, name), []
+    too_early_for = {"request": 2, "record": 1}[acts]  # a request is looked for before plugins are asked, too
 
     def too_early(*parts, **named):
-        if looked_before:
-            return look_up(*parts, **named)
         looked_before.append(True)
-        return None
+        return None if len(looked_before) <= too_early_for else look_up(*parts, **named)
 
     first = act()
     if acts == "request":
