@@ -112,7 +112,14 @@ def confirm_transfer(
         context, gateway, stored, content, received=amount, actor=actor, reason=why
     ):  # somebody else confirmed something at the same moment: look again
         return confirm_transfer(context, topup_id, received=received, reference=reference, actor=actor, reason=reason)
-    return settlement.settle(context, stored.topup.id).topup
+    settled = settlement.settle(context, stored.topup.id)
+    if settled.outcome == "mismatch" and settled.topup.failure == settlement.OTHERS_PAYMENT:
+        raise _settled_another()  # since it was looked for
+    return settled.topup
+
+
+def _settled_another() -> InvalidRequest:
+    return InvalidRequest("This reference settled another top-up.", field="reference")
 
 
 def _keep_confirmation(
@@ -137,7 +144,7 @@ def _keep_confirmation(
     def work(tx: Tx) -> bool:
         owner = payments.owner(tx, topup.gateway, payment.payment_id or "")
         if owner is not None and owner != topup.id:
-            raise InvalidRequest("This reference settled another top-up.", field="reference")
+            raise _settled_another()
         told = {**content, "at": to_micros(now), "actor": actor}
         if not topups.confirm(tx, topup.id, told, before=stored.confirmation):
             return False
