@@ -161,7 +161,11 @@ def goes_ahead(tx: Tx, context: Context, act: Decision) -> bool:
 
 
 def waits_for_another(tx: Tx, context: Context, held: StoredRequest, act: Decision) -> bool:
-    """Record the first of two approvals, or tell that it is still the only one."""
+    """Record the first of two approvals, or tell that it is still the only one.
+
+    Raises:
+        RefundRefused: Plugins object, and it was not given before.
+    """
     in_all = act.amount + given_back(tx, act.request.kind, act.request.subject_id, act.amount.currency)
     takes_two = rule(tx).needs_two(in_all)
     if takes_two and held.confirmed_by == act.actor:
