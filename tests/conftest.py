@@ -56,6 +56,10 @@ SHORT = {f"tests/{name}/": 5 for name in ("examples", "faults", "gateways", "sto
 ALWAYS = (
     *("test_promotion_races", "test_identity_race", "test_voucher_races", "test_credit_races", "test_charge_race"),
     *("test_of_a_charge_and_a_refund_of_the_same_credit", "test_eight_operators_who_approve_one_request"),
+    *(
+        "test_a_reference_that_another_operator_recorded",
+        "test_one_reference_that_two_operators_record_for_two_gateways",
+    ),
 )
 """Races, whose subject is the server."""
 

@@ -36,6 +36,7 @@ from .core.errors import (
     TaxProfileInvalid,
     TaxUndecided,
     TooManyAttempts,
+    TopupRefused,
     TransactionAborted,
     WebhookRejected,
     WrongState,
@@ -78,6 +79,7 @@ from .identity_ports import IdentityQuestion
 from .integrity import Finding, IntegrityReport
 from .jobs import JobRun
 from .mail import SmtpMailer
+from .objection_ports import RefundQuestion, TopupQuestion
 from .offering import GatewayOffer
 from .plugins import PluginInfo
 from .promoting import PromotionStatus
@@ -179,6 +181,7 @@ __all__ = [
     "Redemption",
     "Refund",
     "RefundCase",
+    "RefundQuestion",
     "RefundRefused",
     "RefundRules",
     "Registration",
@@ -206,6 +209,8 @@ __all__ = [
     "Topup",
     "TopupFacts",
     "TopupLimits",
+    "TopupQuestion",
+    "TopupRefused",
     "Transaction",
     "TransactionAborted",
     "UsageLine",

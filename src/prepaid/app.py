@@ -131,6 +131,7 @@ class Prepaid:
             listeners=self._plugins,
             tax_deciders=self._plugins,
             identity_deciders=self._plugins,
+            objectors=self._plugins,
             identity_providers=_bind_identity(verifying, mode, now, gateways=bound),
             registers=_registers([*_registers_given(tax_id_registers), *self._plugins.registers(setup)]),
             exporters=_exporters(self._plugins.exporters(setup)),

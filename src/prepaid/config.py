@@ -16,6 +16,7 @@ from .core.parties import Seller
 from .core.topups import NO_GATEWAY
 from .export_ports import Exporter
 from .identity_ports import IdentityDeciders, IdentityProvider
+from .objection_ports import Objectors
 from .ports import (
     Clock,
     EventListeners,
@@ -54,6 +55,7 @@ class Context:
         listeners: Who hears events.
         tax_deciders: Who may decide a tax before the rules do.
         identity_deciders: Who may ask for a verification beside the policies.
+        objectors: Who may object to sales and refunds.
         identity_providers: Bound identity providers by name, in the order in which they are chosen.
         registers: Registers of tax ids, in the order in which they are looked through.
         exporters: Formats of exports that plugins bring, by name.
@@ -76,6 +78,7 @@ class Context:
     listeners: EventListeners = field(repr=False)
     tax_deciders: TaxDeciders = field(repr=False)
     identity_deciders: IdentityDeciders = field(repr=False)
+    objectors: Objectors = field(repr=False)
     identity_providers: Mapping[str, IdentityProvider] = field(repr=False)
     registers: tuple[TaxIdRegister, ...] = field(repr=False)
     exporters: Mapping[str, Exporter] = field(repr=False)

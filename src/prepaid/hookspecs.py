@@ -23,6 +23,7 @@ from .core.events import Event
 from .core.taxation import TaxDecision
 from .export_ports import Exporter
 from .identity_ports import IdentityProvider, IdentityQuestion
+from .objection_ports import RefundQuestion, TopupQuestion
 from .ports import Gateway, Mode, TaxIdRegister, TaxRequest
 
 PROJECT = "prepaid"
@@ -114,6 +115,36 @@ def prepaid_identity_needed(request: IdentityQuestion) -> str | None:
     it. An exception, or anything but a printable text of at most 500
     characters, is logged and asks for a verification: nobody is let through by
     mistake. Since 0.1.
+    """
+
+
+@hookspec
+def prepaid_topup_objections(request: TopupQuestion) -> Iterable[str]:  # type: ignore[empty-body]
+    """Object to a top-up, in sentences for the customer; an empty list has nothing against it.
+
+    Called for every quote, and for every start whose key is new, in no
+    transaction; the sentences of all plugins are told together, and any refuses
+    with `TopupRefused`, of which nothing is kept. Settlement never asks: what
+    was started and paid is credited. An exception, or anything but at most 20
+    printable texts of at most 500 characters (None and a text alone are none),
+    is logged and refuses in words of the library: nothing is sold by mistake.
+    Since 0.1.
+    """
+
+
+@hookspec
+def prepaid_refund_objections(request: RefundQuestion) -> Iterable[str]:  # type: ignore[empty-body]
+    """Object to a refund, in sentences for the customer or operator; an empty list has nothing against it.
+
+    Called before a customer's request whose key is new is kept, before an
+    operator approves one that is open, and before one gives a payment in review
+    back, all or what was too much of it, in no transaction; the sentences of all
+    plugins are told together, and any refuses with `RefundRefused`, of which
+    nothing is kept. What went back already is never asked about: refunds that
+    are on their way, recorded, or made at the gateway. An exception, or anything
+    but at most 20 printable texts of at most 500 characters (None and a text
+    alone are none), is logged and refuses in words of the library: nothing goes
+    back by mistake. Since 0.1.
     """
 
 

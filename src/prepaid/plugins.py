@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from importlib.metadata import entry_points
+from itertools import islice
 from typing import Any, Final
 
 import pluggy
@@ -26,6 +27,7 @@ from .core.taxation import NOT_SOLD, TaxDecision, decision_from_record, decision
 from .export_ports import Exporter
 from .hookspecs import PROJECT, PluginSetup
 from .identity_ports import IdentityProvider, IdentityQuestion
+from .objection_ports import RefundQuestion, TopupQuestion
 from .ports import Gateway, TaxIdRegister, TaxRequest
 
 log = logging.getLogger("prepaid.plugins")
@@ -37,6 +39,12 @@ MAX_LINE: Final = 500
 
 IDENTITY_ASKED: Final = "Verify your identity before anything is topped up."
 """What a customer reads where a plugin that decides about it failed."""
+
+UNDECIDED: Final = "This cannot be decided now; try again later."
+"""What is objected where a plugin that is asked for objections failed."""
+
+MOST_OBJECTIONS: Final = 20
+"""Sentences of one plugin: more than anybody reads is a mistake."""
 
 
 @frozen
@@ -97,7 +105,7 @@ class Plugins:
             raise ConfigurationError(f"The plugin {name!r} is not valid: {error}.") from error
         for caller in self._manager.get_hookcallers(plugin) or ():
             for implementation in caller.get_hookimpls():
-                if implementation.plugin is plugin and inspect.iscoroutinefunction(implementation.function):
+                if implementation.plugin is plugin and _is_async(implementation.function):
                     raise ConfigurationError(f"The plugin {name!r}: {caller.name} must not be async.")
 
     def gateways(self, setup: PluginSetup) -> list[tuple[str, Gateway]]:
@@ -190,6 +198,25 @@ class Plugins:
                 return IDENTITY_ASKED
         return ""
 
+    def topup_objections(self, question: TopupQuestion) -> tuple[str, ...]:
+        """Ask all plugins what speaks against a top-up; one that fails objects."""
+        return self._objections("prepaid_topup_objections", question)
+
+    def refund_objections(self, question: RefundQuestion) -> tuple[str, ...]:
+        """Ask all plugins what speaks against a refund; one that fails objects."""
+        return self._objections("prepaid_refund_objections", question)
+
+    def _objections(self, hook: str, question: TopupQuestion | RefundQuestion) -> tuple[str, ...]:
+        found: list[str] = []
+        for name, function in self._implementations(hook):
+            try:
+                found += _sentences(function(question))
+            except Exception as error:
+                # Without its words, which may hold what the customer told.
+                log.error("the plugin %s failed in %s: %s", name, hook, type(error).__name__)
+                found.append(UNDECIDED)
+        return tuple(dict.fromkeys(found))
+
     def on(self, event: str, function: Callable[[Event], object]) -> None:
         """Call ``function`` for every event of one name, after commit.
 
@@ -242,6 +269,21 @@ def _checked(item: Any, is_one: bool, *, plugin: str, hook: str, noun: str) -> A
     if not is_one:
         raise ConfigurationError(f"The plugin {plugin!r} returned {type(item).__name__} from {hook}, not a {noun}.")
     return item
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _sentences(told: object) -> list[str]:
+    """Give what a plugin objects, if a customer can read it."""
+    # One text would be read letter by letter, and an empty one as no objection at all.
+    if isinstance(told, str) or not isinstance(told, Iterable):
+        raise ConfigurationError(f"Objections are a list of sentences, not {type(told).__name__}.")
+    found = list(islice(told, MOST_OBJECTIONS + 1))
+    if len(found) > MOST_OBJECTIONS:
+        raise ConfigurationError(f"A plugin objects in at most {MOST_OBJECTIONS} sentences.")
+    return [check_text(each, field="objection", longest=MAX_LINE, empty=False) for each in found]
 
 
 def _is_exporter(item: object) -> bool:

@@ -6,9 +6,9 @@ decides: usage goes on meanwhile.
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from . import audit, customers, outbox, returning
+from . import audit, customers, objections, outbox, returning
 from .config import Context, object_id, page_limit
 from .core.clawback import by_credit
 from .core.errors import (
@@ -24,8 +24,9 @@ from .core.ids import check_key, check_text
 from .core.keys import Identity, refund_request
 from .core.money import Money, require_positive, require_whole_minor
 from .core.pages import Page, make_cursor, read_cursor, read_number_cursor
-from .core.refund_requests import MAX_WORDS, REASONS, EligibleRefund, RequestedRefund
+from .core.refund_requests import MAX_WORDS, REASONS, EligibleRefund, RequestedRefund, Subject
 from .core.usage import Transaction
+from .objection_ports import RefundQuestion
 from .store import Duplicate, Tx, accounts, history, ledger, refund_requests, standings, topups
 from .store import customers as customer_rows
 from .store.ledger import PostedCharge
@@ -142,7 +143,7 @@ def request(
         key: The customer's key.
 
     Raises:
-        RefundRefused: More than may be asked back, with the reason.
+        RefundRefused: More than may be asked back, with the reason; or plugins object.
         NotFound: Unknown, or another customer's.
         CustomerFrozen: The customer is frozen.
         CurrencyMismatch: Another currency than it is in.
@@ -157,6 +158,8 @@ def request(
         context.database.book_id, customer=customer, key=check_key(key), subject_id=wanted, amount=str(asked)
     )
     act = _Request(context, customer, wanted, asked, why, identity)
+    if context.database.read(act.is_new):
+        act = evolve(act, opposed=objections.to_refund(context, act.question))
     try:
         return context.database.write(act.make)
     except Duplicate:  # asked for at the same moment, under this key or another
@@ -173,19 +176,55 @@ class _Request:
     amount: Money
     reason: str
     identity: Identity
+    opposed: RefundRefused | None = None
+
+    @property
+    def kind(self) -> Subject:
+        """What a part of is asked back."""
+        return "topup" if self.subject_id.startswith("top_") else "charge"
+
+    @property
+    def question(self) -> RefundQuestion:
+        """What plugins are asked about it."""
+        return RefundQuestion(
+            customer_id=self.customer,
+            moment="request",
+            kind=self.kind,
+            subject_id=self.subject_id,
+            amount=self.amount,
+            actor=_actor(self.customer),
+        )
+
+    def is_new(self, tx: Tx) -> bool:
+        """Tell whether its key was never used, and refuse then what need not be asked about."""
+        if self._first_answer(tx) is not None:
+            return False
+        self._require_possible(tx)
+        return True
 
     def make(self, tx: Tx) -> RequestedRefund:
         """Keep it, or give the first answer of its key."""
         customer_rows.hold(tx, self.customer)
-        known = refund_requests.find_by_key(tx, self.identity.key_hash)
+        known = self._first_answer(tx)
         if known is not None:
-            if known.fingerprint != self.identity.fingerprint:
-                raise KeyConflict("This key asked for something else.", field="key")
-            return known.request
+            return known
+        self._require_possible(tx)
+        if self.opposed is not None:
+            raise self.opposed
+        return self._keep(tx)
+
+    def _first_answer(self, tx: Tx) -> RequestedRefund | None:
+        known = refund_requests.find_by_key(tx, self.identity.key_hash)
+        if known is None:
+            return None
+        if known.fingerprint != self.identity.fingerprint:
+            raise KeyConflict("This key asked for something else.", field="key")
+        return known.request
+
+    def _require_possible(self, tx: Tx) -> None:
         if customer_rows.frozen_at(tx, self.customer) is not None:
             raise CustomerFrozen("The customer is frozen.", field="customer")
         self._check(tx, _eligible(tx, self.context, self.customer, self.subject_id))
-        return self._keep(tx)
 
     def _check(self, tx: Tx, found: EligibleRefund) -> None:
         """Refuse more than may be asked back.
@@ -210,7 +249,7 @@ class _Request:
         made = RequestedRefund(
             id=self.context.ids.new("req"),
             customer=self.customer,
-            kind="topup" if self.subject_id.startswith("top_") else "charge",
+            kind=self.kind,
             subject_id=self.subject_id,
             amount=self.amount,
             state="requested",
@@ -290,6 +329,9 @@ def _words(text: object, *, field: str) -> str:
 
 
 def _note(tx: Tx, context: Context, request: RequestedRefund, action: str) -> None:
-    after = {"subject": request.subject_id, "amount": str(request.amount)}
-    actor = f"customer:{request.customer}"[:191]
+    after, actor = {"subject": request.subject_id, "amount": str(request.amount)}, _actor(request.customer)
     audit.record(tx, context, actor=actor, action=action, target=request.id, customer=request.customer, after=after)
+
+
+def _actor(customer: str) -> str:
+    return f"customer:{customer}"[:191]

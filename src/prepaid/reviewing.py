@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from . import audit, gateway_facts, identity, promotions, repayment, settlement, wallets
+from . import audit, gateway_facts, identity, objections, promotions, repayment, settlement, wallets
 from .config import Context, object_id, page_limit
 from .core.errors import InvalidRequest, KeyConflict, WrongState
 from .core.hashing import fingerprint, key_hash
@@ -21,6 +21,7 @@ from .core.states import PAID_STATES
 from .core.topups import NO_GATEWAY, Topup
 from .core.transfers import SUSPENSE
 from .gateway_facts import TopupFacts, facts_of
+from .objection_ports import RefundQuestion
 from .ports import ConfirmedByOperator, Gateway, PaymentRef
 from .settlement import selling
 from .store import Tx, payments, refunds, topups
@@ -111,7 +112,14 @@ def confirm_transfer(
         context, gateway, stored, content, received=amount, actor=actor, reason=why
     ):  # somebody else confirmed something at the same moment: look again
         return confirm_transfer(context, topup_id, received=received, reference=reference, actor=actor, reason=reason)
-    return settlement.settle(context, stored.topup.id).topup
+    settled = settlement.settle(context, stored.topup.id)
+    if settled.outcome == "mismatch" and settled.topup.failure == settlement.OTHERS_PAYMENT:
+        raise _settled_another()  # since it was looked for
+    return settled.topup
+
+
+def _settled_another() -> InvalidRequest:
+    return InvalidRequest("This reference settled another top-up.", field="reference")
 
 
 def _keep_confirmation(
@@ -136,7 +144,7 @@ def _keep_confirmation(
     def work(tx: Tx) -> bool:
         owner = payments.owner(tx, topup.gateway, payment.payment_id or "")
         if owner is not None and owner != topup.id:
-            raise InvalidRequest("This reference settled another top-up.", field="reference")
+            raise _settled_another()
         told = {**content, "at": to_micros(now), "actor": actor}
         if not topups.confirm(tx, topup.id, told, before=stored.confirmation):
             return False
@@ -177,6 +185,7 @@ def resolve(context: Context, topup_id: object, *, action: object, reason: objec
             or it would be credited to a customer who has to be verified first.
         KeyConflict: The key ended this review in another way.
         AmountOutOfRange: The balance would be larger than the ledger can hold.
+        RefundRefused: Plugins object to what would go back.
     """
     wanted, why = check_action(action), audit.check_reason(reason)
     hashed = key_hash(context.database.book_id, "resolve", actor, check_key(key))
@@ -187,6 +196,7 @@ def resolve(context: Context, topup_id: object, *, action: object, reason: objec
     waiting, made = _require_waiting(context, stored, wanted)
     resolution = resolved_as(stored.topup, waiting, wanted, rounding=context.seller.rounding)
     _require_refunds(context, stored, resolution)
+    _require_unopposed(context, stored, resolution, act=act, actor=actor)
     record = act.record(stored) | _record(stored, resolution, wanted, actor=actor)
     try:
         done = _end(context, stored, resolution, record, action=wanted, actor=actor, reason=why, made=made)
@@ -278,6 +288,28 @@ def _require_refunds(context: Context, stored: StoredTopup, resolution: Resoluti
         raise WrongState(f"{gateway.label} cannot give money back by itself.", field="action")
     if resolution.refund != stored.captured and not claims.partial_refund:
         raise WrongState(f"{gateway.label} cannot give a part of a payment back.", field="action")
+
+
+def _require_unopposed(context: Context, stored: StoredTopup, resolution: Resolution, *, act: _Act, actor: str) -> None:
+    """Ask plugins about what would go back.
+
+    Raises:
+        RefundRefused: They object, and the act was not done while they were asked.
+    """
+    if not resolution.refund:
+        return
+    topup = stored.topup
+    question = RefundQuestion(
+        customer_id=topup.customer,
+        moment="review",
+        kind="topup",
+        subject_id=topup.id,
+        amount=resolution.refund,
+        actor=actor,
+    )
+    opposed = objections.to_refund(context, question)
+    if opposed is not None and not act.is_among(settlement.load(context, topup.id)):
+        raise opposed
 
 
 def _record(stored: StoredTopup, resolution: Resolution, action: ResolveAction, *, actor: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from attrs import evolve, frozen
 
-from . import identity, offering, promotions, settlement, wallets
+from . import identity, objections, offering, promotions, settlement, wallets
 from .config import Context, object_id, page_limit
 from .core.codes import is_no_code
 from .core.errors import (
@@ -89,8 +89,12 @@ def quote(
         TaxUndecided: The seller's rules do not say how to tax it.
         PromotionRefused: The code does not apply.
         TooManyAttempts: Too many codes were tried in vain.
+        TopupRefused: Plugins object to it.
     """
     priced = _priced(context, customer, amount, gateway=gateway, code=code)[0]
+    opposed = objections.to_topup(context, customer.id, priced, moment="quote")
+    if opposed is not None:
+        raise opposed
     return evolve(priced, identity=identity.of_quote(context, customer.id, priced.credit, gateway=priced.gateway))
 
 
@@ -220,6 +224,8 @@ def start(
     if known is None:
         fresh, version = _reprice(context, customer, claim)
         urls = (page_url(return_url, field="return_url"), page_url(cancel_url, field="cancel_url"))
+        known = _require_unopposed(context, customer, fresh, hashed=hashed)
+    if known is None:
         intent = _Intent(
             quote=fresh,
             profile_version=version,
@@ -246,6 +252,21 @@ def _reprice(context: Context, customer: Customer, claim: QuoteClaim) -> tuple[Q
     if fresh.shown() != claim.shown or fresh.gateway != claim.gateway:
         raise QuoteChanged("What you would pay has changed; look at the new summary.", quote=fresh)
     return fresh, version
+
+
+def _require_unopposed(context: Context, customer: Customer, fresh: Quote, *, hashed: str) -> StoredTopup | None:
+    """Ask plugins about a start; what its key started while they were asked is given whatever they object.
+
+    Raises:
+        TopupRefused: They object.
+    """
+    opposed = objections.to_topup(context, customer.id, fresh, moment="start")
+    if opposed is None:
+        return None
+    known = context.database.read(lambda tx: topups.find_by_key(tx, hashed))
+    if known is None:
+        raise opposed
+    return known
 
 
 @frozen(kw_only=True)

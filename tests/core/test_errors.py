@@ -24,6 +24,7 @@ from prepaid.core.errors import (
     QuoteChanged,
     RefundRefused,
     RequestRefused,
+    TopupRefused,
     TransactionAborted,
     WebhookRejected,
 )
@@ -37,6 +38,7 @@ SPECIAL: dict[type[RequestRefused], dict[str, Any]] = {
     PromotionRefused: {"reason": "expired"},
     QuoteChanged: {"quote": object()},
     RefundRefused: {"reason": "spent"},
+    TopupRefused: {"objections": ("Words.",)},
 }
 
 
@@ -99,6 +101,14 @@ def test_a_refused_promotion_says_why() -> None:
     assert (refusal.reason, refusal.field, dict(refusal.params)) == ("expired", "code", {"reason": "expired"})
 
 
+def test_what_plugins_object_is_kept_sentence_by_sentence() -> None:
+    sentences = ("No.", "Never.")
+
+    assert TopupRefused("No. Never.", objections=sentences).objections == sentences
+    assert RefundRefused("No. Never.", reason="objection", objections=sentences).objections == sentences
+    assert RefundRefused("It was spent.", reason="spent").objections == ()
+
+
 def test_amounts_and_requests_are_refused_apart() -> None:
     assert not issubclass(InvalidAmount, InvalidRequest)
     assert issubclass(InvalidAmount, RequestRefused)
@@ -138,6 +148,8 @@ def every_error() -> list[PrepaidError]:
         InvalidAmount("Too fine.", field="amount", digits=2),
         InsufficientCredit("Not enough.", available=eur),
         PromotionRefused("Unknown.", reason="unknown"),
+        TopupRefused("No. Never.", objections=("No.", "Never.")),
+        RefundRefused("No.", reason="objection", field=None, objections=("No.",)),
         GatewayError("Down.", retryable=True, outcome_unknown=True, code="x"),
         GatewayUnavailable("Down.", topup_id="top_1", outcome_unknown=True),
         TransactionAborted("Again.", retry_whole=True),

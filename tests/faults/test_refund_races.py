@@ -414,3 +414,26 @@ def test_one_reference_that_two_operators_record_for_two_top_ups_is_of_one_of_th
         assert sorted(answers) == ["done", "key-conflict"]
         assert balance(world, customer) == eur("160.00")
         proved(world)
+
+
+@several_rounds
+def test_one_reference_that_two_operators_record_for_two_gateways_and_customers_is_of_one_of_them(world, rounds):
+    gateways = ("simulated", "other")
+    for number in range(rounds):
+        customers = [f"{gateway}-{number}" for gateway in gateways]
+        topups = [
+            sold(Host(world, gateway_name=gateway), customer).id
+            for gateway, customer in zip(gateways, customers, strict=True)
+        ]
+
+        def recording(
+            host: Host, number: int, topups: list[str] = topups, reference: str = f"SEPA {number}"
+        ) -> list[Any]:
+            record = host.operator(f"operator-{number}").refunds.record
+            return [answer(lambda: record(topups[number], eur("40.00"), reference=reference, reason="by transfer"))[0]]
+
+        answers = together(world, [recording] * 2)
+
+        assert sorted(answers) == ["done", "key-conflict"]
+        assert sorted(str(balance(world, customer).amount) for customer in customers) == ["100.00", "60.00"]
+        proved(world)

@@ -269,15 +269,25 @@ class Host:
         provider: The payer's side of the simulated gateway.
     """
 
-    def __init__(self, world: World, *, at: datetime = START, fuse: Fuse | None = None, identity: Any = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        *,
+        at: datetime = START,
+        fuse: Fuse | None = None,
+        identity: Any = None,
+        gateway_name: str = "simulated",
+    ) -> None:
         """Start in a world; with a fuse, everything the process does is a step of it."""
         self.world, self.clock = world, MovableClock(at)
         state = world.folder / "provider.db"
-        gateway = SimulatedGateway(state=state) if fuse is None else TappedGateway(state=state, fuse=fuse)
+        gateway = SimulatedGateway(state=state, name=gateway_name)
+        if fuse is not None:
+            gateway = TappedGateway(state=state, name=gateway_name, fuse=fuse)
         diary = Diary(world.folder / "diary", fuse)
         if fuse is not None:
             fuse.watch(world.engine)
-        self.provider = SimulatedGateway(state=state).bind("test", self.clock)
+        self.provider = SimulatedGateway(state=state, name=gateway_name).bind("test", self.clock)
         self.billing = Prepaid(
             database=world.engine,
             mode="test",

@@ -6,6 +6,7 @@ import pytest
 
 from prepaid import InvalidRequest
 from prepaid.gateways import BankTransferGateway
+from prepaid.store import payments
 from tests.use_cases.providers import NarrowGateway
 from tests.use_cases.steps import ADA, EVE, SQLITE, checkout_of, eur, live_in, operator, seller, start
 
@@ -179,6 +180,30 @@ def test_one_line_of_a_statement_settles_one_top_up(three, awaited):
         confirm(three, other)
 
     assert refused.value.field == "reference"
+    assert confirm(three, other, reference="statement 7, line 4").state == "credited"
+    assert three.check().ok
+
+
+@SQLITE
+def test_a_line_that_settled_another_top_up_since_it_was_looked_for_is_refused_alike(three, awaited, monkeypatch):
+    confirm(three, awaited)
+    other = start(three, gateway="bank-transfer", customer=EVE)
+    owner, looked_before = payments.owner, []
+
+    def too_early(tx, gateway, payment_id):
+        if looked_before:
+            return owner(tx, gateway, payment_id)
+        looked_before.append(payment_id)
+        return None
+
+    monkeypatch.setattr(payments, "owner", too_early)
+    with pytest.raises(InvalidRequest) as refused:
+        confirm(three, other)
+
+    assert (refused.value.field, refused.value.message) == ("reference", "This reference settled another top-up.")
+    assert three.customer(EVE).balance().settled == eur("0")
+    with pytest.raises(InvalidRequest):
+        confirm(three, other)
     assert confirm(three, other, reference="statement 7, line 4").state == "credited"
     assert three.check().ok
 

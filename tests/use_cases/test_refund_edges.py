@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import attrs
 import pytest
 from attrs import frozen
 
-from prepaid import AmountOutOfRange, Discount, IntegrityFault, Money, NotFound, Percent, RefundRefused, WrongState
+from prepaid import (
+    AmountOutOfRange,
+    Discount,
+    IntegrityFault,
+    KeyConflict,
+    Money,
+    NotFound,
+    Percent,
+    RefundRefused,
+    WrongState,
+)
 from prepaid.gateways import SimulatedGateway
 from prepaid.ports import DisputeSnapshot
 from prepaid.store import accounts, ledger, refund_requests, refunds
@@ -29,6 +41,7 @@ from tests.use_cases.steps import (
     add_rule,
     charge,
     checkout_of,
+    database,
     eur,
     flow,
     live_in,
@@ -257,18 +270,82 @@ def test_what_another_worker_did_at_the_same_moment_is_the_first_answer(billing,
 
     place, name = {"request": (refund_requests, "find_by_key"), "record": (refunds, "find_outside")}[acts]
     look_up, looked_before = getattr(place, name), []
+    too_early_for = {"request": 2, "record": 1}[acts]  # a request is looked for before plugins are asked, too
 
     def too_early(*parts, **named):
-        if looked_before:
-            return look_up(*parts, **named)
         looked_before.append(True)
-        return None
+        return None if len(looked_before) <= too_early_for else look_up(*parts, **named)
 
     first = act()
     if acts == "request":
         monkeypatch.setattr(refund_requests, "open_of", lambda tx, subjects: set())
     monkeypatch.setattr(place, name, too_early)
     assert act().id == first.id
+    proven(billing)
+
+
+@pytest.fixture
+def two_payments(open_billing, simulated, tmp_path, clock):
+    """Give a billing system, and top-ups of two customers that were paid at two gateways."""
+    other = SimulatedGateway(state=tmp_path / "other.db", clock=clock, name="other")
+    billing = open_billing(gateways=[simulated, other])
+    for customer in (ADA, EVE):
+        billing.customers.register(customer, currency="EUR")
+    eves = start(billing, customer=EVE, gateway="other")
+    other.pay(checkout_of(eves))
+    return billing, top_up(billing, simulated), billing.customer(EVE).topups.confirm(eves.id)
+
+
+def record(billing, topup, reference, *, actor="alice@nimbus.example"):
+    return operator(billing, actor).refunds.record(topup.id, eur("20"), reference=reference, reason="by transfer")
+
+
+def in_a_thread(act):
+    """Let somebody else act while this thread's transaction is open."""
+    with ThreadPoolExecutor(1) as others:
+        return others.submit(act).result(timeout=30)
+
+
+@pytest.mark.parametrize("written", ["SEPA 77", "sepa  77 "])
+def test_a_reference_that_another_operator_recorded_since_it_was_looked_for_is_a_conflict(
+    two_payments, monkeypatch, written
+):
+    billing, mine, eves = two_payments
+    look_up, looked_before = refunds.find_outside, []
+
+    def rival():
+        record(billing, eves, written, actor="bob@nimbus.example")
+
+    def too_early(tx, reference_hash):
+        if looked_before:
+            return look_up(tx, reference_hash)
+        looked_before.append(True)
+        if not is_alone:
+            in_a_thread(rival)
+        return None
+
+    is_alone = database(billing).engine.dialect.name == "sqlite"  # who writes there keeps everybody else from it
+    if is_alone:
+        rival()
+    monkeypatch.setattr(refunds, "find_outside", too_early)
+    with pytest.raises(KeyConflict) as refused:
+        record(billing, mine, "SEPA 77")
+
+    assert refused.value.field == "reference"
+    assert (len(refunds_of(billing, mine)), len(refunds_of(billing, eves))) == (0, 1)
+    assert (billing.customer(ADA).balance().settled, billing.customer(EVE).balance().settled) == (eur("50"), eur("30"))
+    proven(billing)
+
+
+def test_a_reference_is_the_same_however_it_is_typed(billing, simulated):
+    topup = top_up(billing, simulated)
+    first = record(billing, topup, "SEPA 77")
+
+    for written in ("sepa 77", " SEPA  77", "ＳＥＰＡ 77"):
+        assert record(billing, topup, written).id == first.id
+    assert first.gateway_refund_id == "outside/SEPA 77"
+    assert record(billing, topup, "SEPA 78").id != first.id
+    assert len(refunds_of(billing, topup)) == 2
     proven(billing)
 
 

@@ -14,7 +14,8 @@
     │   ├── QuoteExpired          past its time
     │   ├── QuoteChanged          what would be paid differs; ``quote``
     │   ├── PromotionRefused      the code does not apply; ``reason``
-    │   ├── RefundRefused         so much cannot be given back; ``reason``
+    │   ├── TopupRefused          plugins object to it; ``objections``
+    │   ├── RefundRefused         so much cannot be given back; ``reason``, ``objections``
     │   ├── TooManyAttempts       tried too often; not looked at for a while
     │   ├── IdentityRequired      verify first; ``status``
     │   ├── TaxProfileInvalid     the tax profile cannot be used
@@ -165,18 +166,42 @@ class PromotionRefused(RequestRefused):
         self.reason = reason
 
 
+class TopupRefused(RequestRefused):
+    """Plugins object to a top-up.
+
+    Attributes:
+        objections: Their sentences, in the order of the plugins.
+    """
+
+    code = "topup-refused"
+
+    def __init__(self, message: str, *, objections: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.objections = objections
+
+
 class RefundRefused(RequestRefused):
     """So much, or anything at all, cannot be given back.
 
     Attributes:
         reason: Why, in a machine word.
+        objections: The sentences of plugins that object, in their order.
     """
 
     code = "refund-refused"
 
-    def __init__(self, message: str, *, reason: str, field: str = "amount", **params: Any) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        field: str | None = "amount",
+        objections: tuple[str, ...] = (),
+        **params: Any,
+    ) -> None:
         super().__init__(message, field=field, reason=reason, **params)
         self.reason = reason
+        self.objections = objections
 
 
 class TooManyAttempts(RequestRefused):

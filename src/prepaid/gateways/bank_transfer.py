@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal
@@ -35,6 +34,7 @@ from ..core.hashing import fingerprint
 from ..core.ids import check_text
 from ..core.instants import check_instant
 from ..core.money import MINOR_DIGITS, Money, require_whole_minor
+from ..core.references import same_line
 from ..ports import (
     Capabilities,
     Checkout,
@@ -301,5 +301,4 @@ def _is_fine(limits: CurrencyLimits) -> bool:
 
 
 def _same_line(evidence: str) -> str:
-    typed = check_text(evidence, field="evidence", longest=MAX_EVIDENCE, empty=False)
-    return " ".join(unicodedata.normalize("NFKC", typed).casefold().split())
+    return same_line(check_text(evidence, field="evidence", longest=MAX_EVIDENCE, empty=False))

@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 
 from ..core import keys as formulas
 from ..core.money import minor_unit
+from ..core.references import outside_hash
 from ..core.refunds import LOST_REFUNDS, REFUND_STEPS, RefundOrigin
 from ..core.states import OPEN_STATES
 from ..store import Tx
@@ -90,6 +91,8 @@ def _posted(book: int, refund_id: str, rows: list[Any]) -> Iterator[Finding]:
         yield contradiction("L8", ("transfer", refund.transfer_id), f"the refund {refund_id}", "none")
         return
     yield from _state(refund, keys)
+    reference = outside_hash(refund.gateway_refund_id or "") if refund.origin == "outside" else None
+    yield from unless_equal("B7", keys, reference, refund.reference_hash)
     if refund.is_of_credit:
         due = _of_credit(book, refund_id, refund)
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from .. import repayment, returning
+from .. import objections, repayment, returning
 from ..config import Context
 from ..core.errors import AmountOutOfRange, RefundRefused, WrongState
 from ..core.refund_requests import REASONS, RequestedRefund
@@ -20,11 +20,10 @@ from .decisions import (
     decided,
     decision,
     find_topup,
-    hold,
+    goes_ahead,
     load,
     refund_of,
     take,
-    waits_for_another,
 )
 
 
@@ -55,7 +54,7 @@ def approve(
 
     Raises:
         RefundRefused: So much is not left any more; or the payment is disputed, or
-            its gateway gives back no more.
+            its gateway gives back no more; or plugins object.
         NotFound: There is none of that id.
         WrongState: It was rejected or withdrawn; or its gateway cannot give money
             back: then record what you gave back.
@@ -68,6 +67,8 @@ def approve(
     case = load(context, request_id)
     allows(case.customer)
     act = decision(context, case, amount, reason=reason, note=note, actor=actor)
+    if case.is_open:
+        act = evolve(act, opposed=objections.to_refund(context, act.question))
     if case.kind == "charge":
         _approve_charge(context, act)
     elif (made := _approve_topup(context, act)) is not None:  # of several operators at once, one asks the gateway
@@ -83,8 +84,7 @@ def _approve_charge(context: Context, act: Decision) -> None:
     system = reversing.reversal_accounts(context, charge.currency)
 
     def work(tx: Tx) -> bool:
-        held = hold(tx, act)
-        if isinstance(held, RequestedRefund) or waits_for_another(tx, context, held, act):
+        if not goes_ahead(tx, context, act):
             return False
         words = f"Refund. {act.note}".removesuffix(". ")[:200]
         try:
@@ -108,8 +108,7 @@ def _approve_topup(context: Context, act: Decision) -> str | None:
 
     def work(tx: Tx) -> str | None:
         stored = returning.hold_topup(tx, act.request.customer, topup_id)
-        held = hold(tx, act)
-        if isinstance(held, RequestedRefund) or waits_for_another(tx, context, held, act):
+        if not goes_ahead(tx, context, act):
             return None
         sold = returning.hold_sold(tx, context, stored)
         refund = refund_of(context, act.amount, sold, origin="request", actor=act.actor, reason=act.reason)

@@ -32,6 +32,7 @@ from ..core.refund_requests import (
     approvals,
 )
 from ..core.refunds import LOST_REFUNDS, Refund, RefundOrigin, money_of
+from ..objection_ports import RefundQuestion
 from ..store import Tx, operations, refund_requests, refunds, topups
 from ..store.refund_requests import StoredRequest
 from ..store.topups import StoredTopup
@@ -82,6 +83,7 @@ class Decision:
         reason: Why, for the audit.
         note: What the customer reads.
         actor: The operator.
+        opposed: The refusal of plugins that were asked, or None.
     """
 
     request: RequestedRefund
@@ -89,6 +91,20 @@ class Decision:
     reason: str
     note: str
     actor: str
+    opposed: RefundRefused | None = None
+
+    @property
+    def question(self) -> RefundQuestion:
+        """What plugins are asked about its approval."""
+        return RefundQuestion(
+            customer_id=self.request.customer,
+            moment="approval",
+            kind=self.request.kind,
+            subject_id=self.request.subject_id,
+            amount=self.amount,
+            actor=self.actor,
+            request_id=self.request.id,
+        )
 
 
 def decision(
@@ -132,15 +148,35 @@ def hold(tx: Tx, act: Decision) -> StoredRequest | RequestedRefund:
     return held if request.is_open else request
 
 
+def goes_ahead(tx: Tx, context: Context, act: Decision) -> bool:
+    """Hold a request that is open, and tell whether this approval gives its money back.
+
+    Raises:
+        WrongState: It was rejected or withdrawn.
+        KeyConflict: Another amount was approved.
+        RefundRefused: Plugins object to an approval that was not given before.
+    """
+    held = hold(tx, act)
+    return not isinstance(held, RequestedRefund) and not waits_for_another(tx, context, held, act)
+
+
 def waits_for_another(tx: Tx, context: Context, held: StoredRequest, act: Decision) -> bool:
-    """Record the first of two approvals, or tell that it is still the only one."""
+    """Record the first of two approvals, or tell that it is still the only one.
+
+    Raises:
+        RefundRefused: Plugins object, and it was not given before.
+    """
     in_all = act.amount + given_back(tx, act.request.kind, act.request.subject_id, act.amount.currency)
-    if not rule(tx).needs_two(in_all) or held.confirmed_by not in ("", act.actor):
+    takes_two = rule(tx).needs_two(in_all)
+    if takes_two and held.confirmed_by == act.actor:
+        return True
+    if act.opposed is not None:
+        raise act.opposed
+    if not takes_two or held.confirmed_by:
         return False
-    if not held.confirmed_by:
-        values = {"approved": act.amount.units, "confirmed_by": act.actor, "note": act.note}
-        refund_requests.step(tx, held.request.id, "confirming", **values)
-        _note(tx, context, act, "refund-confirm")
+    values = {"approved": act.amount.units, "confirmed_by": act.actor, "note": act.note}
+    refund_requests.step(tx, held.request.id, "confirming", **values)
+    _note(tx, context, act, "refund-confirm")
     return True
 
 

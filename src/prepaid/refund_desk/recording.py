@@ -11,6 +11,7 @@ from ..config import Context, object_id
 from ..core.errors import CurrencyMismatch, KeyConflict, NotAllowed, WrongState
 from ..core.ids import check_text
 from ..core.money import Money, require_whole_minor
+from ..core.references import OUTSIDE, outside_hash
 from ..core.refund_requests import RequestedRefund
 from ..core.refunds import Refund
 from ..store import Duplicate, Tx, refund_requests, refunds
@@ -38,7 +39,8 @@ def record(
         context: The billing system.
         topup_id: The top-up.
         amount: Credit that was given back, in whole minor units.
-        reference: What proves it: the line of a bank statement, the number of a cheque.
+        reference: What proves it, once in the book: the line of a bank statement, the number of a cheque.
+            Case, width and blanks do not count.
         reason: Why, for the audit.
         request_id: The request that it answers, or None.
         actor: The operator.
@@ -90,7 +92,8 @@ class _Record:
         """Post it, or give what its reference recorded before."""
         context = self.context
         stored = returning.hold_topup(tx, self.customer, self.topup_id)
-        known = refunds.find_outside(tx, f"outside/{self.reference}")
+        recorded_as = f"{OUTSIDE}{self.reference}"
+        known = refunds.find_outside(tx, outside_hash(recorded_as))
         if known is not None:
             return self._again(known.refund)
         self._require_two(tx)
@@ -100,10 +103,10 @@ class _Record:
             refund,
             state="succeeded",
             settled_at=context.now(),
-            gateway_refund_id=f"outside/{self.reference}",
+            gateway_refund_id=recorded_as,
             request_id=None if self.request is None else self.request.request.id,
         )
-        refunds.add(tx, refund, gateway_key="", next_look_at=None)
+        refunds.add(tx, refund, gateway_key="", next_look_at=None, reference_hash=outside_hash(recorded_as))
         take(tx, context, refund, held, prepared=self.prepared)
         self._answer(tx, refund)
         changes = returning.settle_refund(tx, context, refund, customer=self.customer, prepared=self.prepared)

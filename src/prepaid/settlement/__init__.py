@@ -7,6 +7,7 @@ grants, issues the invoice and writes what is to be told.
 """
 
 from .checkouts import gateway_of, load, open_checkout
+from .crediting import OTHERS_PAYMENT
 from .endings import refuse
 from .releasing import release_held
 from .settling import MANY_LOOKS, settle, try_settle
@@ -14,6 +15,7 @@ from .values import Close, Settled, SettlementOutcome
 
 __all__ = [
     "MANY_LOOKS",
+    "OTHERS_PAYMENT",
     "Close",
     "Settled",
     "SettlementOutcome",

@@ -25,6 +25,7 @@ from .fees import Fee, fee_of
 from .values import Settled
 
 SECOND_PAYMENT: Final = "second-payment"
+OTHERS_PAYMENT: Final = "payment-of-another-topup"
 
 
 def credit(context: Context, topup: Topup, payment: PaymentSnapshot) -> Settled:
@@ -54,7 +55,7 @@ def _once(context: Context, topup: Topup, payment: PaymentSnapshot, *, post: Cal
         if owner is None:
             raise IntegrityFault("Settling met a key that only a settled top-up can have.") from None
         if owner != topup.id:
-            return refuse(context, topup, "payment-of-another-topup")
+            return refuse(context, topup, OTHERS_PAYMENT)
         posted = None
     after = load(context, topup.id).topup
     return Settled(after, posted or "duplicate")

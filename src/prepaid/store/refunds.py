@@ -37,16 +37,18 @@ class StoredRefund:
     polls: int
 
 
-def add(tx: Tx, refund: Refund, *, gateway_key: str, next_look_at: datetime | None) -> None:
+def add(
+    tx: Tx, refund: Refund, *, gateway_key: str, next_look_at: datetime | None, reference_hash: str | None = None
+) -> None:
     """Keep a refund.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: The gateway's id of it is known already.
+        sqlalchemy.exc.IntegrityError: The gateway's id of it is known already, or what proves it.
     """
     row = {name: getattr(refund, name) for name in (*_PLAIN, "origin", "state")}
     row |= {"currency": refund.amount.currency} | {name: getattr(refund, name).units for name in _FIGURES}
     row |= {"is_of_credit": int(refund.is_of_credit)}
-    row |= {"gateway_key": gateway_key, "polls": 0, "next_poll_at": next_look_at}
+    row |= {"gateway_key": gateway_key, "polls": 0, "next_poll_at": next_look_at, "reference_hash": reference_hash}
     tx.execute(insert(_refund).values(book_id=tx.book_id, **row))
 
 
@@ -60,9 +62,9 @@ def find_at_gateway(tx: Tx, gateway: str, gateway_refund_id: str) -> StoredRefun
     return _one(tx, (_refund.c.gateway == gateway) & (_refund.c.gateway_refund_id == gateway_refund_id))
 
 
-def find_outside(tx: Tx, gateway_refund_id: str) -> StoredRefund | None:
-    """Read a refund that was made outside any gateway by what it was recorded as, whatever its top-up was paid by."""
-    return _one(tx, (_refund.c.origin == "outside") & (_refund.c.gateway_refund_id == gateway_refund_id))
+def find_outside(tx: Tx, reference_hash: str) -> StoredRefund | None:
+    """Read a refund that was made outside any gateway by what proves it, whatever its top-up was paid by."""
+    return _one(tx, _refund.c.reference_hash == reference_hash)
 
 
 def of_topup(tx: Tx, topup_id: str) -> list[Refund]:

@@ -105,6 +105,8 @@ refund = table(
     Column("request_id", ID),
     Column("gateway_key", KEY, nullable=False),
     Column("gateway_refund_id", KEY),
+    # Of what proves a refund that was made outside any gateway, NULL of others: each reference once, by a unique key.
+    Column("reference_hash", HASH),
     Column("actor", KEY, nullable=False),
     Column("reason", PROSE, nullable=False),
     Column("failure", WORD, nullable=False),
@@ -114,6 +116,7 @@ refund = table(
     Column("settled_at", Instant),
     UniqueConstraint("book_id", "id"),
     UniqueConstraint("book_id", "gateway", "gateway_refund_id"),
+    UniqueConstraint("book_id", "reference_hash"),
     Index(None, "book_id", "topup_id"),
     Index(None, "book_id", "next_poll_at"),
     CheckConstraint("amount > 0", name="amount_positive"),

@@ -132,6 +132,7 @@ def refund() -> None:
         sa.Column("request_id", ID),
         sa.Column("gateway_key", KEY, nullable=False),
         sa.Column("gateway_refund_id", KEY),
+        sa.Column("reference_hash", HASH),
         sa.Column("actor", KEY, nullable=False),
         sa.Column("reason", PROSE, nullable=False),
         sa.Column("failure", WORD, nullable=False),
@@ -142,6 +143,7 @@ def refund() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("book_id", "gateway", "gateway_refund_id"),
         sa.UniqueConstraint("book_id", "id"),
+        sa.UniqueConstraint("book_id", "reference_hash"),
         sa.CheckConstraint("amount > 0", name="amount_positive"),
         sa.CheckConstraint(
             "credit >= 0 and clawback >= 0 and net >= 0 and tax >= 0 and net + tax <= amount", name="within_amount"

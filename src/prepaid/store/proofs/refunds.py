@@ -31,7 +31,7 @@ REFUND, TRANSFER = 0, 1
 
 _FIGURES: Final = (
     *named(_refund, "topup_id gateway payment_id gateway_refund_id currency amount origin state actor settled_at"),
-    *named(_refund, "credit clawback net tax is_of_credit turn"),
+    *named(_refund, "credit clawback net tax is_of_credit turn reference_hash"),
     *named(_topup, "customer"),
 )
 _POSTED: Final = (
