@@ -31,22 +31,28 @@ def _table(columns: Iterable[tuple[str, str]]) -> str:
     return f"JSON_TABLE(%s, '$[*]' COLUMNS ({listed})) AS new"
 
 
-_NAMED: Final = """
-SELECT id FROM prepaid_account WHERE book_id = %s AND kind = 'wallet' AND owner IN %s AND currency IN %s
-"""
+_OWNER: Final = "VARCHAR(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
 
-_HOLD: Final = """
-SELECT id, owner, currency, balance, held, floor, seq, next_due_at, alert_at FROM prepaid_account
-WHERE book_id = %s AND id IN %s ORDER BY id FOR UPDATE
-"""
+# The given names and ids come first, so that nothing is looked at, or locked, but what they name, and in their order.
+_NAMED: Final = f"""
+SELECT wallet.id FROM {_table([("owner", _OWNER)])} STRAIGHT_JOIN prepaid_account AS wallet
+    ON wallet.book_id = %s AND wallet.kind = 'wallet' AND wallet.owner = new.owner AND wallet.currency IN %s
+"""  # noqa: S608 - names of ours; values are bound
 
-_FIRST: Final = """
-SELECT wallet.id, first.id, first.remaining FROM prepaid_account AS wallet JOIN prepaid_grant AS first ON first.id = (
-    SELECT other.id FROM prepaid_grant AS other WHERE other.wallet_id = wallet.id AND other.open = 1
-    ORDER BY other.priority, other.expires_at, other.id LIMIT 1
-)
-WHERE wallet.book_id = %s AND wallet.id IN %s FOR UPDATE
-"""
+_HOLD: Final = f"""
+SELECT JSON_ARRAY(wallet.id, owner, currency, balance, held, floor, seq, next_due_at, alert_at)
+FROM {_table([("id", "BIGINT")])} STRAIGHT_JOIN prepaid_account AS wallet ON wallet.id = new.id
+WHERE wallet.book_id = %s FOR UPDATE
+"""  # noqa: S608 - names of ours; values are bound
+
+_FIRST: Final = f"""
+SELECT new.id, first.id, first.remaining FROM {_table([("id", "BIGINT")])} STRAIGHT_JOIN prepaid_grant AS first
+    ON first.id = (
+        SELECT other.id FROM prepaid_grant AS other WHERE other.wallet_id = new.id AND other.open = 1
+        ORDER BY other.priority, other.expires_at, other.id LIMIT 1 LOCK IN SHARE MODE
+    )
+FOR UPDATE
+"""  # noqa: S608 - names of ours; values are bound
 """With locks: at other isolation levels than ours plain reads are older than the locks of the wallets."""
 
 _ID: Final = "VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
@@ -85,12 +91,18 @@ _KEY: Final = TRANSFER.index("key_hash")
 
 def _hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -> list[HeldWallet]:
     # It locks in the order in which it finds: by name first without a lock, then by id.
-    ids = sorted(id for (id,) in raw.read(tx.connection, _NAMED, (tx.book_id, list(owners), list(currencies))))
-    return list(map(HeldWallet._make, raw.read(tx.connection, _HOLD, (tx.book_id, ids)))) if ids else []
+    named = raw.read(tx.connection, _NAMED, (_given(owners), tx.book_id, list(currencies)))
+    held = raw.read(tx.connection, _HOLD, (_given(sorted(id for (id,) in named)), tx.book_id))
+    # A row as one text, too: the driver reads values one by one, in Python.
+    return list(map(HeldWallet._make, json.loads(f"[{','.join([text for (text,) in held])}]")))
 
 
 def _first_grants(tx: Tx, wallet_ids: Collection[int]) -> list[FirstGrant]:
-    return raw.read(tx.connection, _FIRST, (tx.book_id, list(wallet_ids)))
+    return raw.read(tx.connection, _FIRST, (_given(wallet_ids),))
+
+
+def _given(values: Iterable[int | str]) -> str:
+    return _text([(value,) for value in values])
 
 
 def _add_transfers(tx: Tx, new: TransferRows) -> int:
@@ -127,7 +139,11 @@ def _changed(tx: Tx, statement: str, changes: Sequence[tuple[Any, ...]]) -> int:
 
 def _texts(rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
     for start in range(0, len(rows), _ROWS):
-        yield json.dumps(rows[start : start + _ROWS], ensure_ascii=False, separators=(",", ":"))
+        yield _text(rows[start : start + _ROWS])
+
+
+def _text(rows: Sequence[tuple[Any, ...]]) -> str:
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
 
 
 WAYS: Final = Ways(_hold_wallets, _first_grants, _add_transfers, _lower_wallets, _lower_grants, _move_meters)
