@@ -38,14 +38,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 SLICES = {"tests/use_cases/": 6, "tests/store/": 6, "tests/faults/": 4}
-"""Of how many tests that a server runs one belongs to every run, by the folder; the others are behind ``-m full``.
+"""Of how many tests that a server runs one is not behind ``-m full``, by the folder.
 
-All of them run on SQLite every time, but for `SAMPLED`. Which are taken is fixed by their names, so that each stays
+All of them run on SQLite, but for `SAMPLED`. Which are taken is fixed by their names, so that each stays
 where it is.
 """
 
 SAMPLED = {f"tests/faults/test_{name}_crashes.py": 3 for name in ("credit", "identity", "promotion")}
-"""Of how many tests one belongs to every run, by the folder or file, whatever the engine."""
+"""Of how many tests one is not behind ``-m full``, by the folder or file, whatever the engine."""
 
 SHORT = {f"tests/{name}/": 5 for name in ("examples", "faults", "gateways", "store", "use_cases")} | {
     "tests/browser/": 3,
@@ -65,9 +65,9 @@ ALWAYS = (
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let a server run a slice of the stories; and the tests of the cluster come first, so that one cluster runs."""
-    is_short = os.environ.get("PREPAID_TESTS") == "short"
+    is_short = os.environ.get("PREPAID_TESTS") == "short" and config.getoption("markexpr") == "not full"
     for item in items:
         on_server = any(item.get_closest_marker(name) for name in ("postgresql", "mariadb"))
         is_taken = _is_in_sample(item.nodeid) and (not on_server or _is_in_slice(item.nodeid))

@@ -19,7 +19,7 @@ from . import REVENUE, START, Item, Refused, balances_after
 _TABLES: Final = """
 CREATE TABLE account (
     id bigint PRIMARY KEY, balance bigint NOT NULL, floor bigint NOT NULL
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 45);
 CREATE TABLE transfer (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key uuid NOT NULL UNIQUE,
     debit_id bigint NOT NULL, credit_id bigint NOT NULL, wallet_id bigint NOT NULL,

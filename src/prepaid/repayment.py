@@ -240,11 +240,19 @@ def _succeed(context: Context, refund: Refund, gateway_refund_id: str) -> None:
             tx, refund.id, "succeeded", gateway_refund_id=gateway_refund_id, settled_at=now, next_poll_at=None
         ):
             return
-        changes = books.settle(tx, context, refund)
-        tell(tx, context, refund, "refund-settled")
+        settled = _as_held(tx, refund)
+        changes = books.settle(tx, context, settled)
+        tell(tx, context, settled, "refund-settled")
         documents.issue_changes(tx, context, changes, series=books.series)
 
     context.database.write(work)
+
+
+def _as_held(tx: Tx, refund: Refund) -> Refund:
+    """Read a refund whose row is held: another worker may just have settled it, or posted it anew."""
+    held = refunds.find(tx, refund.id)
+    assert held is not None  # noqa: S101 - a step of it was just written
+    return held.refund
 
 
 @frozen
@@ -344,9 +352,7 @@ def _lose(
         values = {"failure": failure[:32], "gateway_refund_id": known, "next_poll_at": None}
         if not refunds.step(tx, refund.id, state, **values):
             return
-        # Read now that its row is held: another worker may just have settled it.
-        held = refunds.find(tx, refund.id)
-        changes = books.lose(tx, context, refund if held is None else held.refund)
+        changes = books.lose(tx, context, _as_held(tx, refund))
         audit.record(
             tx,
             context,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from decimal import Context, Decimal, Inexact, localcontext
+from enum import Enum
 from fractions import Fraction
 from typing import Any
 
@@ -554,3 +555,16 @@ class TestLargestRemainder:
     def test_money_is_never_split_over_nothing_or_over_debts(self, total: int, weights: tuple[int, ...]) -> None:
         with pytest.raises(IntegrityFault):
             largest_remainder(total, weights)
+
+
+class Listed(str, Enum):  # noqa: UP042 - a StrEnum is written as its value
+    EUR = "EUR"
+
+
+@pytest.mark.parametrize("make", [lambda: Money.of("5.03", Listed.EUR), lambda: Money(5030000, Listed.EUR)])
+def test_a_currency_that_is_listed_somewhere_is_plain_text_from_then_on(make):
+    money = make()
+
+    assert (type(money.currency), str(money)) == (str, "5.03 EUR")
+    assert str(Money.of("5.03", "EUR")) == "5.03 EUR"
+    assert money == Money.of("5.03", "EUR")

@@ -209,9 +209,9 @@ class Told:
     @classmethod
     def of(cls, world: World) -> Told:
         """Look at a world."""
-        kinds = {"event": "event", "invoice-mail": "mail", "digest-mail": "mail"}
+        kinds = {"event": "event", "invoice-mail": "mail", "digest-mail": "mail", "freed-credit": ""}
         effects = world.rows("SELECT topic, state FROM prepaid_outbox")
-        rows = [(kinds[topic], state) for topic, state in effects if topic in kinds]  # others tell nobody
+        rows = [(kinds[topic], state) for topic, state in effects if kinds[topic]]  # the last tells nobody
         written = Counter(kind for kind, _ in rows)
         return cls(world.diary.told(), written, Counter(kind for kind, state in rows if state == "done"))
 

@@ -344,7 +344,7 @@ def read_the_bank_without_a_snapshot(host: Host) -> Read:
 
 def watch(world: World, read: Callable[[Host], Read], *, acts: int) -> list[Read]:
     """Read the bank over and over while eight processes work in it."""
-    left = get_context("fork").Value("i", WAYS)
+    left = get_context("fork").Value("i", WRITERS)
 
     def reading(host: Host, number: int) -> list[Any]:
         reads = []
@@ -364,10 +364,10 @@ def watch(world: World, read: Callable[[Host], Read], *, acts: int) -> list[Read
         host.register(customer)
         give(host, customer, "5.00")
         host.billing.usage.charge(customer, PRICE, key="first")
-    return [each for each in together(world, [writing] * WAYS + [reading] * 2) if isinstance(each, Read)]
+    return [each for each in together(world, [writing] * WRITERS + [reading] * 2) if isinstance(each, Read)]
 
 
-WAYS = 8
+WRITERS = 8
 
 
 @pytest.mark.parametrize("acts", [6, pytest.param(250, marks=pytest.mark.full)])

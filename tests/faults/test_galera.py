@@ -32,7 +32,7 @@ PRICE = eur("1.00")
 AFTER_ALL_COMMITS = "?init_command=SET%20SESSION%20wsrep_sync_wait%3D1"
 """A read at any node waits for what was committed at another."""
 
-WAYS = 6
+WRITERS = 6
 PATIENCE_S = 60.0
 
 
@@ -224,7 +224,7 @@ def _wrong_at(world: World, acknowledged: dict[tuple[str, str], str], *, credit:
 def shared_and_own(customer: str) -> list[list[tuple[str, str]]]:
     """List what each process charges: keys that all have, and some that only it has."""
     shared = [(customer, f"shared-{count}") for count in range(6)]
-    own = [[(customer, f"own-{process}-{count}") for count in range(4)] for process in range(WAYS)]
+    own = [[(customer, f"own-{process}-{count}") for count in range(4)] for process in range(WRITERS)]
     # Half of the processes begin with the keys that all share, so that these meet.
     return [shared + keys if process % 2 else keys + shared for process, keys in enumerate(own)]
 
@@ -241,7 +241,7 @@ def test_a_wallet_raced_for_adds_up_at_every_node(place, nodes, rounds):
 
         print(done)
         assert len({said.key for said in done.answers if said.status != "refused"}) == 20
-        assert len(done.answers) == WAYS * 10
+        assert len(done.answers) == WRITERS * 10
         answers += done.answers
     assert contradictions(place, answers, credit="20.00") == []
 
@@ -260,15 +260,15 @@ def test_a_node_killed_while_three_write_loses_nothing_that_was_acknowledged(pla
             names = [f"{victim}-{number if number % 3 == 0 else (process, number)}" for number in range(count)]
             return [(customers[number % len(customers)], name) for number, name in enumerate(names)]
 
-        done = race(place, [keys_of(process) for process in range(WAYS)], nodes=NODES, victim=victim)
+        done = race(place, [keys_of(process) for process in range(WRITERS)], nodes=NODES, victim=victim)
 
         began = time.monotonic()
         place.cluster.restart_node(victim)
         print(f"node {victim} killed: {done}; back in step {time.monotonic() - began:.1f} s after its start")
-        assert len(done.answers) == WAYS * count
+        assert len(done.answers) == WRITERS * count
         assert "refused" not in {said.status for said in done.answers}
         # Of those bound to the victim one may be through a few keys before it dies.
-        assert done.moved >= (WAYS // NODES if count > 100 else 1), "who was bound to the victim went on elsewhere"
+        assert done.moved >= (WRITERS // NODES if count > 100 else 1), "who was bound to the victim went on elsewhere"
         answers += done.answers
     assert contradictions(place, answers, credit="5000.00") == []
 

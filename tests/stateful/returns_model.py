@@ -252,7 +252,7 @@ class Wallet(Purse):
 
     sales: list[Sale] = field(factory=list)
     requests: list[Request] = field(factory=list)
-    freed: bool = False  # a hold lapsed while something was disputed
+    freed: bool = False  # something came free that disputes have not looked at
 
     @property
     def free(self) -> int:
@@ -367,7 +367,7 @@ class Wallet(Purse):
             self.hold_all_again(now)
 
     def effects_are_had(self, now: datetime) -> None:
-        """Let disputes hold what lapsed holds set free."""
+        """Let disputes hold what came free."""
         if self.freed:
             self.hold_all_again(now)
         self.freed = False
@@ -650,7 +650,10 @@ class Book:
         for dispute in sale.disputes:
             if dispute.booked == "lost":
                 self._take_what_came_back(sale, dispute, now)
-        self.wallets[sale.who].hold_again(sale, now)
+        wallet = self.wallets[sale.who]
+        wallet.hold_again(sale, now)
+        # What came back may be other top-ups' credit: their disputes look later.
+        wallet.freed = wallet.freed or any(each.is_disputed for each in wallet.sales if each is not sale)
 
     def _take_again(self, sale: Sale, seen: Seen, now: datetime) -> None:
         """Undo what a refund made at the provider took, and take it anew, if there is more of the payment now."""

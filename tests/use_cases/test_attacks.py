@@ -272,6 +272,12 @@ def test_a27_a42_hostile_ids_are_ids_like_any_other(billing, tmp_path, simulated
     assert billing.check().ok
 
 
+def test_a_search_knows_the_case_of_every_script_on_servers(billing, place):
+    billing.customers.register("u1", name="MÜLLER ЖУК", currency="EUR")
+    found = [customer.id for words in ("müller", "жук") for customer in operator(billing).customers.search(words)]
+    assert found == ([] if place.url.startswith("sqlite") else ["u1", "u1"])
+
+
 def test_a42_a_search_takes_percent_and_underscore_as_they_are(billing):
     found = operator(billing).customers
 

@@ -7,8 +7,9 @@ import json
 import pytest
 from sqlalchemy import event
 
-from prepaid import InsufficientCredit, outbox
-from tests.use_cases.refund_steps import approve, ask, checkout_id, disputes_of, look, proven
+from prepaid import InsufficientCredit, TransactionAborted, outbox
+from tests.use_cases.panel import MARIADB, POSTGRESQL, old_snapshot
+from tests.use_cases.refund_steps import approve, ask, checkout_id, disputes_of, look, proven, refunds_of
 from tests.use_cases.steps import (
     ADA,
     EVE,
@@ -98,7 +99,42 @@ def by_lapse_before_a_charge(billing, simulated):
     return topup, dispute_id
 
 
-WAYS = [by_reversal, by_a_refund_of_a_charge, by_release, by_lapse, by_lapse_before_a_charge]
+def by_another_dispute_won_after_all(billing, simulated):
+    other, topup = top_up(billing, simulated, "50"), top_up(billing, simulated, "50")
+    charge(billing, "50")
+    first = dispute(billing, simulated, other)
+    lose(billing, simulated, other, first)
+    dispute_id = dispute(billing, simulated, topup)
+    assert kept(billing.customer(ADA).balance()) == ("0.00", "0.00", "0.00")
+    simulated.appeal(first)
+    simulated.win(first)
+    look(billing, other)
+    billing.run_due(only="outbox")
+    return topup, dispute_id
+
+
+def by_a_refund_of_another_payment_that_failed(billing, simulated):
+    other, topup = top_up(billing, simulated, "50"), top_up(billing, simulated, "50")
+    charge(billing, "50")
+    simulated.refund_at_provider(checkout_id(billing, other), eur("50"))
+    look(billing, other)
+    dispute_id = dispute(billing, simulated, topup)
+    [refund] = refunds_of(billing, other)
+    simulated.finish_refund(refund.gateway_refund_id, succeed=False)
+    look(billing, other)
+    billing.run_due(only="outbox")
+    return topup, dispute_id
+
+
+WAYS = [
+    by_another_dispute_won_after_all,
+    by_a_refund_of_another_payment_that_failed,
+    by_reversal,
+    by_a_refund_of_a_charge,
+    by_release,
+    by_lapse,
+    by_lapse_before_a_charge,
+]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
@@ -248,3 +284,56 @@ def test_a_charge_asks_nothing_and_a_reversal_once(billing, simulated):
     reverse(billing, used)
     asked = [statement for statement in said if "prepaid_dispute" in statement or "prepaid_outbox" in statement]
     assert len(asked) == 1
+
+
+@SQLITE_FIRST
+def test_what_a_dispute_of_another_payment_held_is_held_for_the_next(billing, ada, simulated):
+    first, second = top_up(billing, simulated, "50"), top_up(billing, simulated, "50")
+    hold(billing, "60")
+    dispute_id = dispute(billing, simulated, first)
+    dispute(billing, simulated, second)
+    assert kept(ada.balance()) == ("100.00", "100.00", "0.00")
+
+    simulated.win(dispute_id)
+    look(billing, first)
+    billing.run_due(only="outbox")
+
+    assert kept(ada.balance()) == ("100.00", "100.00", "0.00")
+    proven(billing)
+
+
+@POSTGRESQL
+def test_a_host_that_has_not_seen_the_dispute_begins_anew(billing, ada, simulated, panel):
+    topup = top_up(billing, simulated, "50")
+    reserved = hold(billing, "50")
+    with panel.opened("connection") as host:
+        old_snapshot(panel, host)
+        dispute(billing, simulated, topup)
+        with pytest.raises(TransactionAborted), billing.joined(host) as joined:
+            joined.usage.release(reserved.id)
+        host.rollback()
+        with billing.joined(host) as joined:
+            joined.usage.release(reserved.id)
+        host.commit()
+    billing.run_due(only="outbox")
+
+    assert kept(ada.balance()) == ("50.00", "50.00", "0.00")
+    proven(billing)
+
+
+@MARIADB
+def test_a_host_locks_no_dispute(billing, ada, simulated, panel):
+    topup, other = top_up(billing, simulated, "50"), top_up(billing, simulated, "50", customer=EVE)
+    reserved = hold(billing, "20")
+    dispute(billing, simulated, topup)
+    dispute(billing, simulated, other)
+    with panel.opened("connection") as host:
+        with billing.joined(host) as joined:
+            joined.usage.release(reserved.id)
+        with panel.engine.connect() as worker:
+            worker.exec_driver_sql("SELECT id FROM prepaid_dispute FOR UPDATE NOWAIT").all()
+        host.commit()
+    billing.run_due(only="outbox")
+
+    assert kept(ada.balance()) == ("50.00", "50.00", "0.00")
+    proven(billing)

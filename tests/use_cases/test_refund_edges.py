@@ -18,6 +18,7 @@ from prepaid import (
     Percent,
     RefundRefused,
     WrongState,
+    repayment,
 )
 from prepaid.gateways import SimulatedGateway
 from prepaid.ports import DisputeSnapshot
@@ -44,6 +45,7 @@ from tests.use_cases.steps import (
     database,
     eur,
     flow,
+    kept,
     live_in,
     operator,
     start,
@@ -439,3 +441,35 @@ def test_requests_wait_as_long_as_nobody_decides(billing, simulated, clock):
     billing.run_due()
     assert billing.customer(ADA).refunds.get(asked.id).state == "requested"
     assert approve(billing, asked).state == "refunded"
+
+
+@SQLITE
+def test_a_refund_that_was_posted_anew_meanwhile_is_settled_as_it_is_now(billing, ada, simulated, monkeypatch):
+    topup = top_up(billing, simulated, "100")
+    simulated.fault_next("refund", "unavailable")
+    give_back(billing, topup, "90")
+    simulated.script_refund("pending")
+    simulated.refund_at_provider(checkout_id(billing, topup), eur("30"))  # finds ten
+    look(billing, topup)
+    [ours] = [refund for refund in refunds_of(billing, topup) if refund.origin == "request"]
+    [short] = [refund for refund in refunds_of(billing, topup) if refund.origin == "gateway"]
+    assert short.credit == eur("10")
+    simulated.finish_refund(short.gateway_refund_id, succeed=True)
+    books_of = repayment._books_of
+
+    def meanwhile(context, refund):
+        books = books_of(context, refund)
+        if refund.id == short.id:  # another worker hears that ours failed, and the other finds all of it
+            monkeypatch.setattr(repayment, "_books_of", books_of)
+            repayment._lose(context, ours, "failed", failure="gateway-said-no")
+        return books
+
+    monkeypatch.setattr(repayment, "_books_of", meanwhile)
+    look(billing, topup)
+
+    [settled] = [refund for refund in refunds_of(billing, topup) if refund.origin == "gateway"]
+    assert (settled.state, settled.credit) == ("succeeded", eur("30"))
+    notes = [document for document in ada.invoices.list().items if document.kind == "credit-note"]
+    assert [note.total for note in notes] == [eur("30")]
+    assert kept(ada.balance()) == ("70.00", "0.00", "70.00")
+    proven(billing)

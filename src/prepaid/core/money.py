@@ -128,7 +128,8 @@ class Money:
             raise InvalidAmount("Ledger units are an int.", field="units")
         if not -MAX_UNITS <= units <= MAX_UNITS:
             raise InvalidAmount("The amount is larger than the ledger can hold.", field="amount")
-        check_currency(self.currency)
+        if type(check_currency(self.currency)) is not str:  # an Enum's member is written by its own name
+            object.__setattr__(self, "currency", str.__str__(self.currency))
 
     @classmethod
     def of(cls, amount: str | Decimal, currency: str) -> Money:

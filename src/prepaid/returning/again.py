@@ -12,6 +12,7 @@ from ..documents import Change, Changes
 from ..store import Tx, disputes, refunds, topups
 from ..store.outbox import Effect
 from ..store.topups import StoredTopup
+from ..wallets import freed
 from .disputes import hold_again, rebook_dispute
 from .refunds import rebook_refund
 from .steps import Prepared, hold_topup, prepare
@@ -24,7 +25,8 @@ def rebalance(tx: Tx, context: Context, topup: StoredTopup, *, prepared: Prepare
 
     Where a refund that failed, or a dispute that was won, had it before, nobody may
     keep both the credit and the money. Refunds made at the gateway come first, then
-    lost disputes, the oldest first. Gives what is to be documented of all that.
+    lost disputes, the oldest first. Disputes of other top-ups look again after the
+    commit. Gives what is to be documented of all that.
 
     Args:
         tx: The transaction that posted something, and holds the top-up's row.
@@ -41,6 +43,8 @@ def rebalance(tx: Tx, context: Context, topup: StoredTopup, *, prepared: Prepare
         if dispute.booked == "lost":
             changes += rebook_dispute(tx, context, dispute.id, topup=topup, prepared=prepared)
     _hold_again(tx, context, known, topup=topup, prepared=prepared)
+    # What came back may be other top-ups' credit, or what had kept their disputes from holding it.
+    freed.tell(tx, context, topup.topup.customer, about=context.ids.new("out"), beside=topup.topup.id)
     return tuple(changes)
 
 

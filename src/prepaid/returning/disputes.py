@@ -123,6 +123,8 @@ def _book(tx: Tx, context: Context, act: _Act, steps: Sequence[DisputeStep]) -> 
     if "withdrawn" in steps and "lost" not in steps:
         _freeze(tx, context, act)
         after = _keep(tx, context, act, after)
+        # Changed also if there is nothing to hold: who sets credit free on an older snapshot has to look again.
+        ledger.mark_replayed(tx, act.held.wallet.id, context.now())
     _remember(tx, context, act, after)
     return after.changes
 

@@ -67,7 +67,7 @@ class AuditFilter:
     until: datetime | None = None
     words: str | None = None
 
-    def conditions(self) -> list[ColumnElement[bool]]:
+    def conditions(self, tx: Tx) -> list[ColumnElement[bool]]:
         """Give what a row has to meet."""
         exact = ((name, getattr(self, name)) for name in ("actor", "action", "target", "customer"))
         wanted = [_audit.c[name] == value for name, value in exact if value is not None]
@@ -76,7 +76,7 @@ class AuditFilter:
         if self.until is not None:
             wanted.append(_audit.c.at < self.until)
         if self.words is not None:
-            wanted.append(containing(_audit.c.reason, self.words))
+            wanted.append(containing(tx, _audit.c.reason, self.words))
         return wanted
 
 
@@ -109,7 +109,7 @@ def add(
 
 def page(tx: Tx, wanted: AuditFilter, *, before_id: int | None, limit: int) -> list[AuditEntry]:
     """Read rows, newest first, below a row's number."""
-    found = select(_audit).where(_audit.c.book_id == tx.book_id, *wanted.conditions())
+    found = select(_audit).where(_audit.c.book_id == tx.book_id, *wanted.conditions(tx))
     if before_id is not None:
         found = found.where(_audit.c.id < before_id)
     return [_from_row(row) for row in tx.execute(found.order_by(_audit.c.id.desc()).limit(limit))]

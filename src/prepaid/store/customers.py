@@ -100,7 +100,7 @@ def set_frozen(tx: Tx, customer_id: str, at: datetime | None) -> bool:
 
 def search(tx: Tx, words: str, *, limit: int) -> list[Customer]:
     """Find customers whose id, name or mail address contains ``words``, whatever their case."""
-    found = or_(*(containing(column, words) for column in (_customer.c.id, _customer.c.name, _customer.c.email)))
+    found = or_(*(containing(tx, column, words) for column in (_customer.c.id, _customer.c.name, _customer.c.email)))
     wanted = select(_customer).where(_customer.c.book_id == tx.book_id, found)
     return [_from_row(row) for row in tx.execute(wanted.order_by(_customer.c.id).limit(limit))]
 

@@ -82,9 +82,12 @@ def of_topup(tx: Tx, topup_id: str) -> list[Dispute]:
     return [_from_row(row).dispute for row in tx.execute(tx.current(wanted.order_by(_dispute.c.id)))]
 
 
-def is_any_withdrawn(tx: Tx, customer: str) -> bool:
-    """Tell whether the money of a payment of a customer's is withdrawn for a dispute, as it is now."""
-    return tx.execute(tx.current(_withdrawn(tx, customer).limit(1))).first() is not None
+def is_any_withdrawn(tx: Tx, customer: str, *, beside: str | None = None) -> bool:
+    """Tell whether the money of a payment of a customer's is withdrawn for a dispute, beside that of one top-up."""
+    wanted = _withdrawn(tx, customer)
+    if beside is not None:
+        wanted = wanted.where(_dispute.c.topup_id != beside)
+    return tx.execute(wanted.limit(1)).first() is not None
 
 
 def topups_withdrawn(tx: Tx, customer: str) -> list[str]:

@@ -30,7 +30,7 @@ class Place:
 
 
 def take_number(tx: Tx, kind: str, year: int, today: date) -> Place:
-    """Take the next number of a series; the last statement but the document's own insert.
+    """Take the next number of a series; nothing follows in its transaction but documents and their taxes.
 
     The counter row is locked until commit, so numbers have no gap and dates
     never go back, even when the clock does.
