@@ -7,7 +7,7 @@ import json
 import pytest
 from sqlalchemy import event
 
-from prepaid import InsufficientCredit, TransactionAborted, outbox
+from prepaid import Charge, InsufficientCredit, TransactionAborted, outbox
 from tests.use_cases.panel import MARIADB, POSTGRESQL, old_snapshot
 from tests.use_cases.refund_steps import approve, ask, checkout_id, disputes_of, look, proven, refunds_of
 from tests.use_cases.steps import (
@@ -17,6 +17,7 @@ from tests.use_cases.steps import (
     charge,
     database,
     eur,
+    give,
     hold,
     kept,
     operator,
@@ -279,6 +280,9 @@ def test_a_charge_asks_nothing_and_a_reversal_once(billing, simulated):
 
     used = charge(billing, "10")
     charge(billing, "10", allow_negative=True)
+    give(billing, "1")
+    charge(billing, "5", key="of two grants")
+    billing.usage.charge_many([Charge(ADA, eur("1"), "batched")])
     assert [statement for statement in said if "dispute" in statement] == []
     said.clear()
     reverse(billing, used)
