@@ -37,14 +37,14 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"PREPAID_REQUIRE asks for engines that are not here: {reasons}.")
 
 
-SLICES = {"tests/use_cases/": 6, "tests/store/": 6, "tests/faults/": 4}
+SLICES = {"tests/use_cases/": 8, "tests/store/": 8, "tests/faults/": 4}
 """Of how many tests that a server runs one is not behind ``-m full``, by the folder.
 
 All of them run on SQLite, but for `SAMPLED`. Which are taken is fixed by their names, so that each stays
 where it is.
 """
 
-SAMPLED = {f"tests/faults/test_{name}_crashes.py": 3 for name in ("credit", "identity", "promotion")}
+SAMPLED = {f"tests/faults/test_{name}_crashes.py": 3 for name in ("credit", "identity", "promotion", "refund")}
 """Of how many tests one is not behind ``-m full``, by the folder or file, whatever the engine."""
 
 SHORT = {f"tests/{name}/": 5 for name in ("examples", "faults", "gateways", "store", "use_cases")} | {
