@@ -303,7 +303,8 @@ class Branch:
 
     def __init__(self, running, provider, path, clock):
         self.relay = running.enter_context(relayed(provider.simulator))
-        gateway = provider.gateway(api_base=self.relay.url, timeout_s=TIMEOUT_S)
+        # Nine branches call at once: each has to have reached its relay before it gives up.
+        gateway = provider.gateway(api_base=self.relay.url, timeout_s=4 * TIMEOUT_S)
         self.billing = a_billing(path, [gateway], clock, currencies=("USD",))
         running.callback(self.billing.close)
         self.ada = self.billing.customer("user-42")

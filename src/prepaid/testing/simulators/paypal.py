@@ -161,7 +161,8 @@ class PayPalSimulator(PayPalAccount):
 
     def _signature(self, transmission_id: str, sent_at: str, webhook_id: str, body: bytes) -> str:
         signed = signed_text(transmission_id, sent_at, webhook_id, body)
-        return base64.b64encode(hmac.new(self._signing_secret, signed.encode(), hashlib.sha256).digest()).decode()
+        # PayPal describes one that begins with a letter or digit, which base 64 need not.
+        return hmac.new(self._signing_secret, signed.encode(), hashlib.sha256).hexdigest()
 
     def _verify(self, request: Request) -> Object:
         text = request.body.decode()
