@@ -47,8 +47,8 @@ where it is.
 SAMPLED = {f"tests/faults/test_{name}_crashes.py": 3 for name in ("credit", "identity", "promotion", "refund")}
 """Of how many tests one is not behind ``-m full``, by the folder or file, whatever the engine."""
 
-SHORT = {f"tests/{name}/": 7 for name in ("examples", "faults", "gateways", "store", "use_cases")} | {
-    "tests/browser/": 5,
+SHORT = {f"tests/{name}/": 9 for name in ("examples", "faults", "gateways", "store", "use_cases")} | {
+    "tests/browser/": 7,
     "tests/stateful/": 2,
 }
 """Of how many tests one belongs to a short run, by the folder: what ``tox`` does unless it is asked for all."""
