@@ -23,7 +23,11 @@ _ROWS: Final = 2_000
 def _sql_type(name: str) -> str:
     kind = schema.transfer.c[name].type
     length = getattr(kind, "length", None)
-    return "BIGINT" if length is None else f"VARCHAR({length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+    return "BIGINT" if length is None else _varchar(length)
+
+
+def _varchar(length: int) -> str:
+    return f"VARCHAR({length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
 
 
 def _table(columns: Iterable[tuple[str, str]]) -> str:
@@ -31,11 +35,9 @@ def _table(columns: Iterable[tuple[str, str]]) -> str:
     return f"JSON_TABLE(%s, '$[*]' COLUMNS ({listed})) AS new"
 
 
-_OWNER: Final = "VARCHAR(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
-
 # The given names and ids come first, so that nothing is looked at, or locked, but what they name, and in their order.
 _NAMED: Final = f"""
-SELECT wallet.id FROM {_table([("owner", _OWNER)])} STRAIGHT_JOIN prepaid_account AS wallet
+SELECT wallet.id FROM {_table([("owner", _varchar(191))])} STRAIGHT_JOIN prepaid_account AS wallet
     ON wallet.book_id = %s AND wallet.kind = 'wallet' AND wallet.owner = new.owner AND wallet.currency IN %s
 """  # noqa: S608 - names of ours; values are bound
 
@@ -55,7 +57,7 @@ FOR UPDATE
 """  # noqa: S608 - names of ours; values are bound
 """With locks: at other isolation levels than ours plain reads are older than the locks of the wallets."""
 
-_ID: Final = "VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+_ID: Final = _varchar(32)
 
 _WALLETS: Final = f"""
 UPDATE prepaid_account AS wallet
