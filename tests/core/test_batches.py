@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prepaid.core.batches import (
+    Allotter,
     Clash,
     Item,
     Known,
@@ -19,7 +21,6 @@ from prepaid.core.batches import (
     Taken,
     Uncovered,
     Verdict,
-    allocate,
 )
 from prepaid.core.grants import burn
 from prepaid.core.money import MAX_UNITS
@@ -32,6 +33,24 @@ def item(amount: int, key: str, **changes: object) -> Item:
 def purse(*grants: int, balance: int | None = None, held: int = 0, floor: int = 0, seq: int = 7) -> Purse:
     opened = [OpenGrant(f"g{number}", left) for number, left in enumerate(grants)]
     return Purse(sum(grants) if balance is None else balance, held, floor, seq, opened)
+
+
+class Decided(NamedTuple):
+    verdicts: list[Verdict]
+    wallets: dict[int, tuple[int, int]]
+    grants: dict[str, int]
+
+
+def decide(items: Iterable[Item], purses: Mapping[int, Purse], known: Known | None = None) -> Decided:
+    allotter = Allotter(purses, known or Known())
+    verdicts = [allotter.decide(each) for each in items]
+    wallets, grants = allotter.changes()
+    assert all(change.seq == purses[change.id].seq for change in wallets)
+    return Decided(
+        verdicts,
+        {id: (purses[id].balance - taken, purses[id].seq + rows) for id, taken, rows, seq in wallets},
+        {id: before - taken for id, taken, before in grants},
+    )
 
 
 class Slowly:
@@ -112,7 +131,7 @@ KNOWN = st.builds(Known, st.dictionaries(st.sampled_from("abz"), st.sampled_from
 def test_a_batch_is_what_its_items_are_one_by_one(items: Sequence[Item], purses: dict[int, Purse], known: Known):
     slowly = Slowly(purses, known)
 
-    decided = allocate(items, purses, known)
+    decided = decide(items, purses, known)
 
     assert decided.verdicts == [slowly.post(number, each) for number, each in enumerate(items)]
     changed = {wallet for wallet, each in purses.items() if slowly.seqs[wallet] != each.seq}
@@ -124,7 +143,7 @@ def test_a_batch_is_what_its_items_are_one_by_one(items: Sequence[Item], purses:
 
 @given(ITEMS, PURSES)
 def test_what_is_taken_leaves_wallets_and_grants(items: Sequence[Item], purses: dict[int, Purse]):
-    decided = allocate(items, purses)
+    decided = decide(items, purses)
 
     parts = [
         (each.wallet, part)
@@ -144,7 +163,7 @@ def test_what_is_taken_leaves_wallets_and_grants(items: Sequence[Item], purses: 
 
 
 def test_a_refused_item_leaves_the_next_one_alone():
-    decided = allocate([item(80, "a"), item(40, "b"), item(20, "c")], {1: purse(50)})
+    decided = decide([item(80, "a"), item(40, "b"), item(20, "c")], {1: purse(50)})
 
     assert decided.verdicts == [
         Uncovered(50, 50),
@@ -155,13 +174,13 @@ def test_a_refused_item_leaves_the_next_one_alone():
 
 
 def test_a_refused_key_is_free_for_what_fits():
-    decided = allocate([item(80, "a"), item(50, "a", content="other")], {1: purse(50)})
+    decided = decide([item(80, "a"), item(50, "a", content="other")], {1: purse(50)})
 
     assert [type(verdict) for verdict in decided.verdicts] == [Uncovered, Taken]
 
 
 def test_performed_usage_goes_below_zero_and_is_numbered():
-    decided = allocate([item(70, "a", performed=True), item(5, "b", performed=True)], {1: purse(50)})
+    decided = decide([item(70, "a", performed=True), item(5, "b", performed=True)], {1: purse(50)})
 
     assert decided.verdicts == [
         Taken((Part("g0", 50, 8, 0), Part(None, 20, 9, -20))),
@@ -171,7 +190,7 @@ def test_performed_usage_goes_below_zero_and_is_numbered():
 
 
 def test_performed_usage_stops_where_64_bits_end():
-    decided = allocate([item(1, "a", performed=True)], {1: purse(balance=-MAX_UNITS)})
+    decided = decide([item(1, "a", performed=True)], {1: purse(balance=-MAX_UNITS)})
 
     assert decided.verdicts == [Uncovered(-MAX_UNITS, -MAX_UNITS)]
     assert (decided.wallets, decided.grants) == ({}, {})
@@ -179,6 +198,6 @@ def test_performed_usage_stops_where_64_bits_end():
 
 @pytest.mark.parametrize(("held", "floor", "fits"), [(0, 0, True), (1, 0, False), (1, -1, True)])
 def test_holds_and_the_floor_count(held, floor, fits):
-    [verdict] = allocate([item(50, "a")], {1: purse(50, held=held, floor=floor)}).verdicts
+    [verdict] = decide([item(50, "a")], {1: purse(50, held=held, floor=floor)}).verdicts
 
     assert isinstance(verdict, Taken) == fits

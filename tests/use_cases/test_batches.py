@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from prepaid import Charge, InsufficientCredit, InvalidRequest, KeyConflict, Money, RequestRefused, Thresholds
-from prepaid.store import bulk
+from prepaid.store import bulk, raw
+from prepaid.usage import batches
 from prepaid.wallets import levels
+from tests.use_cases.panel import POSTGRESQL
 from tests.use_cases.steps import ADA, EVE, SQLITE, charge, eur, everything, give, hold, operator, rows, told, value
 
 HOUR = timedelta(hours=1)
@@ -320,6 +322,16 @@ def test_wallets_that_cross_nothing_cost_no_question(billing, monkeypatch):
     assert asked == []
 
 
+@pytest.mark.parametrize("words", ["\\N", "\\.", "NULL", "\\"])
+def test_words_that_mean_something_to_an_engine_come_back_as_they_were(billing, ada, words):
+    give(billing, "5")
+
+    [outcome] = billing.usage.charge_many([use("1", description=words, resource=words)])
+
+    line = ada.transactions().items[0]
+    assert (outcome.status, line.description, line.resource) == ("posted", words, words)
+
+
 def test_text_comes_back_as_it_was(billing, ada):
     give(billing, "5")
     words = "Ünïcode \\ \"quoted\" 'single' %s :x ✓ 😀"
@@ -334,3 +346,33 @@ def test_text_comes_back_as_it_was(billing, ada):
         billing.usage.charge_many([use("1", "naïve\\key", description=words, resource="vm'1", project='p"2')])[0].status
         == "duplicate"
     )
+
+
+@POSTGRESQL
+def test_charges_are_made_while_those_before_them_are_on_their_way(billing, ada, monkeypatch):
+    give(billing, "10")
+    made, sent = [], []
+    describe, send = batches.described, raw.send
+
+    def describing(context, charged, **options):
+        made.append(charged.key)
+        return describe(context, charged, **options)
+
+    def sending(cursor, statement, rows):
+        def noting():
+            for row in rows:
+                sent.append(len(made))
+                yield row
+
+        send(cursor, statement, noting())
+
+    monkeypatch.setattr(batches, "described", describing)
+    monkeypatch.setattr(raw, "send", sending)
+
+    assert said(billing.usage.charge_many([use(key=key) for key in "abc"])) == [
+        ("posted", "9.00"),
+        ("posted", "8.00"),
+        ("posted", "7.00"),
+    ]
+
+    assert sent == [1, 2, 3]

@@ -9,10 +9,10 @@ import pytest
 
 from prepaid import Evidence
 from tests.engines.proxy import LossyProxy
+from tests.use_cases.panel import SERVERS
 from tests.use_cases.steps import ADA, EVE, counts, operator, told
 from tests.use_cases.tax_steps import FRENCH, be, business, buy, corrections, run_checks, state
 
-SERVERS = pytest.mark.parametrize("place", ["postgresql", "mariadb"], indirect=True)
 EVERY_SECOND = pytest.mark.parametrize("phase", [0, 1])
 
 

@@ -4,24 +4,26 @@ A refused item takes nothing and leaves its neighbours alone. Two items with one
 key are one debit; a period is charged once. Values here are named tuples, not
 attrs classes: a batch makes ten thousand of each.
 
->>> purse = Purse(balance=50, held=0, floor=0, seq=7, grants=(OpenGrant("a", 30), OpenGrant("b", 20)))
->>> taken = allocate([Item(1, 40, False, "key-1", "f", None), Item(1, 40, False, "key-2", "f", None)], {1: purse})
->>> taken.verdicts
-[Taken(parts=(Part(grant='a', amount=30, seq=8, after=20), Part(grant='b', amount=10, seq=9, after=10))), \
-Uncovered(available=10, balance=10)]
->>> taken.wallets, taken.grants
-({1: (10, 9)}, {'a': 0, 'b': 10})
+>>> allotter = Allotter({1: Purse(balance=50, held=0, floor=0, seq=7, grants=(OpenGrant("a", 30), OpenGrant("b", 20)))})
+>>> allotter.decide(Item(1, 40, False, "key-1", "f", None))
+Taken(parts=(Part(grant='a', amount=30, seq=8, after=20), Part(grant='b', amount=10, seq=9, after=10)))
+>>> allotter.decide(Item(1, 40, False, "key-2", "f", None))
+Uncovered(available=10, balance=10)
+>>> allotter.changes()
+([WalletChange(id=1, taken=40, rows=2, seq=7)], \
+[GrantChange(id='a', taken=30, before=30), GrantChange(id='b', taken=10, before=20)])
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from attrs import field, frozen
 
 from .grants import OpenGrant
 from .money import MAX_UNITS
+from .records import record
 
 
 class Item(NamedTuple):
@@ -60,6 +62,23 @@ class Purse(NamedTuple):
     floor: int
     seq: int
     grants: Sequence[OpenGrant]
+
+
+class WalletChange(NamedTuple):
+    """What a batch takes from a wallet: ledger units, how many parts that are, and the last number before them."""
+
+    id: int
+    taken: int
+    rows: int
+    seq: int
+
+
+class GrantChange(NamedTuple):
+    """What a batch takes from a grant, and what was left before: ledger units."""
+
+    id: str
+    taken: int
+    before: int
 
 
 class Part(NamedTuple):
@@ -113,57 +132,51 @@ class Known:
     periods: Collection[str] = ()
 
 
-@frozen
-class Allocation:
-    """What a batch does.
-
-    Attributes:
-        verdicts: One per item, in order.
-        wallets: Balance and last number of each wallet that changes.
-        grants: What is left of each grant that changes.
-    """
-
-    verdicts: list[Verdict]
-    wallets: dict[int, tuple[int, int]]
-    grants: dict[str, int]
-
-
 NOTHING_KNOWN: Final = Known()
 
 
-def allocate(items: Iterable[Item], purses: Mapping[int, Purse], known: Known = NOTHING_KNOWN) -> Allocation:
-    """Decide a batch item by item, in its order.
+class Allotter:
+    """Decides items one after the other, and keeps what their wallets and grants come to."""
 
-    Args:
-        items: What to debit.
-        purses: The wallets, by row id.
-        known: Keys and periods that were posted before.
-    """
-    runs: dict[int | None, _Run] = {wallet: _Run(purse) for wallet, purse in purses.items()}
-    posted: dict[str, tuple[str, int | None]] = {key: (content, None) for key, content in known.keys.items()}
-    periods = set(known.periods)
-    verdicts: list[Verdict] = []
-    verdict: Verdict
-    for number, (wallet, amount, performed, key, content, period) in enumerate(items):
-        run = runs.get(wallet, _NO_WALLET)
-        if (first := posted.get(key)) is not None:
-            verdict = Repeated(first[1]) if first[0] == content else Clash(run.balance, "key")
-        elif not run.covers(amount, performed=performed):
-            verdict = Uncovered(run.balance - run.held - run.floor, run.balance)
-        elif period is not None and period in periods:
-            verdict = Clash(run.balance, "period")
-        else:
-            verdict = Taken(run.take(amount))
-            posted[key] = content, number
-            if period is not None:
-                periods.add(period)
-        verdicts.append(verdict)
-    moved = {wallet: run for wallet, purse in purses.items() if (run := runs[wallet]).seq != purse.seq}
-    return Allocation(
-        verdicts,
-        {wallet: (run.balance, run.seq) for wallet, run in moved.items()},
-        {grant: left for run in moved.values() for grant, left in run.left()},
-    )
+    def __init__(self, purses: Mapping[int, Purse], known: Known = NOTHING_KNOWN) -> None:
+        """Begin before the first item.
+
+        Args:
+            purses: The wallets, by row id.
+            known: Keys and periods that were posted before.
+        """
+        self._purses = purses
+        self._runs: dict[int | None, _Run] = {wallet: _Run(purse) for wallet, purse in purses.items()}
+        self._posted: dict[str, tuple[str, int | None]] = {key: (content, None) for key, content in known.keys.items()}
+        self._periods = set(known.periods)
+        self._next = 0
+
+    def decide(self, item: tuple[int | None, int, bool, str, str, str | None]) -> Verdict:
+        """Decide the next item: an `Item`, or its values in their order."""
+        wallet, amount, performed, key, content, period = item
+        number, self._next = self._next, self._next + 1
+        run = self._runs.get(wallet, _NO_WALLET)
+        if (first := self._posted.get(key)) is not None:
+            return Repeated(first[1]) if first[0] == content else Clash(run.balance, "key")
+        if not run.covers(amount, performed=performed):
+            return Uncovered(run.balance - run.held - run.floor, run.balance)
+        if period is not None:
+            if period in self._periods:
+                return Clash(run.balance, "period")
+            self._periods.add(period)
+        self._posted[key] = content, number
+        return record(Taken, (run.take(amount),))
+
+    def changes(self) -> tuple[list[WalletChange], list[GrantChange]]:
+        """Give what the items took from wallets and from grants."""
+        wallets, grants = list[WalletChange](), list[GrantChange]()
+        for wallet, purse in self._purses.items():
+            run = self._runs[wallet]
+            if run.seq != purse.seq:
+                taken, rows = purse.balance - run.balance, run.seq - purse.seq
+                wallets.append(record(WalletChange, (wallet, taken, rows, purse.seq)))
+                grants += run.taken()
+        return wallets, grants
 
 
 class _Run:
@@ -185,7 +198,7 @@ class _Run:
         if amount <= self._remaining:  # nearly always: no loop for it
             self._remaining -= amount
             self.seq, self.balance = seq, after = self.seq + 1, self.balance - amount
-            return (Part(self._grant, amount, seq, after),)
+            return (record(Part, (self._grant, amount, seq, after)),)
         parts = []
         while amount:
             if not self._remaining:
@@ -198,10 +211,16 @@ class _Run:
             amount -= taken
         return tuple(parts)
 
-    def left(self) -> Iterable[tuple[str, int]]:
-        """Give what is left of each grant that was touched."""
-        touched = self._grants[: self._place + 1]
-        return [(each.id, self._remaining if each.id == self._grant else 0) for each in touched]
+    def taken(self) -> list[GrantChange]:
+        """Give what was taken from each grant that was touched; what was opened last is the only one with a rest."""
+        touched, rest = self._grants[: self._place + 1], self._remaining
+        if len(touched) == 1:  # nearly always
+            [(grant, before)] = touched
+            return [record(GrantChange, (grant, before - rest, before))]
+        return [
+            GrantChange(each.id, each.remaining - (rest if each.id == self._grant else 0), each.remaining)
+            for each in touched
+        ]
 
     def _open_next(self) -> None:
         self._place += 1

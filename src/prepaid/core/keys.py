@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .hashing import fingerprint, key_hash
+from .records import record
 
 
 class Identity(NamedTuple):
@@ -42,7 +43,7 @@ def usage(
         used = fingerprint(operation, amount, resource, kind, *period)
     else:
         used = _usage_of_nothing(operation, amount)
-    return Identity(key_hash(book_id, operation, customer, key), used)
+    return record(Identity, (key_hash(book_id, operation, customer, key), used))
 
 
 @lru_cache(maxsize=1024)

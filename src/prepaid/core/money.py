@@ -26,6 +26,7 @@ from attrs import frozen
 from .errors import CurrencyMismatch, IntegrityFault, InvalidAmount
 
 MAX_UNITS: Final = 2**63 - 1
+_MIN_UNITS: Final = -MAX_UNITS
 
 EXACT: Final = Context(prec=80, rounding=ROUND_HALF_EVEN, traps=[DivisionByZero, InvalidOperation, Overflow])
 """Arithmetic wide enough for every amount and rate; the host's own context may round or trap."""
@@ -123,13 +124,14 @@ class Money:
     currency: str
 
     def __attrs_post_init__(self) -> None:
-        units = self.units
+        units, currency = self.units, self.currency
         if type(units) is not int:
             raise InvalidAmount("Ledger units are an int.", field="units")
-        if not -MAX_UNITS <= units <= MAX_UNITS:
+        if not _MIN_UNITS <= units <= MAX_UNITS:
             raise InvalidAmount("The amount is larger than the ledger can hold.", field="amount")
-        if type(check_currency(self.currency)) is not str:  # an Enum's member is written by its own name
-            object.__setattr__(self, "currency", str.__str__(self.currency))
+        if type(currency) is not str or currency not in MINOR_DIGITS:
+            # An Enum's member is written by its own name.
+            object.__setattr__(self, "currency", str.__str__(check_currency(currency)))
 
     @classmethod
     def of(cls, amount: str | Decimal, currency: str) -> Money:

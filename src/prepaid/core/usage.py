@@ -51,9 +51,10 @@ class Charge:
         check_text(self.description, field="description", longest=200)
         if self.resource != "":
             check_key(self.resource, field="resource")
-        for name in ("kind", "project"):
-            if (text := getattr(self, name)) != "":
-                check_text(text, field=name, longest=120)
+        if self.kind != "":
+            check_text(self.kind, field="kind", longest=120)
+        if self.project != "":
+            check_text(self.project, field="project", longest=120)
         if self.period is not None:
             _check_period(self.period)
         if not isinstance(self.allow_negative, bool):

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from importlib import import_module
-from itertools import repeat
+from itertools import repeat, tee
 from operator import add
 from typing import Any, Final, NamedTuple
 
@@ -33,9 +33,10 @@ from sqlalchemy import (
     update,
 )
 
-from ..core.batches import Part
+from ..core.batches import GrantChange, Part, WalletChange
 from ..core.grants import OpenGrant
 from ..core.instants import to_micros
+from ..core.records import record
 from ..core.transfers import AccountRef
 from . import accounts, arrays, fast, schema
 from .accounts import WALLET, Wallet
@@ -86,23 +87,6 @@ FirstGrant = tuple[int, str, int]
 """Row id of a wallet, the grant of it that burns first, and what is left of that."""
 
 
-class WalletChange(NamedTuple):
-    """What a batch takes from a wallet: ledger units and numbers, and the number before."""
-
-    id: int
-    taken: int
-    rows: int
-    seq: int
-
-
-class GrantChange(NamedTuple):
-    """What a batch takes from a grant, and what was left before: ledger units."""
-
-    id: str
-    taken: int
-    before: int
-
-
 class MeterChange(NamedTuple):
     """How far a meter is counted, and how far it was before; instants in microseconds, parts as the row has them."""
 
@@ -137,6 +121,11 @@ MODULES: Final[dict[tuple[str, str], str]] = {
     ("mariadb", "pymysql"): "bulk_mariadb",
 }
 """Who knows the best ways of a dialect and driver; without an entry rows are written one by one."""
+
+
+def sends_while_making(database: BookDatabase) -> bool:
+    """Tell whether transfers go to the server one by one, so that the next is made while it works on the last."""
+    return database.dialect == "postgresql"
 
 
 def ways_of(tx: Tx) -> Ways:
@@ -211,7 +200,7 @@ def whole_wallets(tx: Tx, ids: Collection[int]) -> list[Wallet]:
 def first_grants(tx: Tx, wallet_ids: Collection[int]) -> dict[int, tuple[OpenGrant, ...]]:
     """Read of each held wallet the grant that burns first; nothing of a wallet without credit."""
     found = ways_of(tx).first_grants(tx, wallet_ids)
-    return {wallet: (OpenGrant(grant, left),) for wallet, grant, left in found}
+    return {wallet: (record(OpenGrant, (grant, left)),) for wallet, grant, left in found}
 
 
 def _first_grants(tx: Tx, wallet_ids: Collection[int]) -> Iterable[FirstGrant]:
@@ -317,14 +306,15 @@ Debited = tuple[Header, Label, str, int, int, Sequence[Part]]
 """A debit to write: header, label, currency, row ids of its wallet and of the account it is posted to, parts."""
 
 
-def rows_of(book_id: int, debits: Sequence[Debited]) -> TransferRows:
+def rows_of(book_id: int, debits: Iterable[Debited], of_resources: bool) -> TransferRows:
     """Give the transfers of debits, one for each part; the first carries the label, as `ledger.add_transfers` does.
 
-    What only usage of a resource has is left out if no debit has it.
+    Nothing is asked of ``debits`` before a row is. What only usage of a resource has is left out if no debit has it.
     """
-    if all(label[1:] == _OF_NO_RESOURCE for _, label, *_ in debits):
+    if not of_resources:
         return TransferRows(TRANSFER[: -len(_OF_NO_RESOURCE)], _rows(book_id, debits))
-    return TransferRows(TRANSFER, map(add, _rows(book_id, debits), _resources(debits)))
+    debits, labelled = tee(debits)
+    return TransferRows(TRANSFER, map(add, _rows(book_id, debits), _resources(labelled)))
 
 
 _OF_NO_RESOURCE: Final[TransferRow] = tuple(Label()[1:])
@@ -363,7 +353,8 @@ class _Micros(dict[datetime | None, int | None]):
 def _add_transfers(tx: Tx, new: TransferRows) -> int:
     # Without types: the values are as the driver takes them.
     plain = insert(table(_transfer.name, *map(column, new.columns)))
-    return tx.execute(plain, [dict(zip(new.columns, row, strict=True)) for row in new.rows]).rowcount
+    rows = [dict(zip(new.columns, row, strict=True)) for row in new.rows]
+    return tx.execute(plain, rows).rowcount if rows else 0
 
 
 _LOWER_WALLET = (

@@ -12,8 +12,9 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from ..core.batches import GrantChange, WalletChange
 from . import raw, schema
-from .bulk import TRANSFER, FirstGrant, GrantChange, HeldWallet, MeterChange, TransferRows, WalletChange, Ways
+from .bulk import TRANSFER, FirstGrant, HeldWallet, MeterChange, TransferRows, Ways
 from .database import Tx
 
 _ROWS: Final = 2_000
@@ -111,6 +112,8 @@ def _add_transfers(tx: Tx, new: TransferRows) -> int:
     # What is the same in every row, or empty, is sent once, and of equal columns one; the key always, so that there
     # are as many rows as rows.
     columns = list(zip(*new.rows, strict=True))
+    if not columns:
+        return 0
     same = {place for place, values in enumerate(columns) if values.count(values[0]) == len(values)} - {_KEY}
     first = {values: place for place, values in reversed(list(enumerate(columns))) if place not in same}
     # Short values first: the server counts its way through a row for each of its columns.

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-from . import arrays, raw, schema
-from .bulk import FirstGrant, GrantChange, HeldWallet, MeterChange, TransferRows, WalletChange, Ways
+from ..core.batches import GrantChange, WalletChange
+from . import arrays, raw
+from .bulk import FirstGrant, HeldWallet, MeterChange, TransferRows, Ways
 from .database import Tx
 
 _HOLD: Final = """
@@ -27,7 +28,8 @@ SELECT wallet.id, first.id, first.remaining FROM unnest(%s::bigint[]) AS wallet 
 ) AS first
 """
 
-_COPY: Final = "COPY prepaid_transfer ({}) FROM STDIN (FORMAT binary)"
+_COPY: Final = "COPY prepaid_transfer ({}) FROM STDIN"
+"""As text: of rows in binary form the server keeps a thousand before it writes any."""
 
 _WALLETS: Final = """
 UPDATE prepaid_account AS wallet SET balance = balance - new.taken, seq = seq + new.numbers
@@ -51,13 +53,6 @@ FROM unnest(
 WHERE counted.book_id = %s AND counted.id = new.id AND counted.billed_until = new.before
 """
 
-_TYPES: Final = {"BIGINT": "int8", "INTEGER": "int4", "SMALLINT": "int2"}
-
-
-def _type(name: str) -> str:
-    kind = schema.transfer.c[name].type
-    return _TYPES.get(str(getattr(kind, "impl", kind)), "text")
-
 
 def _hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -> list[HeldWallet]:
     names = (arrays.literal(owners), arrays.literal(currencies))
@@ -69,8 +64,7 @@ def _first_grants(tx: Tx, wallet_ids: Collection[int]) -> list[FirstGrant]:
 
 
 def _add_transfers(tx: Tx, new: TransferRows) -> int:
-    statement = _COPY.format(", ".join(new.columns))
-    return raw.copy(tx.connection, statement, new.rows, types=[_type(name) for name in new.columns])
+    return raw.copy(tx.connection, _COPY.format(", ".join(new.columns)), new.rows)
 
 
 def _lower_wallets(tx: Tx, changes: Iterable[WalletChange]) -> int:

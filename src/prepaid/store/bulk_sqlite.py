@@ -10,8 +10,9 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from ..core.batches import GrantChange, WalletChange
 from . import raw
-from .bulk import FirstGrant, GrantChange, HeldWallet, MeterChange, TransferRows, WalletChange, Ways
+from .bulk import FirstGrant, HeldWallet, MeterChange, TransferRows, Ways
 from .database import Tx
 
 _HOLD: Final = """
@@ -62,7 +63,8 @@ def _json(values: Collection[int | str]) -> str:
 
 def _add_transfers(tx: Tx, new: TransferRows) -> int:
     statement = _ADD.format(", ".join(new.columns), ", ".join("?" * len(new.columns)))
-    return tx.connection.exec_driver_sql(statement, list(new.rows)).rowcount
+    rows = list(new.rows)
+    return tx.connection.exec_driver_sql(statement, rows).rowcount if rows else 0
 
 
 def _lower_wallets(tx: Tx, changes: Iterable[WalletChange]) -> int:

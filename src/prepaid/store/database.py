@@ -83,6 +83,11 @@ class BookDatabase(Protocol):
         ...
 
     @property
+    def dialect(self) -> str:
+        """Name of the engine's dialect."""
+        ...
+
+    @property
     def commits(self) -> bool:
         """What `write` did is committed when it returns."""
         ...
@@ -127,6 +132,11 @@ class Database:
         """Close the pooled connections of an engine that was made here."""
         if self._own_engine:
             self.engine.dispose()
+
+    @property
+    def dialect(self) -> str:
+        """Name of the engine's dialect."""
+        return self.engine.dialect.name
 
     @property
     def commits(self) -> bool:

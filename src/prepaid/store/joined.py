@@ -96,6 +96,11 @@ class JoinedDatabase:
         return f"<JoinedDatabase of {self._database!r}>"
 
     @property
+    def dialect(self) -> str:
+        """Name of the dialect of the host's connection."""
+        return self._connection.dialect.name
+
+    @property
     def commits(self) -> bool:
         """Never: whoever began the transaction commits it."""
         return False

@@ -74,20 +74,19 @@ def _cursor_within(connection: Connection) -> Iterator[Any]:
         raise _translated(connection.engine, pooled, error) from error
 
 
-def copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]], *, types: Sequence[str]) -> int:
-    """Send rows by PostgreSQL's COPY in its binary form, inside the transaction that is open; give how many.
+def copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> int:
+    """Send rows by PostgreSQL's COPY, inside the transaction that is open, while they are made; give how many.
 
     Args:
         connection: SQLAlchemy's, through psycopg.
-        statement: ``COPY … FROM STDIN (FORMAT binary)``.
+        statement: ``COPY … FROM STDIN``.
         rows: Their values.
-        types: Names of the columns' types.
 
     Raises:
         sqlalchemy.exc.DBAPIError: Whatever the driver refused, as SQLAlchemy says it.
     """
     with _cursor_within(connection) as cursor:
-        send(cursor, statement, rows, types=types)
+        send(cursor, statement, rows)
         return int(cursor.rowcount)
 
 
@@ -113,10 +112,9 @@ def change(connection: Connection, statement: str, parameters: Any, **options: A
         return int(cursor.rowcount)
 
 
-def send(cursor: Any, statement: str, rows: Iterable[Sequence[Any]], *, types: Sequence[str]) -> None:
+def send(cursor: Any, statement: str, rows: Iterable[Sequence[Any]]) -> None:
     """Run one COPY; every one goes through here."""
     with cursor.copy(statement) as copied:
-        copied.set_types(types)
         for row in rows:
             copied.write_row(row)
 

@@ -6,9 +6,12 @@ batch is given again, and what was posted answers as a duplicate.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any
+
+from attrs import frozen
 
 from .. import wallets
 from ..config import Context
@@ -92,18 +95,38 @@ def _post(context: Context, charged: Sequence[Charge]) -> list[ChargeOutcome]:
     _open_wallets(context, charged)
     currencies = dict.fromkeys(charge.amount.currency for charge in charged)
     system = {currency: wallets.revenue_accounts(context, currency) for currency in currencies}
-    now, ids = context.now(), context.ids.several("txn", len(charged))
-    debits = [described(context, charge, transaction_id=id, now=now) for charge, id in zip(charged, ids, strict=True)]
+    wanted = _wanted(context, charged)
     answers = wallets.optimistic(
-        context, lambda tx, look_up: wallets.post_debits(tx, context, debits, system, look_up=look_up)
+        context, lambda tx, look_up: wallets.post_debits(tx, context, wanted, system, look_up=look_up)
     )
-    unknown = _unknown(context, debits, answers)
+    unknown = _unknown(context, charged, answers)
     return [
-        _posted(charge, debit, answer)
-        if type(answer) is wallets.Taken
-        else _not_posted(charge, answer, unknown=unknown)
-        for charge, debit, answer in zip(charged, debits, answers, strict=True)
+        answer if isinstance(answer, ChargeOutcome) else _not_posted(charge, answer, unknown=unknown)
+        for charge, answer in zip(charged, answers, strict=True)
     ]
+
+
+@frozen
+class _Described:
+    """Debits of charges, made anew each time that somebody goes over them."""
+
+    context: Context
+    charged: Sequence[Charge]
+    ids: Sequence[str]
+    now: datetime
+
+    def __iter__(self) -> Iterator[wallets.Debit]:
+        for charge, id in zip(self.charged, self.ids, strict=True):
+            yield described(self.context, charge, transaction_id=id, now=self.now)
+
+
+def _wanted(context: Context, charged: Sequence[Charge]) -> wallets.Wanted[ChargeOutcome]:
+    now, ids = context.now(), context.ids.several("txn", len(charged))
+    debits: Iterable[wallets.Debit] = _Described(context, charged, ids, now)
+    if not bulk.sends_while_making(context.database):
+        debits = list(debits)  # nothing is saved by making them meanwhile, and others would wait longer for the wallets
+    of_resources = any(charge.resource or charge.kind or charge.project or charge.period for charge in charged)
+    return wallets.Wanted(charged, debits, _posted, now, of_resources=of_resources)
 
 
 def _open_wallets(context: Context, charged: Sequence[Charge]) -> None:
@@ -118,20 +141,26 @@ def _open_wallets(context: Context, charged: Sequence[Charge]) -> None:
         bulk.open_wallets(database, [name for name in missing if name[0] in registered], context.now())
 
 
-def _unknown(context: Context, debits: Sequence[wallets.Debit], answers: Sequence[wallets.Answer]) -> set[str]:
+def _unknown(
+    context: Context, charged: Sequence[Charge], answers: Sequence[ChargeOutcome | wallets.NotPosted]
+) -> set[str]:
     """Give those of the customers without enough credit who are not registered at all."""
-    short = {debit.customer for debit, answer in zip(debits, answers, strict=True) if isinstance(answer, wallets.Short)}
+    pairs = zip(charged, answers, strict=True)
+    short = {charge.customer for charge, answer in pairs if isinstance(answer, wallets.Short)}
     return short - context.database.read(lambda tx: bulk.registered(tx, short)) if short else short
 
 
-def _posted(charge: Charge, debit: wallets.Debit, answer: wallets.Taken) -> ChargeOutcome:
-    after = Money(answer.parts[-1].after, charge.amount.currency)
+def _posted(debit: wallets.Debit, taken: wallets.Taken) -> ChargeOutcome:
+    header = debit.header
     return ChargeOutcome(
-        status="posted", transaction_id=debit.header.transaction_id, balance_after=after, key=charge.key
+        status="posted",
+        transaction_id=header.transaction_id,
+        balance_after=Money(taken.parts[-1].after, debit.amount.currency),
+        key=header.cause_id,
     )
 
 
-def _not_posted(charge: Charge, answer: wallets.Answer, *, unknown: Collection[str]) -> ChargeOutcome:
+def _not_posted(charge: Charge, answer: wallets.NotPosted, *, unknown: Collection[str]) -> ChargeOutcome:
     currency, key = charge.amount.currency, charge.key
     match answer:
         case wallets.Replayed(transaction, after):

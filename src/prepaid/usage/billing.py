@@ -327,7 +327,9 @@ def _post_debits(tx: Tx, run: _Run, debits: list[tuple[DueMeter, wallets.Debit]]
         _Stuck: Some were not taken.
     """
     pairs = sorted(debits, key=_order)
-    outcomes = wallets.post_debits(tx, run.context, [debit for _, debit in pairs], run.accounts, look_up=look_up)
+    charged = [debit for _, debit in pairs]
+    wanted = wallets.Wanted(charged, charged, lambda _, taken: taken, now=charged[0].header.posted_at)
+    outcomes = wallets.post_debits(tx, run.context, wanted, run.accounts, look_up=look_up)
     stuck: dict[str, tuple[DueMeter, str]] = {}
     for (meter, _), outcome in zip(pairs, outcomes, strict=True):
         if not isinstance(outcome, wallets.Taken):

@@ -10,6 +10,7 @@ from ..core.errors import InsufficientCredit, InvalidRequest, KeyConflict, Wrong
 from ..core.instants import to_micros
 from ..core.keys import period_key, usage
 from ..core.money import Money
+from ..core.records import record
 from ..core.transfers import REVENUE
 from ..core.usage import Charge, ChargeOutcome
 from ..store import Duplicate, Tx, accounts, resources
@@ -138,17 +139,21 @@ def described(
         kind=wanted.kind,
         period=("", "") if start is None or end is None else (str(to_micros(start)), str(to_micros(end))),
     )
-    # In order, not by name, here and below: a batch makes thousands.
-    header = Header(transaction_id, operation, "usage", wanted.key, *identity, "host", end or now, now)
     once = operation == "charge" and wanted.resource
-    label = Label(
-        wanted.description,
-        wanted.resource or None,
-        wanted.kind or None,
-        wanted.project or None,
-        start,
-        end,
-        period_key(book, wanted.resource, str(to_micros(start))) if once and start else None,
+    period = period_key(book, wanted.resource, str(to_micros(start))) if once and start else None
+    # As records, here and below: a batch makes thousands.
+    header = record(Header, (transaction_id, operation, "usage", wanted.key, *identity, "host", end or now, now, None))
+    label = record(
+        Label,
+        (
+            wanted.description,
+            wanted.resource or None,
+            wanted.kind or None,
+            wanted.project or None,
+            start,
+            end,
+            period,
+        ),
     )
     performed = wanted.allow_negative or operation == "adjustment"
-    return wallets.Debit(wanted.customer, wanted.amount, performed, header, label)
+    return record(wallets.Debit, (wanted.customer, wanted.amount, performed, header, label))

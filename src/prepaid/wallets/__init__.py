@@ -2,7 +2,7 @@
 
 from ..core.batches import Taken
 from .balances import balance, balance_at, balances, grants_of
-from .batches import MOST, Answer, optimistic, post_debits
+from .batches import MOST, NotPosted, Wanted, optimistic, post_debits
 from .dates import run_due
 from .due import hold_swept, sweep
 from .posting import (
@@ -20,15 +20,16 @@ from .values import Accounts, Conflict, Credit, Debit, Done, GrantSpec, Replayed
 __all__ = [
     "MOST",
     "Accounts",
-    "Answer",
     "Conflict",
     "Credit",
     "Debit",
     "Done",
     "GrantSpec",
+    "NotPosted",
     "Replayed",
     "Short",
     "Taken",
+    "Wanted",
     "balance",
     "balance_at",
     "balances",

@@ -2,24 +2,28 @@
 
 The wallets are held in the order of their ids and swept first. Keys are not
 looked up beforehand: nearly all are new, and one that exists fails the whole,
-which `optimistic` then runs again with the look-up.
+which `optimistic` then runs again with the look-up. Debits are made and decided
+one by one while those before them are on their way to the database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from ..config import Context
-from ..core.batches import Allocation, Clash, Item, Known, Purse, Repeated, Taken, Uncovered, Verdict, allocate
+from ..core.batches import Allotter, Clash, Known, Purse, Repeated, Taken, Uncovered, Verdict, WalletChange
 from ..core.errors import IntegrityFault, TransactionAborted
 from ..core.grants import OpenGrant
 from ..core.instants import to_micros
+from ..core.money import Money
+from ..core.records import record
 from ..core.transfers import REVENUE
 from ..store import Duplicate, Tx, bulk
-from ..store.bulk import Debited, GrantChange, HeldWallet, WalletChange
+from ..store.bulk import Debited, HeldWallet, TransferRows
 from ..store.ledger import Posted
 from . import due, levels
 from .levels import Moved
@@ -32,8 +36,8 @@ MOST: Final = 10_000
 
 _ATTEMPTS: Final = 5
 
-Answer = Taken | Replayed | Conflict | Short
-"""What becomes of a debit of a batch; one that is posted answers by its parts."""
+NotPosted = Replayed | Conflict | Short
+"""What becomes of a debit of a batch that is not posted."""
 
 Wallets = Mapping[tuple[str, str], HeldWallet]
 """Held wallets by customer and currency."""
@@ -57,9 +61,45 @@ def optimistic(context: Context, work: Callable[[Tx, bool], T]) -> T:
     raise TransactionAborted("Others posted the same keys at the same time, again and again.")
 
 
+class Payer(Protocol):
+    """Whoever pays for a debit: a `Debit` itself, or what it will be made of."""
+
+    @property
+    def customer(self) -> str:
+        """Whose wallet is lowered."""
+        ...
+
+    @property
+    def amount(self) -> Money:
+        """By what, above zero."""
+        ...
+
+
+@frozen
+class Wanted(Generic[T]):
+    """Debits to post, in their order.
+
+    They may be made, and are answered, while those before them are being written, so that the two take the time of
+    one; and again if the whole is begun again.
+
+    Attributes:
+        payers: Who pays for each, and how much; at most `MOST`.
+        debits: The debits themselves, as often as they are gone over.
+        posted: Makes the answer to one that is posted.
+        now: The latest instant at which any of them is posted.
+        of_resources: Some of them name a resource, a kind, a project or a period.
+    """
+
+    payers: Sequence[Payer]
+    debits: Iterable[Debit]
+    posted: Callable[[Debit, Taken], T]
+    now: datetime
+    of_resources: bool = True
+
+
 def post_debits(
-    tx: Tx, context: Context, debits: Sequence[Debit], system: Mapping[str, Accounts], *, look_up: bool = False
-) -> list[Answer]:
+    tx: Tx, context: Context, wanted: Wanted[T], system: Mapping[str, Accounts], *, look_up: bool = False
+) -> list[T | NotPosted]:
     """Take many debits from their wallets in their order, and answer each as `post_debit` would.
 
     A refused debit takes nothing and refuses no other; one whose customer has no
@@ -69,134 +109,148 @@ def post_debits(
     Args:
         tx: The transaction.
         context: The billing system.
-        debits: At most `MOST`.
+        wanted: What to post.
         system: The accounts that usage posts to, by currency.
         look_up: Look for keys and periods that were posted before; without it they fail the whole.
 
     Raises:
         sqlalchemy.exc.IntegrityError: A key, or a charged period, exists.
     """
-    if not debits:
+    if not wanted.payers:
         return []
-    batch = _read(tx, _hold(tx, context, debits), debits)
-    decided, posted = _decide(tx, batch, look_up=look_up)
-    if decided.wallets:
-        _write(tx, batch, decided, system)
-        _tell(tx, context, batch, decided)
-    if again := {wallet for _, wallet, verdict in batch.each(decided) if wallet and type(verdict) is Repeated}:
+    found = _read(tx, _hold(tx, context, wanted), wanted.payers)
+    posted, periods = _posted_before(tx, wanted) if look_up else ({}, ())
+    run = _Run[T](Allotter(found.purses, _known(posted, periods)), _revenue(system))
+    rows = bulk.rows_of(tx.book_id, _debited(wanted, found, run), wanted.of_resources)
+    below = _below(found, _write(tx, rows, run.allotter))
+    if below:
+        _tell(tx, context, below, run.decided)
+    if len(run.answers) == len(run.decided):
+        return list(run.answers)
+    if not look_up:
+        posted = _refused_before(tx, run.decided)
+    if again := {wallet for _, wallet, verdict in run.decided if wallet and type(verdict) is Repeated}:
         bulk.mark_replayed(tx, again, context.now())
+    answers = iter(run.answers)
     return [
-        verdict if type(verdict) is Taken else _answer(batch, decided, verdict, posted.get(debit.header.key_hash))
-        for debit, _, verdict in batch.each(decided)
+        next(answers)
+        if type(verdict) is Taken
+        else _not_posted(run.decided, verdict, posted.get(debit.header.key_hash))
+        for debit, _, verdict in run.decided
     ]
 
 
+_Decided = tuple[Debit, int | None, Verdict]
+"""A debit, the row id of its wallet or None if there is none, and what was decided of it."""
+
+
 @frozen
-class _Batch:
-    """Debits with what they find.
+class _Run(Generic[T]):
+    """What is decided of debits while they are written.
 
     Attributes:
-        debits: In their order.
+        allotter: Decides.
+        revenue: The account that each currency's usage is posted to.
+        decided: All of them so far.
+        answers: To those that are posted.
+    """
+
+    allotter: Allotter
+    revenue: Mapping[str, int]
+    decided: list[_Decided] = Factory(list)
+    answers: list[T] = Factory(list)
+
+
+@frozen
+class _Found:
+    """What debits find.
+
+    Attributes:
         owners: The row id of each one's wallet, or None if there is none.
         wallets: Held ones, by row id.
         purses: Those of them that debits name.
     """
 
-    debits: Sequence[Debit]
     owners: Sequence[int | None]
     wallets: Mapping[int, HeldWallet]
     purses: Mapping[int, Purse]
 
-    def items(self) -> Iterator[Item]:
-        """Go over the debits as `allocate` takes them."""
-        for (_, amount, performed, header, label), wallet in zip(self.debits, self.owners, strict=True):
-            yield Item(wallet, amount.units, performed, header.key_hash, header.fingerprint, label.charge_period_key)
 
-    def each(self, decided: Allocation) -> Iterator[tuple[Debit, int | None, Verdict]]:
-        """Go over the debits, their wallets and what is decided of them."""
-        return zip(self.debits, self.owners, decided.verdicts, strict=True)
-
-
-def _hold(tx: Tx, context: Context, debits: Sequence[Debit]) -> list[HeldWallet]:
+def _hold(tx: Tx, context: Context, wanted: Wanted[Any]) -> list[HeldWallet]:
     """Hold the wallets, with nothing due on them."""
-    owners, currencies = {debit.customer for debit in debits}, {debit.amount.currency for debit in debits}
-    held = bulk.hold_wallets(tx, owners, currencies)
-    now = max(debit.header.posted_at for debit in debits)
-    by = to_micros(now)
+    owners = {payer.customer for payer in wanted.payers}
+    held = bulk.hold_wallets(tx, owners, {payer.amount.currency for payer in wanted.payers})
+    by = to_micros(wanted.now)
     late = [wallet.id for wallet in held if wallet.next_due_at <= by]
     if not late:
         return held
     for wallet in bulk.whole_wallets(tx, late):
-        due.sweep(tx, context, wallet, now=now)
+        due.sweep(tx, context, wallet, now=wanted.now)
     return bulk.read_wallets(tx, [wallet.id for wallet in held])
 
 
-def _read(tx: Tx, held: Sequence[HeldWallet], debits: Sequence[Debit]) -> _Batch:
+def _read(tx: Tx, held: Sequence[HeldWallet], payers: Sequence[Payer]) -> _Found:
     """Read what the debits can need of held wallets' grants: nearly always the first."""
     ids = {(wallet.owner, wallet.currency): wallet.id for wallet in held}
     wallets = {wallet.id: wallet for wallet in held}
-    owners = [ids.get((debit.customer, debit.amount.currency)) for debit in debits]
+    owners = [ids.get((payer.customer, payer.amount.currency)) for payer in payers]
     wanted = dict[int, int]()
-    for debit, owner in zip(debits, owners, strict=True):
+    for payer, owner in zip(payers, owners, strict=True):
         if owner is not None:
-            wanted[owner] = wanted.get(owner, 0) + debit.amount.units
+            wanted[owner] = wanted.get(owner, 0) + payer.amount.units
     grants = bulk.first_grants(tx, wanted) if wanted else {}
     # A first grant that is all there is of a balance has none behind it.
     grants |= bulk.open_grants(
         tx, [id for id, (first,) in grants.items() if first.remaining < min(wanted[id], wallets[id].balance)]
     )
-    purses = {id: _purse(wallets[id], grants.get(id, ())) for id in wanted}
-    return _Batch(debits, owners, wallets, purses)
+    return _Found(owners, wallets, {id: _purse(wallets[id], grants.get(id, ())) for id in wanted})
 
 
 def _purse(wallet: HeldWallet, grants: Sequence[OpenGrant]) -> Purse:
-    return Purse(wallet.balance, wallet.held, wallet.floor, wallet.seq, grants)
+    return record(Purse, (wallet.balance, wallet.held, wallet.floor, wallet.seq, grants))
 
 
-def _decide(tx: Tx, batch: _Batch, *, look_up: bool) -> tuple[Allocation, dict[str, Posted]]:
-    """Decide what is posted, and give what was posted before of it."""
-    posted = dict[str, Posted]()
-    if look_up:
-        posted = bulk.find_posted(tx, {item.key for item in batch.items()})
-        periods = bulk.charged_periods(tx, {item.period for item in batch.items() if item.period is not None})
-        return allocate(batch.items(), batch.purses, _known(posted, periods)), posted
-    decided = allocate(batch.items(), batch.purses)
-    if set(map(type, decided.verdicts)) <= {Taken, Repeated}:
-        return decided, posted
-    # Who is refused may have been posted before, and have emptied the wallet by that.
-    refused = (debit for debit, _, verdict in batch.each(decided) if type(verdict) in (Uncovered, Clash))
-    posted = bulk.find_posted(tx, {debit.header.key_hash for debit in refused})
-    return allocate(batch.items(), batch.purses, _known(posted)) if posted else decided, posted
+def _posted_before(tx: Tx, wanted: Wanted[Any]) -> tuple[dict[str, Posted], set[str]]:
+    """Look for the keys of debits, and for their periods."""
+    debits = list(wanted.debits)
+    posted = bulk.find_posted(tx, {debit.header.key_hash for debit in debits})
+    periods = (debit.label.charge_period_key for debit in debits)
+    return posted, bulk.charged_periods(tx, {period for period in periods if period is not None})
 
 
-def _known(posted: Mapping[str, Posted], periods: Collection[str] = ()) -> Known:
+def _known(posted: Mapping[str, Posted], periods: Collection[str]) -> Known:
     return Known({key: found.fingerprint for key, found in posted.items()}, periods)
 
 
-def _write(tx: Tx, batch: _Batch, decided: Allocation, system: Mapping[str, Accounts]) -> None:
-    """Write what was decided, each change guarded by what it was decided on."""
+def _revenue(system: Mapping[str, Accounts]) -> dict[str, int]:
+    return {currency: accounts[REVENUE] for currency, accounts in system.items()}
+
+
+def _debited(wanted: Wanted[T], found: _Found, run: _Run[T]) -> Iterator[Debited]:
+    """Decide debits one after the other, and give those to write."""
+    for debit, wallet in zip(wanted.debits, found.owners, strict=True):
+        _, amount, performed, header, label = debit
+        verdict = run.allotter.decide(
+            (wallet, amount.units, performed, header.key_hash, header.fingerprint, label.charge_period_key)
+        )
+        run.decided.append((debit, wallet, verdict))
+        if type(verdict) is Taken and wallet is not None:
+            run.answers.append(wanted.posted(debit, verdict))
+            yield header, label, amount.currency, wallet, run.revenue[amount.currency], verdict.parts
+
+
+def _write(tx: Tx, rows: TransferRows, allotter: Allotter) -> list[WalletChange]:
+    """Write what is decided meanwhile, each change guarded by what it was decided on; give what wallets lost."""
     ways = bulk.ways_of(tx)
-    wallets = [
-        WalletChange(id, batch.purses[id].balance - balance, seq - batch.purses[id].seq, batch.purses[id].seq)
-        for id, (balance, seq) in decided.wallets.items()
-    ]
-    before = {grant.id: grant.remaining for purse in batch.purses.values() for grant in purse.grants}
-    grants = [GrantChange(id, before[id] - left, before[id]) for id, left in decided.grants.items()]
-    # Wallets first, as every posting does; a count that is not met rolls the whole back.
-    _all(ways.lower_wallets(tx, wallets), len(wallets))
+    written = ways.add_transfers(tx, rows)
+    wallets, grants = allotter.changes()
+    # The wallets are held already; a count that is not met rolls the whole back.
+    _all(written, sum(wallet.rows for wallet in wallets))
+    if wallets:
+        _all(ways.lower_wallets(tx, wallets), len(wallets))
     if grants:
         _all(ways.lower_grants(tx, grants), len(grants))
-    rows = bulk.rows_of(tx.book_id, _debited(batch, decided, system))
-    _all(ways.add_transfers(tx, rows), sum(wallet.rows for wallet in wallets))
-
-
-def _debited(batch: _Batch, decided: Allocation, system: Mapping[str, Accounts]) -> list[Debited]:
-    revenue = {currency: accounts[REVENUE] for currency, accounts in system.items()}
-    return [
-        (header, label, amount.currency, wallet, revenue[amount.currency], verdict.parts)
-        for (_, amount, _, header, label), wallet, verdict in batch.each(decided)
-        if type(verdict) is Taken and wallet is not None
-    ]
+    return wallets
 
 
 def _all(written: int, wanted: int) -> None:
@@ -204,28 +258,49 @@ def _all(written: int, wanted: int) -> None:
         raise IntegrityFault("A batch did not write what it decided: its wallets or grants changed under it.")
 
 
-def _tell(tx: Tx, context: Context, batch: _Batch, decided: Allocation) -> None:
-    """Tell what the batch brought wallets below; nothing is asked of those that crossed nothing."""
-    lowest = {id: balance for id, (balance, _) in decided.wallets.items()}
-    below = {id for id, balance in lowest.items() if levels.may_tell(batch.wallets[id].alert_at, balance)}
-    if below:
-        moved = [
-            Moved(wallet, verdict.parts[-1].after, debit.header.transaction_id)
-            for debit, wallet, verdict in batch.each(decided)
-            if type(verdict) is Taken and wallet in below
-        ]
-        levels.after_debits(tx, context, moved)
+def _below(found: _Found, lowered: Iterable[WalletChange]) -> set[int]:
+    """Give the wallets of which something may have to be told; nothing is asked of the others."""
+    wallets = ((found.wallets[id], taken) for id, taken, *_ in lowered)
+    return {wallet.id for wallet, taken in wallets if levels.may_tell(wallet.alert_at, wallet.balance - taken)}
 
 
-def _answer(batch: _Batch, decided: Allocation, verdict: Verdict, posted: Posted | None) -> Answer:
+def _tell(tx: Tx, context: Context, below: Collection[int], decided: Iterable[_Decided]) -> None:
+    """Tell what the batch brought wallets below."""
+    moved = [
+        Moved(wallet, verdict.parts[-1].after, debit.header.transaction_id)
+        for debit, wallet, verdict in decided
+        if type(verdict) is Taken and wallet is not None and wallet in below
+    ]
+    levels.after_debits(tx, context, moved)
+
+
+def _refused_before(tx: Tx, decided: list[_Decided]) -> dict[str, Posted]:
+    """Look whether what was refused had been posted before, and had perhaps emptied the wallet by that.
+
+    If so it changes to a replay or a conflict, which take as little as a refusal.
+    """
+    refused, taken = (
+        {debit.header.key_hash for debit, _, verdict in decided if type(verdict) in kinds}
+        for kinds in ((Uncovered, Clash), (Taken,))
+    )
+    posted = bulk.find_posted(tx, refused - taken) if refused - taken else {}
+    for place, (debit, wallet, verdict) in enumerate(decided):
+        before = posted.get(debit.header.key_hash)
+        if before is not None and isinstance(verdict, Uncovered | Clash):
+            again = before.fingerprint == debit.header.fingerprint
+            decided[place] = debit, wallet, Repeated(None) if again else Clash(verdict.balance, "key")
+    return posted
+
+
+def _not_posted(decided: Sequence[_Decided], verdict: Verdict, posted: Posted | None) -> NotPosted:
     if type(verdict) is Uncovered:
         return Short(verdict.available, verdict.balance)
     if type(verdict) is Clash:
         return Conflict(verdict.balance, verdict.field)
     if type(verdict) is Repeated and verdict.first is not None:
-        first = decided.verdicts[verdict.first]
+        debit, _, first = decided[verdict.first]
         if type(first) is Taken:
-            return Replayed(batch.debits[verdict.first].header.transaction_id, first.parts[-1].after)
+            return Replayed(debit.header.transaction_id, first.parts[-1].after)
     if posted is None or posted.wallet_after is None:
         raise IntegrityFault("A wallet's key was posted without a wallet.")
     return Replayed(posted.transaction_id, posted.wallet_after)
