@@ -322,7 +322,7 @@ def test_wallets_that_cross_nothing_cost_no_question(billing, monkeypatch):
     assert asked == []
 
 
-@pytest.mark.parametrize("words", ["\\N", "\\.", "NULL", "\\"])
+@pytest.mark.parametrize("words", ["\\N", "\\.", "NULL", "\\", "%s", "50 % \N{GRINNING FACE}", "<given>"])
 def test_words_that_mean_something_to_an_engine_come_back_as_they_were(billing, ada, words):
     give(billing, "5")
 

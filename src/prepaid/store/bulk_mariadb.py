@@ -1,7 +1,8 @@
 """Many rows on MariaDB: one JSON text, which the server reads as a table.
 
-The driver puts values into the statement itself, one by one and in Python; a
-whole text costs it once.
+The driver puts values into the statement itself, one by one and in Python, and
+looks at each of their characters. A whole text costs it once, and nothing if
+there is nothing to quote in it.
 
 Sources: MariaDB documentation, JSON_TABLE, max_allowed_packet.
 """
@@ -31,9 +32,13 @@ def _varchar(length: int) -> str:
     return f"VARCHAR({length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
 
 
+_GIVEN: Final = "<given>"
+"""Where a statement takes its text."""
+
+
 def _table(columns: Iterable[tuple[str, str]]) -> str:
     listed = ", ".join(f"{name} {kind} PATH '$[{place}]'" for place, (name, kind) in enumerate(columns))
-    return f"JSON_TABLE(%s, '$[*]' COLUMNS ({listed})) AS new"
+    return f"JSON_TABLE({_GIVEN}, '$[*]' COLUMNS ({listed})) AS new"
 
 
 # The given names and ids come first, so that nothing is looked at, or locked, but what they name, and in their order.
@@ -94,14 +99,14 @@ _KEY: Final = TRANSFER.index("key_hash")
 
 def _hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -> list[HeldWallet]:
     # It locks in the order in which it finds: by name first without a lock, then by id.
-    named = raw.read(tx.connection, _NAMED, (_given(owners), tx.book_id, list(currencies)))
-    held = raw.read(tx.connection, _HOLD, (_given(sorted(id for (id,) in named)), tx.book_id))
+    named = raw.read(tx.connection, *_with(_NAMED, _given(owners), tx.book_id, list(currencies)))
+    held = raw.read(tx.connection, *_with(_HOLD, _given(sorted(id for (id,) in named)), tx.book_id))
     # A row as one text, too: the driver reads values one by one, in Python.
     return list(map(HeldWallet._make, json.loads(f"[{','.join([text for (text,) in held])}]")))
 
 
 def _first_grants(tx: Tx, wallet_ids: Collection[int]) -> list[FirstGrant]:
-    return raw.read(tx.connection, _FIRST, (_given(wallet_ids),))
+    return raw.read(tx.connection, *_with(_FIRST, _given(wallet_ids)))
 
 
 def _given(values: Iterable[int | str]) -> str:
@@ -123,7 +128,7 @@ def _add_transfers(tx: Tx, new: TransferRows) -> int:
     statement = f"INSERT INTO prepaid_transfer ({', '.join(new.columns)}) SELECT {', '.join(chosen)} FROM {source}"  # noqa: S608
     shared = [columns[place][0] for place in sorted(same)]
     varying = list(zip(*(columns[place] for place in sent), strict=True))
-    return sum(tx.connection.exec_driver_sql(statement, (*shared, text)).rowcount for text in _texts(varying))
+    return sum(raw.change(tx.connection, *_with(statement, text, before=shared)) for text in _texts(varying))
 
 
 def _lower_wallets(tx: Tx, changes: Sequence[WalletChange]) -> int:
@@ -139,7 +144,15 @@ def _move_meters(tx: Tx, changes: Sequence[MeterChange]) -> int:
 
 
 def _changed(tx: Tx, statement: str, changes: Sequence[tuple[Any, ...]]) -> int:
-    return sum(tx.connection.exec_driver_sql(statement, (text, tx.book_id)).rowcount for text in _texts(changes))
+    return sum(raw.change(tx.connection, *_with(statement, text, tx.book_id)) for text in _texts(changes))
+
+
+def _with(statement: str, text: str, *after: Any, before: Sequence[Any] = ()) -> tuple[str, tuple[Any, ...]]:
+    """Put a text into a statement, and give both with the values that the driver is to quote."""
+    if "'" in text or "\\" in text:
+        return statement.replace(_GIVEN, "%s"), (*before, text, *after)
+    # It means the same to every server, whatever its mode; only what stands for a value to the driver is doubled.
+    return statement.replace(_GIVEN, f"'{text.replace('%', '%%')}'"), (*before, *after)
 
 
 def _texts(rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
