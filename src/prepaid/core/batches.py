@@ -158,7 +158,7 @@ class Allotter:
         run = self._runs.get(wallet, _NO_WALLET)
         if (first := self._posted.get(key)) is not None:
             return Repeated(first[1]) if first[0] == content else Clash(run.balance, "key")
-        if not run.covers(amount, performed=performed):
+        if not run.covers(amount, performed):
             return Uncovered(run.balance - run.held - run.floor, run.balance)
         if period is not None:
             if period in self._periods:
@@ -170,13 +170,15 @@ class Allotter:
     def changes(self) -> tuple[list[WalletChange], list[GrantChange]]:
         """Give what the items took from wallets and from grants."""
         wallets, grants = list[WalletChange](), list[GrantChange]()
-        for wallet, purse in self._purses.items():
+        for wallet, (balance, _, _, seq, _) in self._purses.items():
             run = self._runs[wallet]
-            if run.seq != purse.seq:
-                taken, rows = purse.balance - run.balance, run.seq - purse.seq
-                wallets.append(record(WalletChange, (wallet, taken, rows, purse.seq)))
+            if run.seq != seq:
+                wallets.append(record(WalletChange, (wallet, balance - run.balance, run.seq - seq, seq)))
                 grants += run.taken()
         return wallets, grants
+
+
+_NO_GRANT: Final[tuple[None, int]] = None, 0
 
 
 class _Run:
@@ -185,11 +187,12 @@ class _Run:
     __slots__ = ("_grant", "_grants", "_place", "_remaining", "balance", "floor", "held", "seq")
 
     def __init__(self, purse: Purse) -> None:
-        self.balance, self.held, self.floor, self.seq, self._grants = purse
-        self._place = -1
-        self._open_next()
+        self.balance, self.held, self.floor, self.seq, grants = purse
+        self._grants, self._place = grants, 0
+        self._grant: str | None
+        self._grant, self._remaining = grants[0] if grants else _NO_GRANT
 
-    def covers(self, amount: int, *, performed: bool) -> bool:
+    def covers(self, amount: int, performed: bool) -> bool:
         if performed:
             return self.balance >= amount - MAX_UNITS
         return self.balance - self.held >= self.floor + amount
@@ -224,11 +227,7 @@ class _Run:
 
     def _open_next(self) -> None:
         self._place += 1
-        self._grant: str | None
-        if self._place < len(self._grants):
-            self._grant, self._remaining = self._grants[self._place]
-        else:
-            self._grant, self._remaining = None, 0
+        self._grant, self._remaining = self._grants[self._place] if self._place < len(self._grants) else _NO_GRANT
 
     def _part(self, amount: int) -> Part:
         self.balance -= amount
@@ -241,7 +240,7 @@ class _Absent(_Run):
 
     __slots__ = ()
 
-    def covers(self, amount: int, *, performed: bool) -> bool:
+    def covers(self, amount: int, performed: bool) -> bool:
         return False
 
 

@@ -191,17 +191,19 @@ def _hold(tx: Tx, context: Context, wanted: Wanted[Any]) -> list[HeldWallet]:
 
 def _read(tx: Tx, held: Sequence[HeldWallet], payers: Sequence[Payer]) -> _Found:
     """Read what the debits can need of held wallets' grants: nearly always the first."""
-    ids = {(wallet.owner, wallet.currency): wallet.id for wallet in held}
     wallets = {wallet.id: wallet for wallet in held}
-    owners = [ids.get((payer.customer, payer.amount.currency)) for payer in payers]
-    wanted = dict[int, int]()
-    for payer, owner in zip(payers, owners, strict=True):
+    ids = {(owner, currency): id for id, owner, currency, *_ in held}
+    owners, wanted = list[int | None](), dict[int, int]()
+    for payer in payers:
+        amount = payer.amount
+        owner = ids.get((payer.customer, amount.currency))
+        owners.append(owner)
         if owner is not None:
-            wanted[owner] = wanted.get(owner, 0) + payer.amount.units
+            wanted[owner] = wanted.get(owner, 0) + amount.units
     grants = bulk.first_grants(tx, wanted) if wanted else {}
     # A first grant that is all there is of a balance has none behind it.
     grants |= bulk.open_grants(
-        tx, [id for id, (first,) in grants.items() if first.remaining < min(wanted[id], wallets[id].balance)]
+        tx, [id for id, ((_, left),) in grants.items() if left < wanted[id] and left < wallets[id].balance]
     )
     return _Found(owners, wallets, {id: _purse(wallets[id], grants.get(id, ())) for id in wanted})
 
@@ -260,8 +262,12 @@ def _all(written: int, wanted: int) -> None:
 
 def _below(found: _Found, lowered: Iterable[WalletChange]) -> set[int]:
     """Give the wallets of which something may have to be told; nothing is asked of the others."""
-    wallets = ((found.wallets[id], taken) for id, taken, *_ in lowered)
-    return {wallet.id for wallet, taken in wallets if levels.may_tell(wallet.alert_at, wallet.balance - taken)}
+    wallets = found.wallets
+    return {
+        change.id
+        for change in lowered
+        if levels.may_tell((wallet := wallets[change.id]).alert_at, wallet.balance - change.taken)
+    }
 
 
 def _tell(tx: Tx, context: Context, below: Collection[int], decided: Iterable[_Decided]) -> None:
