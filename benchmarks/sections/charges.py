@@ -160,7 +160,7 @@ def _in_turn(
     ways = {"limit": limit.charge_many, **other_ways(limit, "charge_many")}
     sides: dict[str, Side] = {way: partial(_batch_rate, charge_many, draw) for way, charge_many in ways.items()}
     sides["ours"] = lambda: batches.charge(draw())
-    return stage.in_turn(sides, rounds=7), batches.note()
+    return stage.in_turn(sides, rounds=15), batches.note()
 
 
 def _batch_rate(charge_many: Callable[[list[Item]], None], draw: Callable[[], list[tuple[int, UUID]]]) -> float:
