@@ -622,6 +622,7 @@ TAMPERED = {
     "cost of the month made unreadable": ("B3", change("meter", "month_cost = 'much'", CAPPED)),
     "cost of another month": ("B3", change("meter", "month = '2026-10'", CAPPED)),
     "meter that never falls due": ("B3", change("meter", "due_at = NULL", RUNNING)),
+    "meter that is not looked for": ("B3", change("meter", "open = 0", RUNNING)),
     "meter that falls due later": ("B3", change("meter", "due_at = due_at + 3600000000", RUNNING)),
     "meter stopped without a stop": ("B3", change("meter", "running = NULL", RUNNING)),
     "meter that never stopped": ("B3", change("meter", "stopped_at = NULL", STOPPED)),

@@ -171,10 +171,12 @@ class _Walk:
     def _end_of_hours(self, following: Any) -> Iterator[Contradiction]:
         row, ended = self.row, None if self.newest is None else self.newest.ends
         running = row.resource if row.stopped_at is None else None
-        expected = f"running {running}, due at {due_at(row.at, ended, row.until)}, ended with its last segment"
-        found = f"running {row.running}, due at {row.due_at}, stopped at {row.stopped_at}, ended at {ended}"
-        if (row.running, row.due_at) != (running, due_at(row.at, ended, row.until)) or not self._ends(ended):
-            yield self.keys, expected, found
+        due = due_at(row.at, ended, row.until)
+        goes_on = int(due is not None)
+        if (row.running, row.due_at, row.open) != (running, due, goes_on) or not self._ends(ended):
+            expected = f"running {running}, due at {due}, open {goes_on}, ended with its last segment"
+            found = f"running {row.running}, due at {row.due_at}, open {row.open}"
+            yield self.keys, expected, f"{found}, stopped at {row.stopped_at}, ended at {ended}"
         if following is not None and (ended is None or following.at < end_of_count(row.at, ended)):
             yield ("meter", following.id), f"a start after the hours of {row.id}, which ended at {ended}", following.at
 

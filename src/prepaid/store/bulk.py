@@ -44,6 +44,7 @@ from .database import BookDatabase, Tx
 from .engines import Duplicate
 from .grants import BURN_ORDER, OPEN, USED_UP
 from .ledger import Header, Label, Posted
+from .meters import COUNTED, COUNTING
 from .servers import is_mariadb
 
 _account = schema.account
@@ -403,6 +404,7 @@ _MOVE_METER = (
         month=bindparam("in_month"),
         month_cost=bindparam("cost"),
         due_at=bindparam("due", type_=BigInteger),
+        open=case((bindparam("due", type_=BigInteger).is_(None), COUNTED), else_=COUNTING),
     )
 )
 

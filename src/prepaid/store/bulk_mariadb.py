@@ -90,7 +90,7 @@ _METERS: Final = f"""
 UPDATE prepaid_meter AS counted JOIN {_table(_COUNTED)}
     ON counted.id = new.id AND counted.billed_until = new.before_it
 SET counted.billed_until = new.until, counted.residue = new.residue, counted.month = new.month,
-    counted.month_cost = new.month_cost, counted.due_at = new.due_at
+    counted.month_cost = new.month_cost, counted.due_at = new.due_at, counted.open = new.due_at IS NOT NULL
 WHERE counted.book_id = %s
 """  # noqa: S608 - names of ours; values are bound
 

@@ -46,7 +46,8 @@ WHERE spent.book_id = %s AND spent.id = new.id AND spent.remaining = new.before
 
 _METERS: Final = """
 UPDATE prepaid_meter AS counted
-SET billed_until = new.until, residue = new.residue, month = new.month, month_cost = new.month_cost, due_at = new.due_at
+SET billed_until = new.until, residue = new.residue, month = new.month, month_cost = new.month_cost,
+    due_at = new.due_at, open = CASE WHEN new.due_at IS NULL THEN 0 ELSE 1 END
 FROM unnest(
     %s::varchar[], %s::bigint[], %s::bigint[], %s::bigint[], %s::varchar[], %s::varchar[], %s::bigint[]
 ) AS new (id, before, until, residue, month, month_cost, due_at)

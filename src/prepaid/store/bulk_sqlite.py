@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
+from operator import itemgetter
 from typing import Final
 
 from ..core.batches import GrantChange, WalletChange
@@ -46,6 +47,12 @@ UPDATE prepaid_meter SET billed_until = ?, residue = ?, month = ?, month_cost = 
 WHERE book_id = ? AND id = ? AND billed_until = ?
 """
 
+_COUNTED: Final = """
+UPDATE prepaid_meter SET billed_until = ?, residue = ?, month = ?, month_cost = ?, due_at = ?, open = 0
+WHERE book_id = ? AND id = ? AND billed_until = ?
+"""
+"""One that has no further hour; apart for the same reason."""
+
 
 def _hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -> list[HeldWallet]:
     # The one writer of the file holds them all.
@@ -80,8 +87,10 @@ def _lower_grants(tx: Tx, changes: Iterable[GrantChange]) -> int:
 
 
 def _move_meters(tx: Tx, changes: Iterable[MeterChange]) -> int:
-    values = [(*counted, tx.book_id, meter, before) for meter, before, *counted in sorted(changes)]
-    return tx.connection.exec_driver_sql(_METER, values).rowcount
+    execute, by_id = tx.connection.exec_driver_sql, sorted(changes, key=itemgetter(0))
+    values = [(*counted, tx.book_id, meter, before) for meter, before, *counted in by_id]
+    going_on, ended = [row for row in values if row[4] is not None], [row for row in values if row[4] is None]
+    return sum(execute(sql, rows).rowcount for sql, rows in ((_METER, going_on), (_COUNTED, ended)) if rows)
 
 
 WAYS: Final = Ways(_hold_wallets, _first_grants, _add_transfers, _lower_wallets, _lower_grants, _move_meters)

@@ -31,6 +31,7 @@ from ..core.rates import StoredRate, read_rate
 from . import bulk, schema
 from .bulk import MeterChange
 from .database import Tx
+from .meters import COUNTING
 from .servers import is_mariadb
 
 _meter = schema.meter
@@ -77,7 +78,7 @@ def _micros(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _due_by(tx: Tx, until: datetime) -> ColumnElement[bool]:
-    return and_(_meter.c.book_id == tx.book_id, _meter.c.due_at <= until)
+    return and_(_meter.c.book_id == tx.book_id, _meter.c.open == COUNTING, _meter.c.due_at <= until)
 
 
 def currencies_due(tx: Tx, until: datetime) -> list[str]:

@@ -24,6 +24,9 @@ from .database import Tx
 _meter = schema.meter
 _segment = schema.meter_segment
 
+COUNTED, COUNTING = 0, 1
+"""What the column ``open`` says."""
+
 _TERMS: Final = ("rate", "increment", "monthly_cap", "minimum_s")
 
 
@@ -124,7 +127,7 @@ def add(tx: Tx, meter_id: str, meter: Meter) -> None:
         "residue": 0,
         "month": "",
         "month_cost": "0",
-        "due_at": _due(meter.started_at, None, meter.started_at),
+        **_due(meter.started_at, None, meter.started_at),
     }
     tx.execute(insert(_meter).values(row))
     _add_segment(tx, meter_id, meter.rate, meter.started_at)
@@ -135,10 +138,11 @@ def _add_segment(tx: Tx, meter_id: str, rate: Rate, starts_at: datetime) -> None
     tx.execute(insert(_segment).values(book_id=tx.book_id, meter_id=meter_id, starts_at=starts_at, **terms))
 
 
-def _due(started_at: datetime, ended_at: datetime | None, billed_until: datetime) -> datetime | None:
+def _due(started_at: datetime, ended_at: datetime | None, billed_until: datetime) -> dict[str, Any]:
+    """Give the columns that say when a meter's next hour ends, and that there is one."""
     ended = None if ended_at is None else to_micros(ended_at)
     due = due_at(to_micros(started_at), ended, to_micros(billed_until))
-    return None if due is None else from_micros(due)
+    return {"due_at": None if due is None else from_micros(due), "open": COUNTED if due is None else COUNTING}
 
 
 def change(tx: Tx, stored: StoredMeter, rate: Rate, at: datetime) -> None:
@@ -156,7 +160,7 @@ def resume(tx: Tx, stored: StoredMeter, rate: Rate, at: datetime) -> None:
         _add_segment(tx, stored.id, rate, at)
     due = _due(stored.meter.started_at, None, stored.meter.billed_until)
     statement = update(_meter).where(_in_book(tx, _meter.c.id == stored.id))
-    tx.execute(statement.values(running=stored.meter.resource, stopped_at=None, due_at=due))
+    tx.execute(statement.values(running=stored.meter.resource, stopped_at=None, **due))
 
 
 def _end_newest(tx: Tx, stored: StoredMeter, at: datetime | None) -> None:
@@ -176,7 +180,7 @@ def stop(tx: Tx, stored: StoredMeter, at: datetime) -> None:
     tx.execute(update(_segment).where(_of_meter(tx, stored.id, lasting)).values(ends_at=ended_at))
     due = _due(meter.started_at, ended_at, meter.billed_until)
     statement = update(_meter).where(_in_book(tx, _meter.c.id == stored.id))
-    tx.execute(statement.values(running=None, stopped_at=at, due_at=due))
+    tx.execute(statement.values(running=None, stopped_at=at, **due))
 
 
 def running_of(tx: Tx, customer: str, currency: str | None = None) -> list[Meter]:

@@ -272,12 +272,16 @@ meter = table(
     Column("month", WORD, nullable=False),
     Column("month_cost", WORD, nullable=False),
     Column("due_at", Instant),
+    # 1 while it has hours to count, 0 after. The flag is in an index, not the instant, which changes with each hour:
+    # on PostgreSQL that would write all indexes anew.
+    Column("open", SmallInteger, nullable=False),
     UniqueConstraint("book_id", "id"),
     UniqueConstraint("book_id", "running"),
     UniqueConstraint("book_id", "resource", "started_at"),
-    Index(None, "book_id", "due_at"),
+    Index(None, "book_id", "open"),
     Index(None, "book_id", "customer"),
     to("customer", "customer", remote=("id",)),
+    postgresql_with=ROOM,
 )
 
 meter_segment = table(

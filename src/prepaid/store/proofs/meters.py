@@ -38,7 +38,7 @@ def _meters(tx: Tx) -> Select[Any]:
         *named(_meter, "id customer currency"),
         _meter.c.residue.label("figure"),
         micros(_meter.c.billed_until).label("until"),
-        *named(_meter, "stopped_at due_at running month month_cost"),
+        *named(_meter, "stopped_at due_at open running month month_cost"),
         *(_NOTHING.label(name) for name in ("rate", "increment", "cap", "minimum_s")),
     ).where(_meter.c.book_id == tx.book_id)
 
@@ -52,7 +52,7 @@ def _segments(tx: Tx) -> Select[Any]:
             _meter.c.id,
             *(_NOTHING,) * 3,
             micros(_segment.c.ends_at),
-            *(_NOTHING,) * 5,
+            *(_NOTHING,) * 6,
             *named(_segment, "rate increment monthly_cap minimum_s"),
         )
         .select_from(_segment.join(_meter, belongs(_segment, _meter, "meter_id")))
@@ -70,7 +70,7 @@ def _charged_by_meter(tx: Tx) -> Select[Any]:
             func.coalesce(_account.c.owner, ""),
             _transfer.c.currency,
             _transfer.c.amount,
-            *(_NOTHING,) * 10,
+            *(_NOTHING,) * 11,
         )
         .select_from(_transfer.outerjoin(_account, _account.c.id == _transfer.c.wallet_id))
         .where(_transfer.c.book_id == tx.book_id, _transfer.c.cause_type == "meter")
@@ -84,7 +84,7 @@ def _charged_by_host(tx: Tx) -> Select[Any]:
         micros(_transfer.c.period_start),
         literal(BY_HOST),
         _transfer.c.transaction_id,
-        *(_NOTHING,) * 13,
+        *(_NOTHING,) * 14,
     ).where(
         _transfer.c.book_id == tx.book_id,
         _transfer.c.cause_type == "usage",

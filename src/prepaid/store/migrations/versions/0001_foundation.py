@@ -122,15 +122,17 @@ def _meter() -> None:
         sa.Column("month", WORD, nullable=False),
         sa.Column("month_cost", WORD, nullable=False),
         sa.Column("due_at", INSTANT),
+        sa.Column("open", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("book_id", "id"),
         sa.UniqueConstraint("book_id", "resource", "started_at"),
         sa.UniqueConstraint("book_id", "running"),
         refers("customer", "customer", "id"),
         integers=("residue",),
+        roomy=True,
     )
     index("meter", "book_id", "customer")
-    index("meter", "book_id", "due_at")
+    index("meter", "book_id", "open")
 
 
 def _meter_segment() -> None:
