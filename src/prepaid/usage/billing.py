@@ -49,12 +49,21 @@ Progress = Callable[[int, int | None], object]
 _Hold = Callable[[Tx, datetime], list[DueMeter]]
 
 
+class _Charge(NamedTuple):
+    """An hour of a held meter that costs something; who pays, and how much, as `wallets.post_debits` asks first."""
+
+    customer: str
+    amount: Money
+    meter: DueMeter
+    hour: Hour
+
+
 @frozen(kw_only=True)
 class _Chunk:
     """What one transaction did."""
 
     hours: int = 0
-    charged: tuple[wallets.Debit, ...] = ()
+    charged: Sequence[_Charge] = ()
     refused: tuple[tuple[str, str], ...] = ()
 
 
@@ -73,9 +82,9 @@ class _Tally:
         self.hours += chunk.hours
         self.charges += len(chunk.charged)
         self.refused |= dict.fromkeys(chunk.refused)
-        for debit in chunk.charged:
-            self.customers.add(debit.customer)
-            self.totals[debit.amount.currency] += debit.amount.units
+        for charge in chunk.charged:
+            self.customers.add(charge.customer)
+            self.totals[charge.amount.currency] += charge.amount.units
 
     def give_up(self, meter: DueMeter, reason: str) -> None:
         self.stuck.add(meter.id)
@@ -93,12 +102,12 @@ class _Run:
 
 
 class _Counted(NamedTuple):
-    """A held meter whose hours were counted, and what they are charged as."""
+    """A held meter whose hours were counted, and which of them are charged."""
 
     meter: DueMeter
     hours: int
     move: MeterChange
-    debits: tuple[wallets.Debit, ...]
+    charges: list[_Charge]
 
 
 class _Stuck(Exception):
@@ -240,25 +249,20 @@ def _post(tx: Tx, *, run: _Run, hold: _Hold, most: int | None, passing: bool) ->
         return _Chunk()
     share = max(1, CHARGES_A_TRANSACTION // len(held)) if most is None else most
     wanted = [meter for meter in held if _is_wanted(run, meter)]
-    ids = _new_ids(run.context)
-    counted = [
-        _count(run.context, meter, to_micros(until), most=share, now=now, ids=ids) for meter in wanted if meter.segments
-    ]
-    charged = _charged_by_host(tx, counted) if passing else set()
-    debits = [
-        (one.meter, debit)
-        for one in counted
-        for debit in one.debits
-        if not charged or debit.label.charge_period_key not in charged
-    ]
-    if debits:
-        _post_debits(tx, run, debits, look_up=passing)
+    counted = [_count(run.context, meter, to_micros(until), most=share) for meter in wanted if meter.segments]
+    charges = [charge for one in counted for charge in one.charges]
+    passed = _charged_by_host(tx, charges) if passing else set()
+    if passed:
+        charges = [charge for charge in charges if _period(tx, charge) not in passed]
+    if charges:
+        charges.sort(key=_order)
+        _post_charges(tx, run, charges, now=now, look_up=passing)
     if not due_meters.move(tx, [one.move for one in counted]):
         raise IntegrityFault("A meter that was held was moved by somebody else.")
     return _Chunk(
         hours=sum(one.hours for one in counted),
-        charged=tuple(debit for _, debit in debits),
-        refused=(*_unreadable(wanted), *_passed_over(counted, charged)),
+        charged=charges,
+        refused=(*_unreadable(wanted), *_passed_over(tx, counted, passed)),
     )
 
 
@@ -266,13 +270,7 @@ def _is_wanted(run: _Run, meter: DueMeter) -> bool:
     return not meter.waits and meter.id not in run.tally.stuck and meter.currency in run.accounts
 
 
-def _new_ids(context: Context) -> Iterator[str]:
-    """Give ids of transactions, made by the hundred: one by one each would ask the clock."""
-    while True:
-        yield from context.ids.several("txn", 100)
-
-
-def _count(context: Context, meter: DueMeter, until: int, *, most: int, now: datetime, ids: Iterator[str]) -> _Counted:
+def _count(context: Context, meter: DueMeter, until: int, *, most: int) -> _Counted:
     """Count a meter's next hours, at most so many, that ended by ``until``."""
     meterage = Meterage(meter.started, meter.currency, context.seller.timezone)
     ended = meter.segments[-1].ends
@@ -281,16 +279,29 @@ def _count(context: Context, meter: DueMeter, until: int, *, most: int, now: dat
     due = due_at(meter.started, ended, count.until)
     cost = str(count.month_cost)
     move = MeterChange(meter.id, meter.counted.until, count.until, count.residue, count.month, cost, due)
-    paid = (hour for hour in hours if hour.units)
-    debits = tuple(_debit(context, meter, hour, now=now, id=id) for hour, id in zip(paid, ids, strict=False))
-    return _Counted(meter, len(hours), move, debits)
+    charges = [_Charge(meter.customer, Money(hour.units, meter.currency), meter, hour) for hour in hours if hour.units]
+    return _Counted(meter, len(hours), move, charges)
 
 
-def _debit(context: Context, meter: DueMeter, hour: Hour, *, now: datetime, id: str) -> wallets.Debit:
+@frozen
+class _Debits:
+    """Debits of hours, made anew each time that somebody goes over them."""
+
+    context: Context
+    charges: Sequence[_Charge]
+    ids: Sequence[str]
+    now: datetime
+
+    def __iter__(self) -> Iterator[wallets.Debit]:
+        for charge, id in zip(self.charges, self.ids, strict=True):
+            yield _debit(self.context, charge, now=self.now, id=id)
+
+
+def _debit(context: Context, charge: _Charge, *, now: datetime, id: str) -> wallets.Debit:
+    customer, cost, meter, hour = charge
     micros, book = str(hour.start), context.database.book_id
     start, end = from_micros(hour.start), from_micros(hour.start + HOUR)
-    cost = Money(hour.units, meter.currency)
-    identity = metered_hour(book, customer=meter.customer, resource=meter.resource, start=micros, amount=str(cost))
+    identity = metered_hour(book, customer=customer, resource=meter.resource, start=micros, amount=str(cost))
     header = Header(
         transaction_id=id,
         kind="charge",
@@ -312,41 +323,46 @@ def _debit(context: Context, meter: DueMeter, hour: Hour, *, now: datetime, id: 
         period_end=end,
         charge_period_key=period_key(book, meter.resource, micros),
     )
-    return wallets.Debit(customer=meter.customer, amount=cost, performed=True, header=header, label=label)
+    return wallets.Debit(customer=customer, amount=cost, performed=True, header=header, label=label)
 
 
-def _charged_by_host(tx: Tx, counted: Iterable[_Counted]) -> set[str]:
-    keys = (debit.label.charge_period_key for one in counted for debit in one.debits)
-    return due_meters.charged_periods(tx, [key for key in keys if key is not None])
+def _period(tx: Tx, charge: _Charge) -> str:
+    return period_key(tx.book_id, charge.meter.resource, str(charge.hour.start))
 
 
-def _post_debits(tx: Tx, run: _Run, debits: list[tuple[DueMeter, wallets.Debit]], *, look_up: bool) -> None:
-    """Post the charges of a chunk, within one wallet in the order of time.
+def _charged_by_host(tx: Tx, charges: Iterable[_Charge]) -> set[str]:
+    return due_meters.charged_periods(tx, [_period(tx, charge) for charge in charges])
+
+
+def _post_charges(tx: Tx, run: _Run, charges: Sequence[_Charge], *, now: datetime, look_up: bool) -> None:
+    """Post the charges of a chunk.
 
     Raises:
         _Stuck: Some were not taken.
     """
-    pairs = sorted(debits, key=_order)
-    charged = [debit for _, debit in pairs]
-    wanted = wallets.Wanted(charged, charged, lambda _, taken: taken, now=charged[0].header.posted_at)
+    debits = _Debits(run.context, charges, run.context.ids.several("txn", len(charges)), now)
+    wanted = wallets.Wanted(charges, debits, lambda _, taken: taken, now)
     outcomes = wallets.post_debits(tx, run.context, wanted, run.accounts, look_up=look_up)
     stuck: dict[str, tuple[DueMeter, str]] = {}
-    for (meter, _), outcome in zip(pairs, outcomes, strict=True):
+    for charge, outcome in zip(charges, outcomes, strict=True):
         if not isinstance(outcome, wallets.Taken):
-            stuck[meter.id] = meter, OUT_OF_RANGE if isinstance(outcome, wallets.Short) else KEY_CONFLICT
+            reason = OUT_OF_RANGE if isinstance(outcome, wallets.Short) else KEY_CONFLICT
+            stuck[charge.meter.id] = charge.meter, reason
     if stuck:
         raise _Stuck(stuck)
 
 
-def _order(pair: tuple[DueMeter, wallets.Debit]) -> tuple[str, str, datetime]:
-    meter, debit = pair
-    return meter.currency, meter.customer, debit.header.effective_at
+def _order(charge: _Charge) -> tuple[str, str, int]:
+    """Within one wallet, in the order of time."""
+    return charge.amount.currency, charge.customer, charge.hour.start
 
 
 def _unreadable(meters: Iterable[DueMeter]) -> list[tuple[str, str]]:
     return [(meter.resource, RATE_UNREADABLE) for meter in meters if not meter.segments]
 
 
-def _passed_over(counted: Iterable[_Counted], charged: set[str]) -> list[tuple[str, str]]:
-    passed = (one for one in counted if any(debit.label.charge_period_key in charged for debit in one.debits))
-    return [(one.meter.resource, PERIOD_CHARGED) for one in passed]
+def _passed_over(tx: Tx, counted: Iterable[_Counted], passed: set[str]) -> list[tuple[str, str]]:
+    if not passed:
+        return []
+    over = (one for one in counted if any(_period(tx, charge) in passed for charge in one.charges))
+    return [(one.meter.resource, PERIOD_CHARGED) for one in over]
