@@ -6,6 +6,8 @@ workers share the hours instead of waiting for each other.
 
 from __future__ import annotations
 
+import json
+from collections import namedtuple
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -15,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    String,
     and_,
     case,
     func,
@@ -117,8 +120,7 @@ def due(tx: Tx, until: datetime, *, after: Place | None, limit: int) -> list[Pla
     if after is not None:
         at = from_micros(after.due_at)
         wanted = wanted.where(_meter.c.due_at >= at, or_(_meter.c.due_at > at, _meter.c.id > after.id))
-    wanted = wanted.order_by(_meter.c.due_at, _meter.c.id).limit(limit)
-    return [Place._make(row) for row in tx.execute(wanted).all()]
+    return list(map(Place._make, _rows(tx, wanted.order_by(_meter.c.due_at, _meter.c.id).limit(limit))))
 
 
 def hold(tx: Tx, until: datetime, *, ids: Sequence[str]) -> list[DueMeter]:
@@ -179,8 +181,22 @@ def _each(tx: Tx, wanted: Any, column: ColumnElement[str], values: Sequence[str]
     """Read the rows in which a column has one of many values."""
     at_once = AT_ONCE if is_mariadb(tx.dialect) else len(values)
     for begin in range(0, len(values), at_once or 1):
-        # All at once: one by one the driver is asked for each.
-        yield from tx.execute(wanted.where(bulk.among(tx, column, values[begin : begin + at_once]))).all()
+        yield from _rows(tx, wanted.where(bulk.among(tx, column, values[begin : begin + at_once])))
+
+
+def _rows(tx: Tx, wanted: Any) -> Iterable[Any]:
+    """Read rows of texts and whole numbers, all at once: one by one the driver is asked for each."""
+    if not is_mariadb(tx.dialect):
+        return tx.execute(wanted).all()
+    # A row as one text: the driver reads values one by one, in Python.
+    columns = wanted.selected_columns
+    texts = tx.execute(wanted.with_only_columns(func.json_array(*columns, type_=String))).scalars().all()
+    return map(_row_type(tuple(columns.keys()))._make, json.loads(f"[{','.join(texts)}]"))
+
+
+@lru_cache(maxsize=16)
+def _row_type(names: tuple[str, ...]) -> Any:
+    return namedtuple("_Row", names)
 
 
 def _due_meter(row: Any, before: Sequence[Any], segments: Iterable[Any]) -> DueMeter:
