@@ -1,4 +1,9 @@
-"""Named tuples by the thousand."""
+"""Named tuples by the thousand.
+
+>>> from prepaid.core.grants import OpenGrant
+>>> record(OpenGrant, ("grt_1", 30))
+OpenGrant(id='grt_1', remaining=30)
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,4 @@ record: Final = tuple.__new__
 """Makes a named tuple of a class from its values in their order, in half the time of the class's own constructor.
 
 All values, those with defaults too: nobody counts them.
-
->>> from prepaid.core.grants import OpenGrant
->>> record(OpenGrant, ("grt_1", 30))
-OpenGrant(id='grt_1', remaining=30)
 """
