@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
+from threading import BrokenBarrierError
 from typing import Any, Final
 
 from attrs import frozen
@@ -86,8 +87,24 @@ def die(step: str, connection: object = None) -> None:
 
 def in_processes(works: Sequence[Callable[[], Any]]) -> list[Any]:
     """Run functions in a forked process each, at the same time, and give what they returned."""
-    children = [Child(work) for work in works]
-    return [child.result() for child in children]
+    return results_of([Child(work) for work in works])
+
+
+def results_of(children: Sequence[Child]) -> list[Any]:
+    """Wait for forked processes and give what they returned.
+
+    Raises:
+        ChildFailed: One raised, or ended in another way; of several one that did not just wait for the others.
+    """
+    returned, failures = [], []
+    for child in children:
+        try:
+            returned.append(child.result())
+        except ChildFailed as failure:
+            failures.append(failure)
+    if failures:
+        raise min(failures, key=lambda failure: BrokenBarrierError.__name__ in str(failure))
+    return returned
 
 
 def barrier(parties: int) -> Any:

@@ -23,7 +23,7 @@ from prepaid.store import raw, schema
 from tests.engines.galera import NODES, GaleraCluster
 
 from .planted import with_a_new_key_each_time
-from .processes import Child, barrier
+from .processes import Child, barrier, results_of
 from .world import Host, World, eur, open_quickly
 
 pytestmark = pytest.mark.galera
@@ -164,7 +164,7 @@ def race(place: Place, wanted: Sequence[Sequence[tuple[str, str]]], *, nodes: in
         if progress.value > seen:
             seen = progress.value
             stall, heard_at = max(stall, time.monotonic() - heard_at if seen else 0.0), time.monotonic()
-    done = [child.result() for child in children]
+    done = results_of(children)
     return Race(
         [said for answers, _ in done for said in answers],
         sum(moved for _, moved in done),

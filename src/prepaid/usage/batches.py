@@ -6,12 +6,9 @@ batch is given again, and what was posted answers as a duplicate.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
-
-from attrs import frozen
 
 from .. import wallets
 from ..config import Context
@@ -106,23 +103,11 @@ def _post(context: Context, charged: Sequence[Charge]) -> list[ChargeOutcome]:
     ]
 
 
-@frozen
-class _Described:
-    """Debits of charges, made anew each time that somebody goes over them."""
-
-    context: Context
-    charged: Sequence[Charge]
-    ids: Sequence[str]
-    now: datetime
-
-    def __iter__(self) -> Iterator[wallets.Debit]:
-        for charge, id in zip(self.charged, self.ids, strict=True):
-            yield described(self.context, charge, transaction_id=id, now=self.now)
-
-
 def _wanted(context: Context, charged: Sequence[Charge]) -> wallets.Wanted[ChargeOutcome]:
     now, ids = context.now(), context.ids.several("txn", len(charged))
-    debits: Iterable[wallets.Debit] = _Described(context, charged, ids, now)
+    debits: Iterable[wallets.Debit] = wallets.Described(
+        charged, ids, lambda charge, id: described(context, charge, transaction_id=id, now=now)
+    )
     if not bulk.sends_while_making(context.database):
         debits = list(debits)  # nothing is saved by making them meanwhile, and others would wait longer for the wallets
     of_resources = any(charge.resource or charge.kind or charge.project or charge.period for charge in charged)

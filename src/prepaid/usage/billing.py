@@ -283,20 +283,6 @@ def _count(context: Context, meter: DueMeter, until: int, *, most: int) -> _Coun
     return _Counted(meter, len(hours), move, charges)
 
 
-@frozen
-class _Debits:
-    """Debits of hours, made anew each time that somebody goes over them."""
-
-    context: Context
-    charges: Sequence[_Charge]
-    ids: Sequence[str]
-    now: datetime
-
-    def __iter__(self) -> Iterator[wallets.Debit]:
-        for charge, id in zip(self.charges, self.ids, strict=True):
-            yield _debit(self.context, charge, now=self.now, id=id)
-
-
 def _debit(context: Context, charge: _Charge, *, now: datetime, id: str) -> wallets.Debit:
     customer, cost, meter, hour = charge
     micros, book = str(hour.start), context.database.book_id
@@ -340,7 +326,8 @@ def _post_charges(tx: Tx, run: _Run, charges: Sequence[_Charge], *, now: datetim
     Raises:
         _Stuck: Some were not taken.
     """
-    debits = _Debits(run.context, charges, run.context.ids.several("txn", len(charges)), now)
+    ids = run.context.ids.several("txn", len(charges))
+    debits = wallets.Described(charges, ids, lambda charge, id: _debit(run.context, charge, now=now, id=id))
     wanted = wallets.Wanted(charges, debits, lambda _, taken: taken, now)
     outcomes = wallets.post_debits(tx, run.context, wanted, run.accounts, look_up=look_up)
     stuck: dict[str, tuple[DueMeter, str]] = {}

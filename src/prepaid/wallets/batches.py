@@ -29,6 +29,7 @@ from . import due, levels
 from .levels import Moved
 from .values import Accounts, Conflict, Debit, Replayed, Short
 
+P = TypeVar("P")
 T = TypeVar("T")
 
 MOST: Final = 10_000
@@ -62,7 +63,7 @@ def optimistic(context: Context, work: Callable[[Tx, bool], T]) -> T:
 
 
 class Payer(Protocol):
-    """Whoever pays for a debit: a `Debit` itself, or what it will be made of."""
+    """What a debit is for: who pays, and how much."""
 
     @property
     def customer(self) -> str:
@@ -76,6 +77,24 @@ class Payer(Protocol):
 
 
 @frozen
+class Described(Generic[P]):
+    """Debits that are made one by one of what they are for, and anew each time that somebody goes over them.
+
+    Attributes:
+        payers: What they are for, in their order.
+        ids: Of their transactions.
+        describe: Makes one.
+    """
+
+    payers: Sequence[P]
+    ids: Sequence[str]
+    describe: Callable[[P, str], Debit]
+
+    def __iter__(self) -> Iterator[Debit]:
+        return map(self.describe, self.payers, self.ids)
+
+
+@frozen
 class Wanted(Generic[T]):
     """Debits to post, in their order.
 
@@ -83,7 +102,7 @@ class Wanted(Generic[T]):
     one; and again if the whole is begun again.
 
     Attributes:
-        payers: Who pays for each, and how much; at most `MOST`.
+        payers: What each is for; at most `MOST`.
         debits: The debits themselves, as often as they are gone over.
         posted: Makes the answer to one that is posted.
         now: The latest instant at which any of them is posted.
