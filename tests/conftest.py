@@ -54,6 +54,7 @@ SHORT = {f"tests/{name}/": 9 for name in ("examples", "faults", "gateways", "sto
 """Of how many tests one belongs to a short run, by the folder: what ``tox`` does unless it is asked for all."""
 
 ALWAYS = (
+    "tests/use_cases/test_batches.py",
     *("test_promotion_races", "test_identity_race", "test_voucher_races", "test_credit_races", "test_charge_race"),
     *("test_of_a_charge_and_a_refund_of_the_same_credit", "test_eight_operators_who_approve_one_request"),
     *(
@@ -61,7 +62,7 @@ ALWAYS = (
         "test_one_reference_that_two_operators_record_for_two_gateways",
     ),
 )
-"""Races, whose subject is the server."""
+"""Races, whose subject is the server, and batches, which each engine writes in its own way."""
 
 
 @pytest.hookimpl(tryfirst=True)

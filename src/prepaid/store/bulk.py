@@ -125,7 +125,10 @@ MODULES: Final[dict[tuple[str, str], str]] = {
 
 
 def sends_while_making(database: BookDatabase) -> bool:
-    """Tell whether transfers go to the server one by one, so that the next is made while it works on the last."""
+    """Tell whether transfers go to the server one by one, so that the next is made while it works on the last.
+
+    Where a driver has no way of its own for that nothing is lost by it.
+    """
     return database.dialect == "postgresql"
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from operator import itemgetter
 from typing import Final
 
 from ..core.batches import GrantChange, WalletChange
@@ -87,7 +86,7 @@ def _lower_grants(tx: Tx, changes: Iterable[GrantChange]) -> int:
 
 
 def _move_meters(tx: Tx, changes: Iterable[MeterChange]) -> int:
-    execute, by_id = tx.connection.exec_driver_sql, sorted(changes, key=itemgetter(0))
+    execute, by_id = tx.connection.exec_driver_sql, sorted(changes)
     values = [(*counted, tx.book_id, meter, before) for meter, before, *counted in by_id]
     going_on, ended = [row for row in values if row[4] is not None], [row for row in values if row[4] is None]
     return sum(execute(sql, rows).rowcount for sql, rows in ((_METER, going_on), (_COUNTED, ended)) if rows)

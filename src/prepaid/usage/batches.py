@@ -105,11 +105,9 @@ def _post(context: Context, charged: Sequence[Charge]) -> list[ChargeOutcome]:
 
 def _wanted(context: Context, charged: Sequence[Charge]) -> wallets.Wanted[ChargeOutcome]:
     now, ids = context.now(), context.ids.several("txn", len(charged))
-    debits: Iterable[wallets.Debit] = wallets.Described(
-        charged, ids, lambda charge, id: described(context, charge, transaction_id=id, now=now)
+    debits = wallets.described(
+        context, charged, ids, lambda charge, id: described(context, charge, transaction_id=id, now=now)
     )
-    if not bulk.sends_while_making(context.database):
-        debits = list(debits)  # nothing is saved by making them meanwhile, and others would wait longer for the wallets
     of_resources = any(charge.resource or charge.kind or charge.project or charge.period for charge in charged)
     return wallets.Wanted(charged, debits, _posted, now, of_resources=of_resources)
 

@@ -326,10 +326,11 @@ def _post_charges(tx: Tx, run: _Run, charges: Sequence[_Charge], *, now: datetim
     Raises:
         _Stuck: Some were not taken.
     """
-    ids = run.context.ids.several("txn", len(charges))
-    debits = wallets.Described(charges, ids, lambda charge, id: _debit(run.context, charge, now=now, id=id))
+    context = run.context
+    ids = context.ids.several("txn", len(charges))
+    debits = wallets.described(context, charges, ids, lambda charge, id: _debit(context, charge, now=now, id=id))
     wanted = wallets.Wanted(charges, debits, lambda _, taken: taken, now)
-    outcomes = wallets.post_debits(tx, run.context, wanted, run.accounts, look_up=look_up)
+    outcomes = wallets.post_debits(tx, context, wanted, run.accounts, look_up=look_up)
     stuck: dict[str, tuple[DueMeter, str]] = {}
     for charge, outcome in zip(charges, outcomes, strict=True):
         if not isinstance(outcome, wallets.Taken):

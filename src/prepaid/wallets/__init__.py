@@ -2,7 +2,7 @@
 
 from ..core.batches import Taken
 from .balances import balance, balance_at, balances, grants_of
-from .batches import MOST, Described, NotPosted, Wanted, optimistic, post_debits
+from .batches import MOST, NotPosted, Wanted, described, optimistic, post_debits
 from .dates import run_due
 from .due import hold_swept, sweep
 from .posting import (
@@ -23,7 +23,6 @@ __all__ = [
     "Conflict",
     "Credit",
     "Debit",
-    "Described",
     "Done",
     "GrantSpec",
     "NotPosted",
@@ -35,6 +34,7 @@ __all__ = [
     "balance_at",
     "balances",
     "credit_accounts",
+    "described",
     "grants_of",
     "hold_swept",
     "optimistic",

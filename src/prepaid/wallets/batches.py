@@ -40,9 +40,6 @@ _ATTEMPTS: Final = 5
 NotPosted = Replayed | Conflict | Short
 """What becomes of a debit of a batch that is not posted."""
 
-Wallets = Mapping[tuple[str, str], HeldWallet]
-"""Held wallets by customer and currency."""
-
 
 def optimistic(context: Context, work: Callable[[Tx, bool], T]) -> T:
     """Run ``work`` in a transaction without looking keys up, and again with it if a key or a period exists.
@@ -76,15 +73,25 @@ class Payer(Protocol):
         ...
 
 
-@frozen
-class Described(Generic[P]):
-    """Debits that are made one by one of what they are for, and anew each time that somebody goes over them.
+def described(
+    context: Context, payers: Sequence[P], ids: Sequence[str], describe: Callable[[P, str], Debit]
+) -> Iterable[Debit]:
+    """Give debits that can be gone over again: made one by one while they are sent, where that saves time.
 
-    Attributes:
+    Args:
+        context: The billing system.
         payers: What they are for, in their order.
         ids: Of their transactions.
         describe: Makes one.
     """
+    debits = _Described(payers, ids, describe)
+    # Where it saves none, others would wait longer for the wallets.
+    return debits if bulk.sends_while_making(context.database) else list(debits)
+
+
+@frozen
+class _Described(Generic[P]):
+    """Debits that are made anew each time that somebody goes over them."""
 
     payers: Sequence[P]
     ids: Sequence[str]
