@@ -9,10 +9,11 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Timer
 from typing import Any, NamedTuple
 
 import pytest
@@ -230,6 +231,37 @@ def shared_and_own(customer: str) -> list[list[tuple[str, str]]]:
     own = [[(customer, f"own-{process}-{count}") for count in range(4)] for process in range(WRITERS)]
     # Half of the processes begin with the keys that all share, so that these meet.
     return [shared + keys if process % 2 else keys + shared for process, keys in enumerate(own)]
+
+
+@pytest.fixture
+def late(galera_cluster: GaleraCluster, tmp_path: Path) -> Iterator[tuple[Place, Callable[[], object]]]:
+    """Give an empty database, of which the last node learns nothing more until what is given is called."""
+    place = Place(galera_cluster, galera_cluster.new_database(), tmp_path)
+    engine = open_quickly(galera_cluster.url(NODES - 1, "mysql"))
+    with closing(engine.connect()) as connection:
+        connection.exec_driver_sql("SET STATEMENT wsrep_sync_wait = 1 FOR SELECT 1")
+        # Out of step, so that the others do not wait for it.
+        connection.exec_driver_sql("SET GLOBAL wsrep_desync = ON")
+        connection.exec_driver_sql("FLUSH TABLES WITH READ LOCK")
+        yield place, lambda: connection.exec_driver_sql("UNLOCK TABLES")
+        connection.exec_driver_sql("UNLOCK TABLES")
+        connection.exec_driver_sql("SET GLOBAL wsrep_desync = OFF")
+    engine.dispose()
+    galera_cluster.wait_for(NODES)
+    galera_cluster.drop_database(place.database)
+
+
+def test_a_node_that_lags_behind_an_upgrade_is_opened_once_it_has_the_tables(late):
+    place, release = late
+    with closing(place.world(0)) as world:
+        Host(world).billing.upgrade_database()
+
+    released = Timer(0.5, release)
+    released.start()
+    with closing(place.world(NODES - 1, late=True)) as world:
+        Host(world).register("ada")
+        assert Host(world).billing.check().ok
+    released.join()
 
 
 @pytest.mark.parametrize("nodes", [1, NODES], ids=["one writer", "three writers"])

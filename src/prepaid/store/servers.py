@@ -116,6 +116,20 @@ def _on_error(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
+def catch_up(connection: Connection) -> None:
+    """Wait until a Galera node has what its cluster has committed; the connection has not been used yet.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: It does not get there, by the server's own patience.
+    """
+    if not is_mariadb(connection.dialect.name):
+        return
+    cluster = connection.exec_driver_sql("SHOW VARIABLES LIKE 'wsrep_on'").first()
+    connection.rollback()  # within a transaction a node does not wait
+    if cluster is not None and cluster[1] == "ON":
+        connection.exec_driver_sql("SET STATEMENT wsrep_sync_wait = 1 FOR SELECT 1")
+
+
 def begin_write(connection: Connection) -> None:
     """Let a transaction on a host's MariaDB engine see what was committed before each statement.
 
