@@ -225,6 +225,29 @@ def test_a_hosts_engine_that_would_cut_values_is_refused(lax, host_engine):
             use()
 
 
+@pytest.mark.parametrize(
+    ("database_url", "option", "needed"),
+    [
+        pytest.param(engine, option, needed, marks=getattr(pytest.mark, engine))
+        for engine, option, needed in (
+            ("mariadb", {"charset": "latin1"}, "charset=utf8mb4"),
+            ("mariadb", {"charset": "utf8mb3"}, "charset=utf8mb4"),
+            ("mariadb", {"charset": "sjis"}, "charset=utf8mb4"),
+            ("postgresql", {"client_encoding": "latin1"}, "client_encoding=utf8"),
+            ("postgresql", {"client_encoding": "big5"}, "client_encoding=utf8"),
+        )
+    ],
+    indirect=["database_url"],
+)
+@pytest.mark.parametrize("opened", [open_engine, create_engine], ids=["ours", "host"])
+def test_a_connection_that_loses_characters_is_refused(upgraded, option, needed, opened):
+    engine = opened(make_url(upgraded).update_query_dict(option))
+
+    with pytest.raises(ConfigurationError, match=needed):
+        _ = open_database(engine).book_id
+    engine.dispose()
+
+
 @ON_MARIADB
 def test_mysql_is_refused(monkeypatch, host_engine):
     with host_engine.connect():

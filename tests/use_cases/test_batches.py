@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import itertools
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from prepaid import Charge, InsufficientCredit, InvalidRequest, KeyConflict, Money, RequestRefused, Thresholds
+from prepaid.core.instants import to_micros
 from prepaid.store import bulk, raw
 from prepaid.usage import batches
 from prepaid.wallets import levels
 from tests.use_cases.panel import POSTGRESQL
-from tests.use_cases.steps import ADA, EVE, SQLITE, charge, eur, everything, give, hold, operator, rows, told, value
+from tests.use_cases.steps import (
+    ADA,
+    EVE,
+    SQLITE,
+    charge,
+    eur,
+    everything,
+    give,
+    hold,
+    operator,
+    rows,
+    told,
+    value,
+)
 
 HOUR = timedelta(hours=1)
 
@@ -257,6 +273,21 @@ def test_a_period_is_charged_once_by_batch_and_by_charge(billing, clock):
     assert (third.status, third.field, third.balance_after) == ("conflict", "period", eur("4"))
     with pytest.raises(KeyConflict):
         charge(billing, "1", key="d", **mine)
+
+
+def test_the_hour_that_autumn_repeats_is_two_hours(billing):
+    give(billing, "5")
+    twice = datetime(2026, 10, 25, 2, tzinfo=ZoneInfo("Europe/Berlin"))
+    begins = [twice.replace(hour=1), twice, twice.replace(fold=1), twice.replace(hour=3)]
+
+    outcomes = billing.usage.charge_many(
+        use("1", f"hour-{number}", resource="vm-1", period=hour) for number, hour in enumerate(pairwise(begins))
+    )
+
+    assert said(outcomes) == [("posted", "4.00"), ("posted", "3.00"), ("posted", "2.00")]
+    stored = rows(billing, "SELECT period_start, period_end FROM prepaid_transfer WHERE kind = 'charge' ORDER BY id")
+    assert stored == [(to_micros(begin), to_micros(end)) for begin, end in pairwise(begins)]
+    assert billing.check().findings == ()
 
 
 def test_a_batch_that_posts_nothing_writes_nothing(billing):

@@ -30,7 +30,7 @@ class Charge:
         resource: The host's id of what was used, or empty.
         kind: What sort of resource, such as ``"instance"``, or empty.
         project: The host's project, or empty.
-        period: Start and end of the usage, or None.
+        period: Start and end of the usage, kept in UTC, or None.
         allow_negative: Post performed usage even below the floor.
     """
 
@@ -56,7 +56,8 @@ class Charge:
         if self.project != "":
             check_text(self.project, field="project", longest=120)
         if self.period is not None:
-            _check_period(self.period)
+            # In UTC: elsewhere the hour that autumn repeats is equal to the one before.
+            object.__setattr__(self, "period", _checked_period(self.period))
         if not isinstance(self.allow_negative, bool):
             raise InvalidRequest("allow_negative is True or False.", field="allow_negative")
 
@@ -64,7 +65,7 @@ class Charge:
 _LAST_YEAR: Final = 9998  # days after it have no end
 
 
-def _check_period(period: object) -> None:
+def _checked_period(period: object) -> Period:
     if not isinstance(period, tuple) or len(period) != 2:
         raise InvalidRequest("period is a pair (start, end).", field="period")
     start, end = (check_instant(instant, field="period") for instant in period)
@@ -72,6 +73,7 @@ def _check_period(period: object) -> None:
         raise InvalidRequest("period ends after it starts.", field="period")
     if start < EPOCH or end.year > _LAST_YEAR:
         raise InvalidRequest(f"period lies between 1970 and {_LAST_YEAR}.", field="period")
+    return start, end
 
 
 @frozen(kw_only=True)

@@ -34,6 +34,7 @@ UPGRADE_LOCK_TIMEOUT_S: Final = 60
 _RESTS_SINCE: Final = "prepaid_rests_since"
 _MARIADB: Final = ("mysql", "mariadb")
 _NOT_IN_CLUSTER: Final = 1047
+_CHARACTER_SETS: Final = "SELECT @@character_set_client, @@character_set_connection, @@character_set_results"
 _STRICT: Final = ("STRICT_ALL_TABLES", "STRICT_TRANS_TABLES", "TRADITIONAL")
 
 
@@ -146,13 +147,24 @@ def begin_snapshot(connection: Connection) -> None:
 
 
 def refuse_lax(connection: Connection) -> None:
-    """Make sure that a server of MariaDB's family is MariaDB, and refuses values that do not fit.
+    """Make sure that a server is fit for money: what does not fit is refused, and each character comes as it was sent.
 
     Raises:
-        ConfigurationError: It is MySQL, or cuts values to fit without an error.
+        ConfigurationError: It is MySQL, or cuts values to fit without an error, or
+            the connection has another encoding than UTF-8: some lose characters,
+            some have bytes in them that mean something else to the server.
     """
-    if not is_mariadb(connection.dialect.name):
-        return
+    dialect = connection.dialect.name
+    if is_mariadb(dialect):
+        _refuse_cutting(connection)
+        sets = connection.exec_driver_sql(_CHARACTER_SETS).one()
+        if set(sets) != {"utf8mb4"}:
+            raise ConfigurationError("MariaDB loses characters on this connection: give it charset=utf8mb4.")
+    elif dialect == "postgresql" and connection.exec_driver_sql("SHOW client_encoding").scalar() != "UTF8":
+        raise ConfigurationError("PostgreSQL loses characters on this connection: give it client_encoding=utf8.")
+
+
+def _refuse_cutting(connection: Connection) -> None:
     if not connection.dialect.is_mariadb:  # type: ignore[attr-defined]
         raise ConfigurationError("prepaid runs on MariaDB, not on MySQL.")
     modes = str(connection.exec_driver_sql("SELECT @@sql_mode").scalar()).split(",")
