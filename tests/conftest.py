@@ -53,6 +53,16 @@ SHORT = {f"tests/{name}/": 9 for name in ("examples", "faults", "gateways", "sto
 }
 """Of how many tests one belongs to a short run, by the folder: what ``tox`` does unless it is asked for all."""
 
+UNMEASURED = tuple(
+    Path(__file__).parent / name
+    for name in (
+        *("examples", "faults", "stateful", "test_docs.py"),
+        *(f"gateways/test_{name}.py" for name in ("blackhole", "fault_campaign", "no_secrets")),
+    )
+)
+"""What runs without measuring coverage, which takes nearly as long again: forks, lives, races and pages go over what
+the other suites reach line by line. ``PREPAID_SUITES`` takes these (``unmeasured``) or all others (``measured``)."""
+
 ALWAYS = (
     "tests/use_cases/test_batches.py",
     *("test_promotion_races", "test_identity_race", "test_voucher_races", "test_credit_races", "test_charge_race"),
@@ -63,6 +73,17 @@ ALWAYS = (
     ),
 )
 """Races, whose subject is the server, and batches, which each engine writes in its own way."""
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the suites that a run with or without coverage is not for."""
+    suites = os.environ.get("PREPAID_SUITES", "")
+    if suites == "measured":
+        return True if collection_path in UNMEASURED else None
+    if suites == "unmeasured":
+        leads = (one.is_relative_to(collection_path) or collection_path.is_relative_to(one) for one in UNMEASURED)
+        return None if any(leads) else True
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -36,6 +36,25 @@ def test_a_second_payment_that_nobody_told_of_is_found_by_looking_again(billing,
     assert reconcile(billing, clock).ok
 
 
+def test_a_second_payment_that_failed_is_nothing_to_decide(billing, simulated, monkeypatch):
+    first = top_up(billing, simulated)
+    simulated.pay_again(checkout_of(start_again(billing, first)))
+    fetch = type(simulated).fetch_payment
+
+    def second_failed(gateway, ref):
+        payment = fetch(gateway, ref)
+        failed = (attrs.evolve(each, state="failed", captured=None) for each in payment.further)
+        return attrs.evolve(payment, further=tuple(failed))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(simulated), "fetch_payment", second_failed)
+        operator(billing).topups.recheck(first.id)
+
+    assert operator(billing).topups.review().items == ()
+    operator(billing).topups.recheck(first.id)
+    assert len(operator(billing).topups.review().items) == 1
+
+
 @pytest.mark.parametrize("beside", ["payment", "refund", "dispute"])
 def test_what_stands_beside_a_payment_is_recorded_though_the_process_ends_after_the_credit(
     billing, ada, simulated, clock, monkeypatch, beside

@@ -105,7 +105,7 @@ def _post(context: Context, charged: Sequence[Charge]) -> list[ChargeOutcome]:
 
 def _wanted(context: Context, charged: Sequence[Charge]) -> wallets.Wanted[ChargeOutcome]:
     now, ids = context.now(), context.ids.several("txn", len(charged))
-    debits = wallets.described(
+    debits = wallets.debits_of(
         context, charged, ids, lambda charge, id: described(context, charge, transaction_id=id, now=now)
     )
     of_resources = any(charge.resource or charge.kind or charge.project or charge.period for charge in charged)

@@ -239,7 +239,7 @@ def _post(tx: Tx, *, run: _Run, hold: _Hold, most: int | None, passing: bool) ->
 
     Raises:
         _Stuck: Some of them cannot be charged.
-        Duplicate: The host charged an hour itself, and such hours were not ``passing``.
+        sqlalchemy.exc.IntegrityError: The host charged an hour itself, and such hours were not ``passing``.
     """
     now = run.context.now()
     # No hour is charged before it has ended, also if the clock was set back meanwhile.
@@ -328,7 +328,7 @@ def _post_charges(tx: Tx, run: _Run, charges: Sequence[_Charge], *, now: datetim
     """
     context = run.context
     ids = context.ids.several("txn", len(charges))
-    debits = wallets.described(context, charges, ids, lambda charge, id: _debit(context, charge, now=now, id=id))
+    debits = wallets.debits_of(context, charges, ids, lambda charge, id: _debit(context, charge, now=now, id=id))
     wanted = wallets.Wanted(charges, debits, lambda _, taken: taken, now)
     outcomes = wallets.post_debits(tx, context, wanted, run.accounts, look_up=look_up)
     stuck: dict[str, tuple[DueMeter, str]] = {}

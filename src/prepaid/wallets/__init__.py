@@ -2,7 +2,7 @@
 
 from ..core.batches import Taken
 from .balances import balance, balance_at, balances, grants_of
-from .batches import MOST, NotPosted, Wanted, described, optimistic, post_debits
+from .batches import MOST, NotPosted, Wanted, debits_of, optimistic, post_debits
 from .dates import run_due
 from .due import hold_swept, sweep
 from .posting import (
@@ -34,7 +34,7 @@ __all__ = [
     "balance_at",
     "balances",
     "credit_accounts",
-    "described",
+    "debits_of",
     "grants_of",
     "hold_swept",
     "optimistic",

@@ -2,8 +2,9 @@
 
 The wallets are held in the order of their ids and swept first. Keys are not
 looked up beforehand: nearly all are new, and one that exists fails the whole,
-which `optimistic` then runs again with the look-up. Debits are made and decided
-one by one while those before them are on their way to the database.
+which `optimistic` then runs again with the look-up. Debits are decided one by
+one; where the engine takes rows one by one, also while those before them are on
+their way to it.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Payer(Protocol):
         ...
 
 
-def described(
+def debits_of(
     context: Context, payers: Sequence[P], ids: Sequence[str], describe: Callable[[P, str], Debit]
 ) -> Iterable[Debit]:
     """Give debits that can be gone over again: made one by one while they are sent, where that saves time.
