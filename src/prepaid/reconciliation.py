@@ -148,11 +148,12 @@ def reconcile(
         GatewayError: The gateway cannot be asked.
     """
     gateway = context.gateway(gateway_name)
-    if check_instant(since, field="since") >= check_instant(until, field="until"):
+    first, last = check_instant(since, field="since"), check_instant(until, field="until")
+    if first >= last:
         raise InvalidRequest("since comes before until.", field="until")
     if on_progress is not None and not callable(on_progress):
         raise InvalidRequest("on_progress is a function of a word and a number.", field="on_progress")
-    run = _Run(context, gateway, since, until, on_progress or (lambda name, done: None))
+    run = _Run(context, gateway, first, last, on_progress or (lambda name, done: None))
     claims = gateway.capabilities()
     if claims.lists_payments:
         _listed_payments(run)

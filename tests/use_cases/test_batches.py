@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from prepaid import Charge, InsufficientCredit, InvalidRequest, KeyConflict, Money, RequestRefused, Thresholds
 from prepaid.core.instants import to_micros
@@ -22,6 +23,7 @@ from tests.use_cases.steps import (
     EVE,
     SQLITE,
     charge,
+    database,
     eur,
     everything,
     give,
@@ -285,8 +287,10 @@ def test_the_hour_that_autumn_repeats_is_two_hours(billing):
     )
 
     assert said(outcomes) == [("posted", "4.00"), ("posted", "3.00"), ("posted", "2.00")]
-    stored = rows(billing, "SELECT period_start, period_end FROM prepaid_transfer WHERE kind = 'charge' ORDER BY id")
-    assert stored == [(to_micros(begin), to_micros(end)) for begin, end in pairwise(begins)]
+    hours = (
+        "SELECT period_start, period_end FROM prepaid_transfer WHERE kind = 'charge' AND book_id = :book ORDER BY id"
+    )
+    assert rows(billing, hours) == [(to_micros(begin), to_micros(end)) for begin, end in pairwise(begins)]
     assert billing.check().findings == ()
 
 
@@ -407,3 +411,64 @@ def test_charges_are_made_while_those_before_them_are_on_their_way(billing, ada,
     ]
 
     assert sent == [1, 2, 3]
+
+
+@POSTGRESQL
+def test_a_charge_that_cannot_be_made_takes_those_before_it_back(billing, ada, monkeypatch):
+    give(billing, "10")
+    describe, charges = batches.described, [use(key=key) for key in "abc"]
+
+    def describing(context, charged, **options):
+        if charged.key == "b":
+            raise ZeroDivisionError
+        return describe(context, charged, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batches, "described", describing)
+        with pytest.raises(ZeroDivisionError):
+            billing.usage.charge_many(charges)
+
+    assert ada.balance().available == eur("10")
+    assert said(billing.usage.charge_many(charges)) == [("posted", "9.00"), ("posted", "8.00"), ("posted", "7.00")]
+    assert billing.check().ok
+
+
+@POSTGRESQL
+def test_a_batch_that_is_given_up_half_way_is_run_again_whole(billing, ada, monkeypatch):
+    from psycopg.errors import SerializationFailure
+
+    give(billing, "10")
+    send, failures = raw.send, [SerializationFailure("could not serialize access")]
+
+    def failing(rows):
+        yield from itertools.islice(rows, 2)
+        if failures:
+            raise failures.pop()
+        yield from rows
+
+    monkeypatch.setattr(raw, "send", lambda cursor, statement, rows: send(cursor, statement, failing(iter(rows))))
+
+    outcomes = billing.usage.charge_many([use(key=key) for key in "abc"])
+
+    assert said(outcomes) == [("posted", "9.00"), ("posted", "8.00"), ("posted", "7.00")]
+    assert failures == []
+    assert len(rows(billing, "SELECT id FROM prepaid_transfer WHERE kind = 'charge' AND book_id = :book")) == 3
+    assert billing.check().ok
+
+
+def test_an_interrupted_batch_gives_its_connection_up(billing, ada, monkeypatch):
+    give(billing, "10")
+    given_up, execute = [], raw.execute
+    event.listen(database(billing).engine, "invalidate", lambda *_: given_up.append(True))
+
+    def interrupted(*parts, **options):
+        execute(*parts, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(raw, "execute", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            billing.usage.charge_many([use()])
+
+    assert given_up == [True]
+    assert said(billing.usage.charge_many([use()])) == [("posted", "9.00")]

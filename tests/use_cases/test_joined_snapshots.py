@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import PendingRollbackError
 
 from prepaid import (
+    Charge,
     CustomerFrozen,
     InsufficientCredit,
     KeyConflict,
@@ -17,6 +18,8 @@ from prepaid import (
     TransactionAborted,
     WrongState,
 )
+from prepaid.store import bulk
+from prepaid.testing.clock import START
 from tests.use_cases.panel import MARIADB, POSTGRESQL, given, of, old_snapshot
 from tests.use_cases.steps import (
     ADA,
@@ -76,6 +79,47 @@ def test_a_key_posted_after_the_snapshot_is_no_lack_of_credit(billing, panel):
         host.commit()
 
     assert of(billing) == "0.00"
+
+
+@MARIADB
+@pytest.mark.parametrize("elsewhere", ["10", "4"], ids=["emptied", "left"])
+def test_a_key_that_was_posted_after_the_snapshot_is_a_duplicate_in_a_batch_too(billing, panel, elsewhere):
+    wanted = [Charge(ADA, eur(elsewhere), "all"), Charge(ADA, eur("9"), "all"), Charge(ADA, eur("1"), "more")]
+    period = {"resource": "vm-1", "period": (START, START + timedelta(hours=1))}
+    with panel.opened("connection") as host:
+        old_snapshot(panel, host)
+        first = charge(billing, elsewhere, key="all")
+        charge(billing, "1", key="hour", customer=EVE, **period)
+        with billing.joined(host) as joined:
+            outcomes = joined.usage.charge_many([*wanted, Charge(EVE, eur("1"), "again", **period)])
+        host.commit()
+
+    last = "insufficient" if elsewhere == "10" else "posted"
+    assert [outcome.status for outcome in outcomes] == ["duplicate", "conflict", last, "conflict"]
+    assert outcomes[0].transaction_id == first.transaction_id
+    assert billing.check().ok
+
+
+@MARIADB
+@pytest.mark.parametrize("driver", ["its own way", "by rows"])
+def test_a_wallet_that_was_opened_after_the_snapshot_is_charged_in_a_batch_too(billing, panel, monkeypatch, driver):
+    if driver == "by rows":
+        monkeypatch.setattr(bulk, "MODULES", {})
+    yen = Money.of("500", "JPY")
+    with panel.opened("connection") as host:
+        old_snapshot(panel, host)
+        operator(billing).customers.grant(ADA, yen, kind="goodwill", reason="hello", key="yen")
+        with billing.joined(host) as joined:
+            outcomes = joined.usage.charge_many(
+                [
+                    Charge(ADA, Money.of("200", "JPY"), "a"),
+                    Charge(ADA, Money.of("400", "JPY"), "b", allow_negative=True),
+                ]
+            )
+        host.commit()
+
+    assert [str(outcome.balance_after.amount) for outcome in outcomes] == ["300", "-100"]
+    assert billing.check().ok
 
 
 @MARIADB

@@ -125,10 +125,7 @@ MODULES: Final[dict[tuple[str, str], str]] = {
 
 
 def sends_while_making(database: BookDatabase) -> bool:
-    """Tell whether transfers go to the server one by one, so that the next is made while it works on the last.
-
-    Where a driver has no way of its own for that nothing is lost by it.
-    """
+    """Tell whether transfers go to the server one by one, so that the next is made while it works on the last."""
     return database.dialect == "postgresql"
 
 
@@ -184,7 +181,7 @@ def _hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) 
         among(tx, _account.c.owner, owners),
         _account.c.currency.in_(currencies),
     )
-    return read_wallets(tx, sorted(tx.execute(by_name).scalars()))
+    return read_wallets(tx, sorted(tx.execute(tx.current(by_name)).scalars()))
 
 
 def read_wallets(tx: Tx, ids: Collection[int]) -> list[HeldWallet]:
@@ -247,7 +244,7 @@ def find_posted(tx: Tx, keys: Collection[str]) -> dict[str, Posted]:
         )
         .order_by(_transfer.c.part)
     )
-    return {key: Posted(*rest) for key, *rest in tx.execute(wanted)}
+    return {key: Posted(*rest) for key, *rest in tx.execute(tx.current(wanted))}
 
 
 def charged_periods(tx: Tx, periods: Collection[str]) -> set[str]:
@@ -257,7 +254,7 @@ def charged_periods(tx: Tx, periods: Collection[str]) -> set[str]:
     wanted = select(_transfer.c.charge_period_key).where(
         _transfer.c.book_id == tx.book_id, among(tx, _transfer.c.charge_period_key, periods)
     )
-    return set(tx.execute(wanted).scalars())
+    return set(tx.execute(tx.current(wanted)).scalars())
 
 
 def mark_replayed(tx: Tx, wallet_ids: Collection[int], now: datetime) -> None:
@@ -272,7 +269,7 @@ def without_wallet(tx: Tx, names: Collection[tuple[str, str]]) -> set[tuple[str,
     found = select(_account.c.owner, _account.c.currency).where(
         _account.c.book_id == tx.book_id, _account.c.kind == "wallet", among(tx, _account.c.owner, owners)
     )
-    return set(names) - {(owner, currency) for owner, currency in tx.execute(found)}
+    return set(names) - {(owner, currency) for owner, currency in tx.execute(tx.current(found))}
 
 
 def open_wallets(database: BookDatabase, names: Collection[tuple[str, str]], now: datetime) -> None:
@@ -313,7 +310,7 @@ Debited = tuple[Header, Label, str, int, int, Sequence[Part]]
 def rows_of(book_id: int, debits: Iterable[Debited], of_resources: bool) -> TransferRows:
     """Give the transfers of debits, one for each part; the first carries the label, as `ledger.add_transfers` does.
 
-    Nothing is asked of ``debits`` before a row is. What only usage of a resource has is left out if no debit has it.
+    ``debits`` are gone over as rows are taken. What only usage of a resource has is left out if no debit has it.
     """
     if not of_resources:
         return TransferRows(TRANSFER[: -len(_OF_NO_RESOURCE)], _rows(book_id, debits))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import product
 from typing import Any, Final
 
 from ..core.batches import GrantChange, WalletChange
@@ -43,9 +44,13 @@ def _table(columns: Iterable[tuple[str, str]]) -> str:
 
 # The given names and ids come first, so that nothing is looked at, or locked, but what they name, and in their order.
 _NAMED: Final = f"""
-SELECT wallet.id FROM {_table([("owner", _varchar(191))])} STRAIGHT_JOIN prepaid_account AS wallet
+SELECT wallet.id, wallet.owner, wallet.currency
+FROM {_table([("owner", _varchar(191))])} STRAIGHT_JOIN prepaid_account AS wallet
     ON wallet.book_id = %s AND wallet.kind = 'wallet' AND wallet.owner = new.owner AND wallet.currency IN %s
 """  # noqa: S608 - names of ours; values are bound
+
+_NAMED_NOW: Final = f"{_NAMED} LOCK IN SHARE MODE"
+"""For wallets that a host's snapshot may be too old to show."""
 
 _HOLD: Final = f"""
 SELECT JSON_ARRAY(wallet.id, owner, currency, balance, held, floor, seq, next_due_at, alert_at)
@@ -99,10 +104,17 @@ _KEY: Final = TRANSFER.index("key_hash")
 
 def _hold_wallets(tx: Tx, owners: Collection[str], currencies: Collection[str]) -> list[HeldWallet]:
     # It locks in the order in which it finds: by name first without a lock, then by id.
-    named = raw.read(tx.connection, *_with(_NAMED, _given(owners), tx.book_id, list(currencies)))
-    held = raw.read(tx.connection, *_with(_HOLD, _given(sorted(id for (id,) in named)), tx.book_id))
+    named = _named(tx, _NAMED, owners, currencies)
+    if tx.snapshot and (late := {owner for owner, _ in set(product(owners, currencies)) - named.keys()}):
+        named |= _named(tx, _NAMED_NOW, late, currencies)
+    held = raw.read(tx.connection, *_with(_HOLD, _given(sorted(named.values())), tx.book_id))
     # A row as one text, too: the driver reads values one by one, in Python.
     return list(map(HeldWallet._make, json.loads(f"[{','.join([text for (text,) in held])}]")))
+
+
+def _named(tx: Tx, statement: str, owners: Collection[str], currencies: Collection[str]) -> dict[tuple[str, str], int]:
+    found = raw.read(tx.connection, *_with(statement, _given(owners), tx.book_id, list(currencies)))
+    return {(owner, currency): id for id, owner, currency in found}
 
 
 def _first_grants(tx: Tx, wallet_ids: Collection[int]) -> list[FirstGrant]:

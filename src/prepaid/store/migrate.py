@@ -51,6 +51,8 @@ def check(engine: Engine) -> None:
     Raises:
         ConfigurationError: It was never made, is older, or is newer; the
             message says what to run.
+        sqlalchemy.exc.OperationalError: A node does not get what was committed
+            elsewhere, by the server's own patience.
     """
     if current(engine) == HEAD:
         return

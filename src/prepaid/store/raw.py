@@ -34,12 +34,16 @@ def run(engine: Engine, work: Callable[[PoolProxiedConnection], T]) -> T:
     except driver_error as error:
         raise _translated(engine, pooled, error) from error
     except BaseException as error:
-        if pooled is not None and not isinstance(error, Exception):
-            pooled.invalidate()  # after an interruption nobody knows what the driver has sent and read
+        _give_up_if_interrupted(pooled, error)
         raise
     finally:
         if pooled is not None:
             pooled.close()
+
+
+def _give_up_if_interrupted(pooled: PoolProxiedConnection | None, error: BaseException) -> None:
+    if pooled is not None and not isinstance(error, Exception):
+        pooled.invalidate(error)  # nobody knows what the driver has sent and read
 
 
 def cursor_of(pooled: PoolProxiedConnection) -> Any:
@@ -72,6 +76,9 @@ def _cursor_within(connection: Connection) -> Iterator[Any]:
             yield cursor
     except connection.dialect.loaded_dbapi.Error as error:
         raise _translated(connection.engine, pooled, error) from error
+    except BaseException as error:
+        _give_up_if_interrupted(pooled, error)
+        raise
 
 
 def copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> int:

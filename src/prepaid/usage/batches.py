@@ -25,7 +25,7 @@ def charge_many(context: Context, wanted: Iterable[Charge]) -> tuple[ChargeOutco
     """Post usage debits in their order and give an outcome for each.
 
     One that is refused leaves the others alone, and the next may fit. Chunks of
-    10 000 are a transaction each.
+    10 000 are a transaction each, or a savepoint each in a transaction of the host's.
 
     Args:
         context: The billing system.

@@ -53,7 +53,8 @@ def reverse(
     check_text(reason, field="reason", longest=200, empty=False)
     if amount is not None:
         require_positive(amount)
-    passed = expires_at is not None and check_instant(expires_at, field="expires_at") <= context.now()
+    expiry = None if expires_at is None else check_instant(expires_at, field="expires_at")
+    passed = expiry is not None and expiry <= context.now()
     found = context.database.read(lambda tx: ledger.find_charge(tx, wanted))
     charge = reversing.reversible(found, amount)
     header = reversing.reversal_header(context, charge, "" if amount is None else str(amount), key=key)
@@ -63,7 +64,7 @@ def reverse(
 
     def work(tx: Tx) -> tuple[ChargeOutcome, bool]:
         return reversing.reverse(
-            tx, context, charge, header=header, amount=amount, reason=reason, expiry=expires_at, system=system
+            tx, context, charge, header=header, amount=amount, reason=reason, expiry=expiry, system=system
         )
 
     try:

@@ -142,6 +142,7 @@ def post_debits(
 
     Raises:
         sqlalchemy.exc.IntegrityError: A key, or a charged period, exists.
+        IntegrityFault: A wallet or grant changed though it was held.
     """
     if not wanted.payers:
         return []
@@ -220,19 +221,19 @@ def _read(tx: Tx, held: Sequence[HeldWallet], payers: Sequence[Payer]) -> _Found
     """Read what the debits can need of held wallets' grants: nearly always the first."""
     wallets = {wallet.id: wallet for wallet in held}
     ids = {(owner, currency): id for id, owner, currency, *_ in held}
-    owners, wanted = list[int | None](), dict[int, int]()
+    owners, sums = list[int | None](), dict[int, int]()
     for payer in payers:
         amount = payer.amount
         owner = ids.get((payer.customer, amount.currency))
         owners.append(owner)
         if owner is not None:
-            wanted[owner] = wanted.get(owner, 0) + amount.units
-    grants = bulk.first_grants(tx, wanted) if wanted else {}
+            sums[owner] = sums.get(owner, 0) + amount.units
+    grants = bulk.first_grants(tx, sums) if sums else {}
     # A first grant that is all there is of a balance has none behind it.
     grants |= bulk.open_grants(
-        tx, [id for id, ((_, left),) in grants.items() if left < wanted[id] and left < wallets[id].balance]
+        tx, [id for id, ((_, left),) in grants.items() if left < sums[id] and left < wallets[id].balance]
     )
-    return _Found(owners, wallets, {id: _purse(wallets[id], grants.get(id, ())) for id in wanted})
+    return _Found(owners, wallets, {id: _purse(wallets[id], grants.get(id, ())) for id in sums})
 
 
 def _purse(wallet: HeldWallet, grants: Sequence[OpenGrant]) -> Purse:
@@ -269,7 +270,11 @@ def _debited(wanted: Wanted[T], found: _Found, run: _Run[T]) -> Iterator[Debited
 
 
 def _write(tx: Tx, rows: TransferRows, allotter: Allotter) -> list[WalletChange]:
-    """Write what is decided meanwhile, each change guarded by what it was decided on; give what wallets lost."""
+    """Write what is decided meanwhile; give what wallets lost.
+
+    A wallet is lowered if its number, a grant if what is left of it is what was read. What else a wallet was decided
+    on, its floor and holds, rests on its lock.
+    """
     ways = bulk.ways_of(tx)
     written = ways.add_transfers(tx, rows)
     wallets, grants = allotter.changes()
