@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from datetime import datetime, timedelta
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -283,14 +282,15 @@ def test_the_hour_that_autumn_repeats_is_two_hours(billing):
     begins = [twice.replace(hour=1), twice, twice.replace(fold=1), twice.replace(hour=3)]
 
     outcomes = billing.usage.charge_many(
-        use("1", f"hour-{number}", resource="vm-1", period=hour) for number, hour in enumerate(pairwise(begins))
+        use("1", f"hour-{number}", resource="vm-1", period=hour)
+        for number, hour in enumerate(itertools.pairwise(begins))
     )
 
     assert said(outcomes) == [("posted", "4.00"), ("posted", "3.00"), ("posted", "2.00")]
     hours = (
         "SELECT period_start, period_end FROM prepaid_transfer WHERE kind = 'charge' AND book_id = :book ORDER BY id"
     )
-    assert rows(billing, hours) == [(to_micros(begin), to_micros(end)) for begin, end in pairwise(begins)]
+    assert rows(billing, hours) == [(to_micros(begin), to_micros(end)) for begin, end in itertools.pairwise(begins)]
     assert billing.check().findings == ()
 
 

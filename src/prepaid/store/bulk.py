@@ -269,7 +269,7 @@ def without_wallet(tx: Tx, names: Collection[tuple[str, str]]) -> set[tuple[str,
     found = select(_account.c.owner, _account.c.currency).where(
         _account.c.book_id == tx.book_id, _account.c.kind == "wallet", among(tx, _account.c.owner, owners)
     )
-    return set(names) - {(owner, currency) for owner, currency in tx.execute(tx.current(found))}
+    return set(names) - {(owner, currency) for owner, currency in tx.execute(found)}
 
 
 def open_wallets(database: BookDatabase, names: Collection[tuple[str, str]], now: datetime) -> None:
